@@ -1,0 +1,59 @@
+# make demo · run · test · lint · check · format          (needs Python 3.11+, make and git; no root)
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+JOBS   ?= 2
+
+.PHONY: help install run demo test lint check format clean
+
+help:
+	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
+	@echo "make run     the hub, empty"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types and tests: what CI runs"
+	@echo "make format  put the code in shape"
+
+install: $(VENV)/.run
+
+run: $(VENV)/.run
+	@$(BIN)/hub up
+
+demo: $(VENV)/.run
+	@$(BIN)/hub up --demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy --strict core
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory lint test
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp per set of packages: nothing is installed again until the lists change.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the hub into $(VENV) (about a minute, once) …"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "Installing what the tests need …"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "The hub needs Python 3.11 or newer; $(PYTHON) is older or missing. Name another: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make virtual environments here (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""FootprintIQ Integration Hub."""

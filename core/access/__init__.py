@@ -1,0 +1,41 @@
+"""Who is asking, what they may do, which rows they see."""
+
+from core.access.people import (
+    add_user,
+    disable_user,
+    enable_user,
+    find_user,
+    first_admin,
+    list_users,
+    set_password,
+    set_role,
+)
+from core.access.principal import LOCAL, Principal, changeable, visible
+from core.access.sessions import ABSOLUTE, COOKIE, TooMany, sign_in, sign_out, signed_in, stay_signed_in
+from core.access.tokens import by_token, create_token, list_tokens, revoke_token
+
+__all__ = [
+    "ABSOLUTE",
+    "COOKIE",
+    "LOCAL",
+    "Principal",
+    "TooMany",
+    "add_user",
+    "by_token",
+    "changeable",
+    "create_token",
+    "disable_user",
+    "enable_user",
+    "find_user",
+    "first_admin",
+    "list_tokens",
+    "list_users",
+    "revoke_token",
+    "set_password",
+    "set_role",
+    "sign_in",
+    "sign_out",
+    "signed_in",
+    "stay_signed_in",
+    "visible",
+]

@@ -1,0 +1,60 @@
+"""Who is asking, which connections they may see or change, and the audit line of what they did."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, or_, true
+from sqlmodel import Session, col
+
+from core import db
+from core.errors import Forbidden
+from core.models import AuditEntry, Connection, Role, User
+
+
+@dataclass(frozen=True)
+class Principal:
+    user_id: str
+    email: str
+    role: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+
+#: whoever can run commands on this machine can read its database and key file anyway
+LOCAL = Principal("local", "operator at the terminal", Role.ADMIN)
+
+
+def principal_of(user: User) -> Principal:
+    return Principal(user.id, user.email, user.role)
+
+
+def visible(who: Principal) -> ColumnElement[bool]:
+    """Where clause: the connections they may look at."""
+    return true() if who.is_admin else or_(col(Connection.user_id) == who.user_id, col(Connection.shared))
+
+
+def changeable(who: Principal) -> ColumnElement[bool]:
+    """Where clause: the connections they may change or run."""
+    if who.is_admin:
+        return true()
+    return col(Connection.user_id) == who.user_id if who.role == Role.MEMBER else false()
+
+
+def require_admin(who: Principal, what: str) -> None:
+    if not who.is_admin:
+        raise Forbidden(f"Only an admin may {what}. Ask one of yours.")
+
+
+def digest(token: str) -> str:
+    """SHA-256: a 256-bit random token leaves nothing to guess, so no slow hash is needed."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def audit(session: Session, who: Principal | str, action: str, subject: str, **details: Any) -> None:
+    actor = who if isinstance(who, str) else who.email
+    entry = AuditEntry(at=db.now(session), actor=actor[:254], action=action, subject=subject[:254])
+    entry.details = details
+    session.add(entry)

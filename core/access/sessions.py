@@ -1,0 +1,112 @@
+"""Browser sessions: a random token in a cookie, its SHA-256 in `sign_ins`."""
+
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, update
+from sqlmodel import col, select
+
+from core import db
+from core.access import passwords
+from core.access.brake import Brake
+from core.access.principal import Principal, audit, digest, principal_of
+from core.errors import Forbidden
+from core.models import SignIn, User
+from core.secret import Secret
+
+#: the cookie that holds the token
+COOKIE = "hub_session"
+IDLE, ABSOLUTE = timedelta(hours=8), timedelta(days=7)
+#: a session is stamped as used at most this often: looking at pages should not write
+TOUCH_EVERY = timedelta(minutes=1)
+
+ACCOUNTS = Brake(free=5)
+ADDRESSES = Brake(free=20)  # an office or a proxy is one address for many people
+
+
+class TooMany(Forbidden):
+    """Sign-in is refused for `wait_s` seconds, whatever the password."""
+
+    code = "too_many"
+
+    def __init__(self, wait_s: int) -> None:
+        wait = f"{wait_s} seconds" if wait_s < 120 else f"{-(-wait_s // 60)} minutes"
+        super().__init__(f"Too many failed sign-ins. Wait {wait}, then try again.")
+        self.wait_s = wait_s
+
+
+def sign_in(email: str, password: Secret, address: str) -> str:
+    """The cookie token of a new session. Raises Forbidden, the same for every wrong pair, or TooMany.
+
+    An unknown e-mail costs the same hashing as a known one, so the time it takes tells nothing.
+    """
+    email = email.strip().lower()[:254]
+    wait_s = max(ACCOUNTS.wait_s(email), ADDRESSES.wait_s(address))
+    if wait_s:
+        raise TooMany(wait_s)
+    with db.reading() as session:
+        query = select(User).where(User.email == email, col(User.disabled_at).is_(None))
+        user = session.exec(query).one_or_none()
+    if not passwords.is_right(user.password_hash if user else None, password) or user is None:
+        ACCOUNTS.fail(email)
+        ADDRESSES.fail(address)
+        with db.session() as session:
+            audit(session, email, "sign_in.refused", address)
+        raise Forbidden("The e-mail or the password is not right. Check both and try again.")
+    ACCOUNTS.forget(email)
+    return _open_session(user, address)
+
+
+def signed_in(token: str | None) -> Principal | None:
+    """Who holds this session, with the role the database has now. Writes nothing."""
+    if not token:
+        return None
+    with db.reading() as session:
+        now = db.now(session)
+        user = session.exec(
+            select(User)
+            .join(SignIn, col(SignIn.user_id) == col(User.id))
+            .where(SignIn.token_hash == digest(token), col(User.disabled_at).is_(None))
+            .where(SignIn.expires_at > now, SignIn.seen_at > now - IDLE)
+        ).one_or_none()
+    return principal_of(user) if user else None
+
+
+def stay_signed_in(token: str) -> None:
+    """Note that the person did something. A page that refreshes itself does not call this."""
+    with db.reading() as session:
+        row = session.get(SignIn, digest(token))
+        if row is None or row.seen_at > db.now(session) - TOUCH_EVERY:
+            return
+    with db.session() as session:
+        here = col(SignIn.token_hash) == digest(token)
+        session.execute(update(SignIn).where(here).values(seen_at=db.now(session)))
+
+
+def sign_out(token: str) -> None:
+    """End this session on the server: the cookie is worth nothing from now on."""
+    with db.session() as session:
+        row = session.get(SignIn, digest(token))
+        if row is not None:
+            user = session.get(User, row.user_id)
+            session.delete(row)
+            audit(session, user.email if user else row.user_id, "sign_out", "")
+
+
+def _open_session(user: User, address: str) -> str:
+    token = secrets.token_urlsafe(32)
+    with db.session() as session:
+        now = db.now(session)
+        session.execute(
+            delete(SignIn).where(or_(col(SignIn.expires_at) < now, col(SignIn.seen_at) < now - IDLE))
+        )
+        row = SignIn(
+            token_hash=digest(token),
+            user_id=user.id,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + ABSOLUTE,
+        )
+        session.add(row)
+        audit(session, user.email, "sign_in", address)
+    return token

@@ -1,0 +1,131 @@
+"""One claim on its way to the vendor: what is known is closed before each call, the rest at the end."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import random
+from time import time
+
+from sqlmodel import Session
+
+from core import db, journal, outbox, runs
+from core.connectors.base import DeliveryError, InDoubt, Receipt, Tracker, Unavailable
+from core.http import Exchange
+from core.journal import Tally
+from core.models import Connection, State
+from core.opening import Live
+from core.outbox import Claim
+from core.runs import LEASE_S, Run
+from core.settle import LeaseLost
+from core.verdicts import Row, Verdict, judge, still_in_doubt
+
+#: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
+FRESH_S = 5.0
+
+
+@dataclass
+class Call:
+    run: Run
+    live: Live
+    claim: Claim
+    renewed: float  # when the lease was asked for, epoch s
+    receipts: list[Receipt] = field(default_factory=list)
+    open_receipts: list[Receipt] = field(default_factory=list)
+    open_verdicts: list[Verdict] = field(default_factory=list)
+
+    def before(self) -> None:
+        """Before each byte leaves: keep the leases, or raise LeaseLost when they were taken over."""
+        if not self.open_receipts and not self.open_verdicts and abs(time() - self.renewed) < FRESH_S:
+            return
+        with db.session() as session:
+            now = db.now(session)
+            if not outbox.renew(session, self.claim.attempt_id, LEASE_S, now):
+                raise LeaseLost
+            if not runs.keep(session, self.run, now):
+                raise LeaseLost
+            self._flush(session, now)
+        self.renewed = time()
+
+    def settle(self, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+        self.open_receipts.append(receipt)
+
+    def settle_found(self, tracker: Tracker, row: Row) -> bool:
+        """Look for the row's ticket. False when there is none and it may be created now."""
+        try:
+            ticket = tracker.find(row.key)
+        except InDoubt as fault:  # a search changes nothing: asking again is safe
+            self.settle(Receipt(row.key, fault=Unavailable(fault.message, status=fault.status)))
+            return True
+        except DeliveryError as fault:
+            self.settle(Receipt(row.key, fault=fault))
+            return True
+        if ticket is not None:
+            self.settle(Receipt(row.key, vendor_id=ticket.id, url=ticket.url))
+            return True
+        if row.in_doubt_since is None:
+            return False
+        with db.reading() as session:
+            verdict = still_in_doubt(row, self.run.doubt, db.now(session))
+        if verdict is not None:
+            self.open_verdicts.append(verdict)
+        return verdict is not None
+
+    def close(self, learned: int | None) -> None:
+        """The last transaction of the claim: rows, attempt, figures, and what the connection learned."""
+        fault = runs.fault_of(self.receipts)
+        with db.session() as session:
+            now = db.now(session)
+            self._flush(session, now)
+            if not outbox.end_attempt(session, self.claim.attempt_id, self.live.client.exchanges, now):
+                raise LeaseLost
+            self._count(session, _traffic(self.live.client.exchanges), now)
+            connection = session.get_one(Connection, self.claim.connection_id)
+            if self.receipts:
+                runs.learn(session, connection, fault, now)
+            if learned is not None:
+                connection.batch_learned = learned
+        self.run.fault = fault
+
+    def _flush(self, session: Session, now: datetime) -> None:
+        rows = {row.key: row for row in self.claim.rows}
+        verdicts = self.open_verdicts + [
+            judge(
+                rows[receipt.key],
+                receipt,
+                doubt=self.run.doubt,
+                policy=self.run.policy,
+                random=random(),
+                now=now,
+            )
+            for receipt in self.open_receipts
+        ]
+        if outbox.close(session, self.claim, verdicts, now) < len(verdicts):
+            raise LeaseLost
+        self._count(session, self._tally(verdicts, now), now)
+        self.open_receipts, self.open_verdicts = [], []
+
+    def _tally(self, verdicts: list[Verdict], now: datetime) -> Tally:
+        tally, wanted = Tally(), {row.id: row.wanted_at for row in self.claim.rows}
+        states = Counter(verdict.state for verdict in verdicts)
+        tally.delivered, tally.dead = states[State.DELIVERED], states[State.DEAD]
+        tally.retried, tally.in_doubt = states[State.RETRYING], states[State.IN_DOUBT]
+        tally.delay_s = [
+            (now - wanted[verdict.id]).total_seconds()
+            for verdict in verdicts
+            if verdict.state is State.DELIVERED
+        ]
+        return tally
+
+    def _count(self, session: Session, tally: Tally, now: datetime) -> None:
+        journal.count(session, self.claim.connection_id, tally, now)
+        self.run.tally.add(tally)
+
+
+def _traffic(exchanges: Sequence[Exchange]) -> Tally:
+    return Tally(
+        calls=len(exchanges),
+        bytes_out=sum(exchange.bytes_out for exchange in exchanges),
+        call_ms=[exchange.ms for exchange in exchanges],
+    )

@@ -1,0 +1,63 @@
+"""`hub catalog`: the tools that can be connected."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.cli.output import Json, print_json, print_pairs, print_table, say
+
+if TYPE_CHECKING:
+    from core.catalog import Manifest
+
+
+def register(app: typer.Typer) -> None:
+    app.command("catalog")(catalog)
+
+
+def catalog(
+    slug: Annotated[str | None, typer.Argument(help="One entry, with its fields.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The tools that can be connected, or one of them with its fields."""
+    from core import catalog
+
+    if slug is None:
+        entries = list(catalog.manifests().values())
+        if as_json:
+            return print_json([asdict(entry) for entry in entries])
+        rows = [(e.slug, e.name, e.category, e.summary) for e in entries]
+        return print_table(("Slug", "Name", "Category", "Does"), rows, empty="The catalog is empty.")
+    entry = catalog.get(slug)
+    if as_json:
+        return print_json(asdict(entry))
+    _print_entry(entry, catalog.secret_fields(entry))
+
+
+def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:
+    say(f"{entry.name}: {entry.summary}\n\n{entry.description.strip()}\n")
+    required = set(entry.config.get("required", ()))
+    print_table(
+        ("Field", "Needed", "Give it with", "Means"),
+        [
+            (
+                n,
+                n in required,
+                "--secret" if n in secret else "--set",
+                s.get("description", s.get("title", "")),
+            )
+            for n, s in entry.config.get("properties", {}).items()
+        ],
+        empty="It takes no fields.",
+    )
+    for number, step in enumerate(entry.setup, start=1):
+        say(f"{number}. {step}")
+    say()
+    print_pairs(
+        [
+            ("Permissions", entry.permissions),
+            ("Delivered means", entry.delivered_means),
+            ("Known limits", "\n".join(entry.known_limits)),
+            ("Vendor's page", entry.docs_url),
+        ]
+    )

@@ -1,0 +1,195 @@
+"""`hub connect`, `hub connections` and what is done to one of them."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from core.cli import fields
+from core.cli.operator import operator, pairs, secrets
+from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
+from core.cli.trials import Ref, step_line
+from core.errors import HubError, Invalid
+
+if TYPE_CHECKING:
+    from core.connections import View
+    from core.connectors.base import Step
+
+Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field or an option.")]
+SecretPairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret", metavar="NAME[=VALUE]", help="A secret; NAME alone asks for it, NAME=- reads stdin."
+    ),
+]
+SecretFiles = Annotated[
+    list[str] | None, typer.Option("--secret-file", metavar="NAME=PATH", help="A secret that is in a file.")
+]
+Every = Annotated[str | None, typer.Option(help="How often to sync: 30s, 5m, 2h, 1d.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("connections")(listing)
+    for command in (connect, show, edit, enable, disable, delete):
+        app.command()(command)
+
+
+def connect(
+    slug: Annotated[str, typer.Argument(help="The tool, as `hub catalog` names it.")],
+    name: Annotated[str, typer.Option(help="What to call the connection.")],
+    owner: Annotated[str | None, typer.Option(help="E-mail of its owner; default: the first admin.")] = None,
+    settings: Set = None,
+    secret: SecretPairs = None,
+    secret_file: SecretFiles = None,
+    every: Every = None,
+    shared: Annotated[bool, typer.Option(help="Show it to everybody who may sign in.")] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Save without asking the tool first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Test, then save a connection and print its id."""
+    from core import connections
+    from core.catalog import get
+
+    who = operator()
+    manifest = get(slug)
+    values, options = fields.split(manifest, _given(settings, every))
+    values |= fields.split(manifest, secrets(secret or [], secret_file or []))[0]
+    if not no_test:
+        _require_passed(connections.test_draft(who, slug, values), manifest.name)
+    made = connections.create(
+        who, slug, name=name, values=values, options=options, owner=owner, shared=shared
+    )
+    print_json({"id": made}) if as_json else say(made)
+
+
+def listing(as_json: Json = False) -> None:
+    """All connections."""
+    from core import connections
+
+    views = connections.list_views(operator())
+    if as_json:
+        return print_json([asdict(view) for view in views])
+    print_table(
+        ("Name", "Tool", "Owner", "Every", "On", "Last sync", "Waiting", "Dead", "Problem"),
+        [
+            (
+                *(v.name, v.vendor, v.owner, v.options.get("every"), v.is_active),
+                *(v.last_sync, v.waiting, v.dead, v.problem or ""),
+            )
+            for v in views
+        ],
+        empty="No connections yet. See `hub catalog`, then `hub connect SLUG --name N --set …`.",
+    )
+
+
+def show(ref: Ref, as_json: Json = False) -> None:
+    """One connection with its fields (secrets masked) and options."""
+    from core import connections
+
+    view = connections.find(operator(), ref)
+    print_json(asdict(view)) if as_json else _print_view(view)
+
+
+def edit(
+    ref: Ref,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    settings: Set = None,
+    secret: SecretPairs = None,
+    secret_file: SecretFiles = None,
+    every: Every = None,
+) -> None:
+    """Change a connection's name, fields, secrets or options; what is not named stays."""
+    from core import connections
+    from core.catalog import get
+
+    who = operator()
+    manifest = get(connections.find(who, ref).slug)
+    values, options = fields.split(manifest, _given(settings, every))
+    values |= fields.split(manifest, secrets(secret or [], secret_file or []))[0]
+    if name is None and not values and not options:
+        raise Invalid("Nothing to change was named. Use --name, --set, --secret or --every.")
+    connections.edit(who, ref, name=name, values=values or None, options=options or None)
+    say(f"{name or ref} is changed.")
+
+
+def enable(
+    refs: Refs,
+    backlog: Annotated[
+        Literal["send", "skip"] | None, typer.Option(help="What becomes of more than 1,000 that wait.")
+    ] = None,
+) -> None:
+    """Switch connections on."""
+    from core import connections
+
+    who = operator()
+    _each(refs, lambda ref: connections.enable(who, ref, backlog=backlog), "is on")
+
+
+def disable(refs: Refs) -> None:
+    """Switch connections off; what waits stays."""
+    from core import connections
+
+    who = operator()
+    _each(refs, lambda ref: connections.disable(who, ref), "is off")
+
+
+def delete(
+    ref: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False
+) -> None:
+    """Delete a connection: its secret is destroyed, what waits is skipped, the history stays."""
+    import sys
+
+    from core import connections
+
+    who = operator()
+    view = connections.find(who, ref)
+    question = f'Delete "{view.name}"? Its secret is destroyed and {view.waiting} waiting are skipped.'
+    if not yes and sys.stdin.isatty() and not typer.confirm(question):
+        raise Invalid("Nothing was deleted.")
+    connections.delete(who, view.id)
+    say(f'"{view.name}" is deleted.')
+
+
+def _given(settings: list[str] | None, every: str | None) -> dict[str, str]:
+    return pairs(settings or [], "--set") | ({"every": every} if every else {})
+
+
+def _require_passed(steps: "list[Step]", vendor: str) -> None:
+    for step in steps:
+        say_error(step_line(step))
+    failed = [step for step in steps if step.ok is False]
+    if failed:
+        raise Invalid(
+            f"{vendor} was not connected: {failed[0].text} Nothing was saved; correct it, or add --no-test."
+        )
+
+
+def _each(refs: list[str], act: Any, done: str) -> None:
+    """`act` on each; a failure does not keep the others from their turn. Exit 1 if one failed."""
+    failed = False
+    for ref in refs:
+        try:
+            act(ref)
+            say(f"{ref} {done}.")
+        except HubError as error:
+            failed = True
+            say_error(error.message)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print_view(view: "View") -> None:
+    print_pairs(
+        [
+            *((n, getattr(view, n)) for n in ("name", "id", "vendor", "owner", "shared")),
+            ("on", view.is_active),
+            ("problem", view.problem),
+            *((f"field {n}", value) for n, value in view.config.items()),
+            *((f"option {n}", value) for n, value in view.options.items()),
+            ("last sync", view.last_sync),
+            ("next sync", view.next_sync if view.is_active else None),
+            ("last success", view.last_success_at),
+            *((n.replace("_", " "), cell(getattr(view, n))) for n in ("waiting", "in_doubt", "dead")),
+        ]
+    )

@@ -1,0 +1,88 @@
+"""Who acts at a terminal, and what they may hand in: passwords, secrets, `name=value` pairs."""
+
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import Invalid, Unusable
+from core.secret import Secret
+
+if TYPE_CHECKING:
+    from core.access import Principal
+
+#: the longest credential of any vendor is a service account's JSON (about 2.5 kB)
+MAX_SECRET_BYTES = 65_536
+
+
+def operator() -> "Principal":
+    """The operator at this machine, once the database is there and current. Raises Unusable otherwise."""
+    from core import access, db
+
+    db.check_current()
+    return access.LOCAL
+
+
+def password(*, from_stdin: bool, prompt: str = "Password: ") -> Secret | None:
+    """One line of stdin, or typed twice without echo; None where there is nobody to ask."""
+    if from_stdin:
+        return Secret(_line())
+    if not sys.stdin.isatty():
+        return None
+    typed = getpass.getpass(prompt)
+    if typed != getpass.getpass("Once more: "):
+        raise Invalid("The two passwords are not the same. Start again.")
+    return Secret(typed)
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """`name=value` of a repeated option as a dict. Raises Invalid for a word without "="."""
+    found = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise Invalid(f'{option} "{word}" is not name=value. Write it like {option} url=https://….')
+        found[name] = value
+    return found
+
+
+def secrets(given: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    """`--secret` and `--secret-file` as plain values, to be sealed by the verb that gets them.
+
+    `name=value` is visible to everybody on this machine who may list processes; `name` alone asks without
+    echo, `name=-` reads one line of stdin.
+    """
+    found = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if equals and value != "-":
+            found[name] = value
+        elif equals or not sys.stdin.isatty():
+            found[name] = _line()
+        else:
+            found[name] = getpass.getpass(f"{name}: ")
+    return found | {name: _content(path, name) for name, path in pairs(files, "--secret-file").items()}
+
+
+def _line() -> str:
+    line = sys.stdin.readline(MAX_SECRET_BYTES).rstrip("\r\n")
+    if not line:
+        raise Invalid("A secret was expected on stdin, but nothing came. Pipe it in, one line.")
+    return line
+
+
+def _content(path: str, name: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise Unusable(f'The file {path} for "{name}" cannot be read ({error.strerror}). Check it.') from None
+    if len(raw) > MAX_SECRET_BYTES:
+        raise Invalid(
+            f'The file {path} for "{name}" is over {MAX_SECRET_BYTES:,} bytes. Is it the right one?'
+        )
+    try:
+        return raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Invalid(f'The file {path} for "{name}" is not text. Is it the right one?') from None

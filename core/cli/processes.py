@@ -1,0 +1,189 @@
+"""`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub sandbox`."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.cli import children
+from core.cli.operator import operator
+from core.cli.output import Json, print_json, run_folder, say
+from core.cli.setup import ADMIN, Made, prepare
+from core.errors import Unusable
+
+Admin = Annotated[str, typer.Option("--admin", metavar="EMAIL", help="The first admin's e-mail.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on (HUB_HOST).")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on (HUB_PORT).")]
+SandboxPort = Annotated[int, typer.Option("--sandbox-port", min=1, max=65535, help="The sandbox's port.")]
+SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
+TOP = Path(__file__).resolve().parents[2]
+SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
+HUB = (sys.executable, "-m", "core.cli")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (init, up, scheduler, sandbox):
+        app.command()(command)
+    app.command("serve")(serve_pages)
+
+
+def init(admin: Admin = ADMIN, as_json: Json = False) -> None:
+    """Make or migrate the database, the key file and the first admin; safe to repeat."""
+    made = prepare(admin)
+    if as_json:
+        plain = made.password.reveal() if made.password else None
+        return print_json(
+            {
+                "database": made.database,
+                "key_file": _text(made.key_file),
+                "admin": made.admin,
+                "password": plain,
+            }
+        )
+    say(f"Database  {made.database}")
+    say(
+        f"Key file  {made.key_file}  (back it up: without it no stored secret can be read)"
+        if made.key_file
+        else ""
+    )
+    say(_sign_in(made))
+
+
+def up(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="With sample records and a sandbox to look around.")
+    ] = False,
+    host: Host = None,
+    port: Port = None,
+    sandbox_port: SandboxPort = SANDBOX_PORT,
+    admin: Admin = ADMIN,
+) -> None:
+    """Dashboard and scheduler together, until Ctrl-C stops them."""
+    from core.settings import settings
+
+    _choose(host, port)
+    if demo and not settings().egress_allow:
+        _set("HUB_EGRESS_ALLOW", f"{SANDBOX_HOST}:{sandbox_port}")
+    with children.alone(run_folder() / "hub.lock"), children.stopping() as stop:
+        children.require_free(settings().host, settings().port, "--port or HUB_PORT")
+        if demo:
+            children.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
+        made = prepare(admin)
+        if made.password:
+            say(_sign_in(made))  # at once: should the start fail, nothing could show it again
+        _run(made, stop, sandbox_port if demo else None)
+    say(f"Stopped. Everything stays in {made.database}; the next start goes on from here.")
+
+
+def serve_pages(host: Host = None, port: Port = None) -> None:
+    """The dashboard alone."""
+    from core.settings import settings
+
+    _choose(host, port)
+    operator()
+    from core.server import serve
+
+    serve(settings().host, settings().port)
+
+
+def scheduler() -> None:
+    """The clock that runs what is due, alone."""
+    operator()
+    sys.stdout.flush()
+    os.execv(SCHEDULER[0], SCHEDULER)  # noqa: S606 - our own program, no shell
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = SANDBOX_PORT,
+    journal: Annotated[Path | None, typer.Option(help="Write what arrives to this file, as NDJSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how to connect to it.")] = False,
+) -> None:
+    """Local stand-ins of the vendors, to try any integration with no account."""
+    from core.sandbox import Sandbox, serve
+
+    def tell(ready: Sandbox) -> None:
+        lines = [] if quiet else ["Connect to it with:", *ready.connect_lines(), "Ctrl-C stops it."]
+        say("\n".join([f"Sandbox at {ready.url}", *lines]))
+        sys.stdout.flush()
+
+    try:
+        serve(port, journal or run_folder() / "sandbox.ndjson", tell)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"The sandbox cannot start: {error}") from None
+
+
+def _run(made: Made, stop: threading.Event, sandbox_port: int | None) -> None:
+    from core.settings import settings
+
+    running: list[children.Child] = []
+    try:
+        if sandbox_port is not None:
+            command = _sandbox_command(sandbox_port, run_folder() / "sandbox.ndjson")
+            running.append(children.start("sandbox", command))
+        running.append(children.start("dashboard", (*HUB, "serve")))
+        running.append(children.start("scheduler", SCHEDULER))
+        if sandbox_port is not None:
+            _demo(running, stop, sandbox_port)
+        if children.await_answer((settings().host, settings().port, "/healthz"), running, stop):
+            say(_banner(made, sandbox_port))
+            children.watch(running, stop)
+    finally:
+        children.stop(running)
+
+
+def _demo(running: list[children.Child], stop: threading.Event, port: int) -> None:
+    from core.cli import demo
+
+    if children.await_answer((SANDBOX_HOST, port, "/"), running, stop):
+        made = demo.connect(f"http://{SANDBOX_HOST}:{port}")
+        if made:
+            say(f"Imported the sample records and connected {', '.join(made)}.")
+
+
+def _banner(made: Made, sandbox_port: int | None) -> str:
+    from core import access, connections
+    from core.settings import settings
+
+    lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {_sign_in(made)}"]
+    if sandbox_port is not None:
+        lines.append(f"  The sandbox shows what it received at http://{SANDBOX_HOST}:{sandbox_port}")
+    elif not connections.list_views(access.LOCAL):
+        lines.append(
+            "  No connections yet: `hub connect` makes one; `make demo` instead shows the hub with sample data."
+        )
+    return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+
+
+def _sign_in(made: Made) -> str:
+    if made.password:
+        return f"Sign in as {made.admin} with the password {made.password.reveal()} (not shown again)."
+    return (
+        f"Sign in as {made.admin} with the password shown at the first start; "
+        f"forgotten: hub user password {made.admin}"
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
+
+
+def _sandbox_command(port: int, journal: Path) -> tuple[str, ...]:
+    return (*HUB, "sandbox", "--quiet", "--port", str(port), "--journal", str(journal))
+
+
+def _choose(host: str | None, port: int | None) -> None:
+    """What the command line says goes before the environment, here and in the children."""
+    if host is not None:
+        _set("HUB_HOST", host)
+    if port is not None:
+        _set("HUB_PORT", str(port))
+
+
+def _set(name: str, value: str) -> None:
+    from core.settings import settings
+
+    os.environ[name] = value
+    settings.cache_clear()

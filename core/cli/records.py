@@ -1,0 +1,122 @@
+"""`hub import`, `hub pull` and `hub explain`: records in, and the whole story of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli.operator import operator
+from core.cli.output import Json, cell, print_json, printable, say, say_error
+from core.errors import Invalid, did_you_mean
+
+if TYPE_CHECKING:
+    from core.models import Kind
+    from core.records import Imported, Progress
+
+KINDS = {"scans": "scan", "cases": "case", "alerts": "alert"}
+#: below this an import is over before a bar could be read
+BAR_FROM_ROWS = 1_000
+SHOWN_BAD_LINES = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import")(import_records)
+    app.command("pull")(pull)
+    app.command("explain")(explain)
+
+
+def kind_of(word: str) -> "Kind":
+    """`scans` or `scan` → Kind. Raises Invalid with the nearest."""
+    from core.models import Kind
+
+    name = KINDS.get(word, word)
+    if name not in KINDS.values():
+        raise Invalid(
+            f'"{word}" is not a kind of record; choose scans, cases or alerts.{did_you_mean(word, KINDS)}'
+        )
+    return Kind(name)
+
+
+def import_records(
+    kind: Annotated[str, typer.Argument(help="scans, cases or alerts.")],
+    file: Annotated[str, typer.Argument(help="NDJSON, a JSON array or CSV; - for stdin.")],
+    as_json: Json = False,
+) -> None:
+    """Take records from a file; safe to repeat. Exit 1 when a line could not be taken."""
+    from core import records
+
+    who, what = operator(), kind_of(kind)
+    with _bar(f"Importing {kind}") as progress:
+        done = records.import_file(who, what, file, progress)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(f"{done.total:,} read: {done.new:,} new, {done.changed:,} changed, {done.same:,} already there.")
+    if done.bad_count:
+        _say_bad(done)
+        raise typer.Exit(1)
+
+
+def _say_bad(done: "Imported") -> None:
+    for line, reason in done.bad[:SHOWN_BAD_LINES]:
+        say_error(printable(f"Line {line}: {reason}"))
+    if done.bad_count > SHOWN_BAD_LINES:
+        say_error(f"… and {done.bad_count - SHOWN_BAD_LINES:,} more lines.")
+    say_error(
+        f"{done.bad_count:,} of {done.total:,} could not be taken; correct them and import the file again."
+    )
+
+
+def pull(as_json: Json = False) -> None:
+    """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once."""
+    from core import records
+    from core.settings import settings
+
+    source = settings().source_url
+    if source is None:
+        raise Invalid(
+            "HUB_SOURCE_URL is not set. Set it to the FootprintIQ database's address, read-only user."
+        )
+    pulled = records.pull(operator(), source)
+    if as_json:
+        return print_json({str(kind): asdict(stored) for kind, stored in pulled.items()})
+    for kind, stored in pulled.items():
+        say(f"{kind}s: {stored.new:,} new, {stored.changed:,} changed, {stored.same:,} already there.")
+
+
+def explain(
+    kind: Annotated[str, typer.Argument(help="scan, case or alert.")],
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="FootprintIQ's id of the record.")],
+    as_json: Json = False,
+) -> None:
+    """The whole story of one record: when it came, where it went, and why not elsewhere."""
+    from core import deliveries
+
+    story = deliveries.explain(operator(), kind_of(kind), record_id)
+    print_json(story) if as_json else _tell(story)
+
+
+def _tell(story: dict[str, Any]) -> None:
+    say(printable(f"{story['kind']} {story['id']}: {story['title']} ({story['severity']})"))
+    changed = f", changed {story['revision'] - 1} times since" if story["revision"] > 1 else ""
+    say(f"Received {cell(story['received_at'])}{changed}.")
+    for told in story["connections"]:
+        say(printable(f"  {told['connection']}: {told['sentence']}"))
+    if not story["connections"]:
+        say("No connection takes this kind of record. See `hub catalog`, then `hub connect`.")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator["Progress"]:
+    """A progress bar on stderr that appears once there is something to wait for."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(title), BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, visible=False, rows=0)
+        yield lambda done, size, rows: bar.update(
+            task, completed=done, total=size, rows=rows, visible=rows >= BAR_FROM_ROWS
+        )

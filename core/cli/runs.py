@@ -1,0 +1,95 @@
+"""`hub sync`, `hub logs`, `hub deliveries`: what connections do and did."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from core.cli import children
+from core.cli.operator import operator
+from core.cli.output import Json, print_json, print_table, printable, say, say_error
+from core.errors import HubError
+
+Limit = Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")]
+MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="Only this connection, by id or name.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("sync")(sync)
+    app.command("logs")(logs)
+    app.command("deliveries")(deliveries)
+
+
+def sync(
+    refs: Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")],
+    as_json: Json = False,
+) -> None:
+    """Run one sync of each connection now. Exit 1 when one of them failed."""
+    who = operator()
+    results = {ref: _sync_one(who, ref) for ref in refs}
+    if as_json:
+        print_json([{"connection": ref, **result} for ref, result in results.items()])
+    else:
+        for ref, result in results.items():
+            line = printable(f"{'✓' if result['success'] else '✗'} {ref}: {result['message']}")
+            say(line) if result["success"] else say_error(line)
+    if not all(result["success"] for result in results.values()):
+        raise typer.Exit(1)
+
+
+def _sync_one(who: Any, ref: str) -> dict[str, Any]:
+    """The result object of the API; a refused start looks like a failed run, so that the others go on."""
+    from core import connections
+    from core import sync as flow
+
+    try:
+        connection_id = connections.find(who, ref).id
+        with children.stopping() as stop:
+            return asdict(flow.run(connection_id, "manual", who=who, stopping=stop.is_set))
+    except HubError as error:
+        return {"success": False, "count": 0, "message": error.message, "metadata": {"code": error.code}}
+
+
+def logs(ref: MaybeRef = None, limit: Limit = 50, as_json: Json = False) -> None:
+    """Runs that did or found something."""
+    from core import deliveries as verbs
+
+    rows = verbs.logs(operator(), ref, limit=limit)
+    if as_json:
+        return print_json(rows)
+    print_table(
+        ("When", "Connection", "Asked by", "Status", "Records", "What went wrong"),
+        [
+            (
+                *(r["started_at"], r["connection"], r["action"], r["status"]),
+                *(r["records"], r["error"] or ""),
+            )
+            for r in rows
+        ],
+        empty="No runs yet. Start one with `hub sync C`, or the clock with `hub up`.",
+    )
+
+
+def deliveries(
+    ref: MaybeRef = None,
+    state: Annotated[str | None, typer.Option(help="Only this state: dead, retrying, in_doubt, …")] = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """Records on their way, or arrived: one line per record and connection."""
+    from core import deliveries as verbs
+
+    rows = verbs.listing(operator(), ref, state=state, limit=limit)
+    if as_json:
+        return print_json(rows)
+    print_table(
+        ("Id", "Connection", "Record", "State", "Tries", "Vendor's id", "Delivered", "Next try", "Why"),
+        [
+            (
+                *(r["id"], r["connection"], r["key"], r["state"], r["attempt_count"]),
+                *(r["vendor_id"], r["delivered_at"], r["next_attempt_at"], r["reason"] or ""),
+            )
+            for r in rows
+        ],
+        empty="No deliveries. Import records with `hub import`, then `hub sync C`.",
+    )

@@ -1,0 +1,128 @@
+"""A connection's life after its birth: edit, pause, enable, delete."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sqlmodel import Session
+
+from core import catalog, db, opening, outbox
+from core import options as options_
+from core.access import Principal
+from core.access.principal import audit
+from core.connections.creating import (
+    checked_name,
+    checked_options,
+    flush_name,
+    guard_proxy,
+    split,
+)
+from core.connections.views import row_of
+from core.errors import Conflict
+from core.models import Connection
+from core.selection import refilter
+
+#: enabling sends what waited; beyond this many rows a person says what is to become of them
+ASK_ABOVE = 1000
+#: options that decide which records are wanted
+FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
+
+
+def edit(
+    who: Principal,
+    ref: str,
+    *,
+    name: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    shared: bool | None = None,
+) -> str:
+    """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id."""
+    with db.session() as session:
+        row, slug, _ = row_of(session, who, ref, to_change=True)
+        now = db.now(session)
+        if name is not None:
+            row.name = checked_name(name)
+        if shared is not None:
+            row.shared = shared
+        if values:
+            _change_values(who, row, slug, values)
+            _forgive(row)
+        if options:
+            before = row.options
+            row.options = checked_options(who, catalog.get(slug), before | dict(options), now)
+            row.scope = row.options["scope"]
+            if any(before.get(key) != row.options[key] for key in FILTERS):
+                _look_again(session, row, slug)
+            row.next_sync_at = now
+        row.updated_at = row.next_wake_at = now
+        session.add(row)
+        flush_name(session, row.name)
+        changed = sorted({*(values or ()), *(options or ())} | ({"name"} if name else set()))
+        audit(session, who, "connection.edit", row.id, name=row.name, changed=changed)
+        return row.id
+
+
+def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
+    """Resume. Raises Conflict when more than 1,000 rows wait and `backlog` does not say what to do."""
+    with db.session() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+        now = db.now(session)
+        waiting = outbox.count_waiting(session, row.id)
+        if backlog is None and waiting > ASK_ABOVE and not row.is_active:
+            raise Conflict(
+                f'{waiting:,} records wait for "{row.name}". '
+                "Enable it with backlog=send to deliver them, or backlog=skip to drop them."
+            )
+        if backlog == "skip":
+            outbox.skip(session, row.id, "Skipped when the connection was enabled again.")
+        row.is_active = True
+        _forgive(row)
+        row.next_sync_at = row.next_wake_at = row.updated_at = now
+        session.add(row)
+        audit(session, who, "connection.enable", row.id, name=row.name)
+
+
+def disable(who: Principal, ref: str) -> None:
+    """Pause: a call in flight is finished, nothing more is sent, records go on waiting."""
+    with db.session() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+        row.is_active = False
+        row.updated_at = db.now(session)
+        session.add(row)
+        audit(session, who, "connection.disable", row.id, name=row.name)
+
+
+def delete(who: Principal, ref: str) -> None:
+    """The secret is destroyed; keys and ticket links stay, so that nothing is ever sent twice."""
+    with db.session() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+        now = db.now(session)
+        outbox.skip(session, row.id, "Skipped because the connection was deleted.")
+        row.credentials_encrypted, row.secret_names, row.is_active = None, [], False
+        row.deleted_at = row.updated_at = now
+        session.add(row)
+        audit(session, who, "connection.delete", row.id, name=row.name)
+
+
+def _change_values(who: Principal, row: Connection, slug: str, given: Mapping[str, Any]) -> None:
+    manifest = catalog.get(slug)
+    merged = opening.values(row) | dict(given)
+    wanted = {name: value for name, value in merged.items() if value not in (None, "")}
+    config, secrets = split(manifest, catalog.check_config(manifest, wanted))
+    if "proxy" in given:
+        guard_proxy(who, config)
+    row.config, row.secret_names = config, sorted(secrets)
+    row.credentials_encrypted = opening.seal(secrets, row.id, row.user_id)
+
+
+def _forgive(row: Connection) -> None:
+    """A person acted: the next call is made at once."""
+    row.problem = row.next_call_at = row.wait_reason = None
+    row.failures = 0
+
+
+def _look_again(session: Session, row: Connection, slug: str) -> None:
+    """Other records are wanted now: walk all of them again; what is queued or sent is recognised."""
+    manifest = catalog.get(slug)
+    row.export_cursor = 0
+    refilter(session, row, manifest, options_.parse(row.options, manifest.category))

@@ -1,0 +1,153 @@
+"""A new connection: its entry in the catalog, its fields checked, its secrets sealed."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col
+
+from core import catalog, db, opening
+from core import options as options_
+from core.access import Principal, find_user
+from core.access.principal import audit
+from core.catalog import Manifest
+from core.errors import Conflict, Forbidden, Invalid
+from core.models import CatalogEntry, Connection, Role, User
+
+#: the catalog's ids are the same in every hub
+_NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
+
+
+def publish_catalog() -> None:
+    """Write the manifests to `integration_catalog`; an entry whose manifest is gone is hidden, not deleted."""
+    with db.session() as session:
+        now = db.now(session)
+        rows = {row.slug: row for row in session.execute(select(CatalogEntry)).scalars()}
+        for slug, manifest in catalog.manifests().items():
+            row = rows.pop(slug, None) or CatalogEntry(
+                id=str(uuid.uuid5(_NAMESPACE, slug)), slug=slug, created_at=now, **_words(manifest)
+            )
+            for name, value in _words(manifest).items():
+                setattr(row, name, value)
+            session.add(row)
+        for row in rows.values():
+            row.is_active = False
+
+
+def _words(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "category": manifest.category,
+        "provider": manifest.provider,
+        "description": manifest.summary,
+        "logo_url": manifest.icon,
+        "config_schema": manifest.config,
+        "is_active": True,
+    }
+
+
+def create(
+    who: Principal,
+    slug: str,
+    *,
+    name: str,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+    owner: str | None = None,
+    shared: bool = False,
+) -> str:
+    """Save a connection and return its id. `values` is the whole config, secrets as plain strings.
+
+    Raises Invalid (with `fields`), NotFound for the slug, Conflict for a name in use, Forbidden.
+    """
+    manifest = catalog.get(slug)
+    config, secrets = split(manifest, catalog.check_config(manifest, values))
+    with db.session() as session:
+        now = db.now(session)
+        chosen = checked_options(who, manifest, options, now)
+        person = _owner(session, who, owner)
+        connection_id = str(uuid.uuid4())
+        guard_proxy(who, config)
+        session.add(
+            Connection(
+                id=connection_id,
+                user_id=person.id,
+                integration_id=str(uuid.uuid5(_NAMESPACE, slug)),
+                name=checked_name(name),
+                config=config,
+                options=chosen,
+                credentials_encrypted=opening.seal(secrets, connection_id, person.id),
+                secret_names=sorted(secrets),
+                scope=chosen["scope"],
+                shared=shared,
+                next_sync_at=now,
+                next_wake_at=now,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        flush_name(session, name)
+        audit(session, who, "connection.create", connection_id, name=name, slug=slug)
+    return connection_id
+
+
+def split(manifest: Manifest, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(config, secrets) of checked values."""
+    secret = catalog.secret_fields(manifest)
+    config = {name: value for name, value in values.items() if name not in secret}
+    return config, {name: str(values[name]) for name in secret if values.get(name)}
+
+
+def checked_options(
+    who: Principal, manifest: Manifest, given: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    parsed = options_.parse(given, manifest.category)
+    chosen = options_.dump(parsed) | {"start_from": options_.resolve_start(parsed.start_from, now)}
+    if chosen["scope"] == "all" and not who.is_admin:
+        raise Forbidden("Only an admin may connect everybody's records. Use scope=mine, or ask an admin.")
+    return chosen
+
+
+def guard_proxy(who: Principal, config: Mapping[str, Any]) -> None:
+    """A proxy sees where everything goes and resolves names itself, outside the egress guard."""
+    if config.get("proxy") and not who.is_admin:
+        raise Forbidden("Only an admin may set a proxy. Leave the field empty, or ask an admin.")
+
+
+def checked_name(name: str) -> str:
+    trimmed = " ".join(name.split())
+    if not 1 <= len(trimmed) <= 100 or not trimmed.isprintable():
+        sentence = "A connection's name has 1 to 100 printable characters. Choose another one."
+        raise Invalid(sentence, {"name": sentence})
+    return trimmed
+
+
+def flush_name(session: Session, name: str) -> None:
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "name" not in str(error.orig):
+            raise
+        raise Conflict(f'There is already a connection called "{name}". Choose another name.') from None
+
+
+def _owner(session: Session, who: Principal, email: str | None) -> User:
+    if who.role == Role.VIEWER:
+        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    if email is None:
+        person = session.get(User, who.user_id) or _first_admin(session)
+        if person is None:
+            raise Invalid("There is no user yet who could own the connection. Run `hub init` first.")
+        return person
+    person = find_user(session, email)
+    if person.id != who.user_id and not who.is_admin:
+        raise Forbidden("Only an admin may connect for somebody else.")
+    return person
+
+
+def _first_admin(session: Session) -> User | None:
+    admins = select(User).where(col(User.role) == Role.ADMIN, col(User.disabled_at).is_(None))
+    return session.execute(admins.order_by(col(User.created_at)).limit(1)).scalar_one_or_none()

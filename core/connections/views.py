@@ -1,0 +1,124 @@
+"""A connection as it is shown: everything but its secrets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlmodel import Session, col
+
+from core import catalog, db, outbox
+from core.access import Principal, changeable, visible
+from core.errors import Invalid, NotFound, did_you_mean
+from core.models import CatalogEntry, Connection, User
+from core.secret import MASK
+
+
+@dataclass(frozen=True)
+class View:
+    """`config` holds the mask where a secret is set; `recent` is the strip: [epoch s, status, records]."""
+
+    id: str
+    name: str
+    slug: str
+    vendor: str
+    category: str
+    owner: str
+    scope: str
+    shared: bool
+    is_active: bool
+    problem: str | None
+    config: dict[str, Any]
+    options: dict[str, Any]
+    created_at: datetime
+    last_sync: datetime | None
+    next_sync: datetime | None
+    next_call_at: datetime | None
+    wait_reason: str | None
+    last_success_at: datetime | None
+    running: bool
+    waiting: int
+    in_doubt: int
+    dead: int
+    recent: list[Any]
+
+
+def find(who: Principal, ref: str) -> View:
+    """One connection by id or name. Raises NotFound, also for another's."""
+    with db.reading() as session:
+        row = row_of(session, who, ref)
+        return _views(session, [row])[0]
+
+
+def list_views(who: Principal) -> list[View]:
+    """Every connection `who` may see, by name."""
+    with db.reading() as session:
+        rows = session.execute(_select(who).order_by(col(Connection.name), col(Connection.id))).all()
+        return _views(session, [(row[0], row[1], row[2]) for row in rows])
+
+
+def row_of(
+    session: Session, who: Principal, ref: str, *, to_change: bool = False
+) -> tuple[Connection, str, str]:
+    """(connection, slug, owner's e-mail) by id or name."""
+    base = _select(who, to_change)
+    for wanted in (base.where(col(Connection.id) == ref), base.where(col(Connection.name) == ref)):
+        found = session.execute(wanted.limit(2)).all()
+        if len(found) > 1:
+            raise Invalid(f'Several connections are called "{ref}". Use the id, from `hub connections`.')
+        if found:
+            return found[0][0], found[0][1], found[0][2]
+    names = session.execute(select(col(Connection.name)).where(*_mine(who, to_change))).scalars()
+    raise NotFound(
+        f'There is no connection "{ref}".{did_you_mean(ref, names)} List yours with `hub connections`.'
+    )
+
+
+def _mine(who: Principal, to_change: bool) -> tuple[Any, ...]:
+    return col(Connection.deleted_at).is_(None), changeable(who) if to_change else visible(who)
+
+
+def _select(who: Principal, to_change: bool = False) -> Select[Connection, str, str]:
+    return (
+        select(Connection, col(CatalogEntry.slug), col(User.email))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .join(User, col(User.id) == col(Connection.user_id))
+        .where(*_mine(who, to_change))
+    )
+
+
+def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[View]:
+    counts = outbox.standing(session, [connection.id for connection, _, _ in rows])
+    now = db.now(session)
+    return [_view(connection, slug, owner, counts, now) for connection, slug, owner in rows]
+
+
+def _view(row: Connection, slug: str, owner: str, counts: dict[tuple[str, str], int], now: datetime) -> View:
+    manifest = catalog.get(slug)
+    secrets = dict.fromkeys(row.secret_names, MASK)
+    return View(
+        id=row.id,
+        name=row.name,
+        slug=slug,
+        vendor=manifest.name,
+        category=manifest.category,
+        owner=owner,
+        scope=row.scope,
+        shared=row.shared,
+        is_active=row.is_active,
+        problem=row.problem,
+        config=row.config | secrets,
+        options=row.options,
+        created_at=row.created_at,
+        last_sync=row.last_sync,
+        next_sync=row.next_sync_at if row.is_active else None,
+        next_call_at=row.next_call_at,
+        wait_reason=row.wait_reason,
+        last_success_at=row.last_success_at,
+        running=bool(row.lease_until and row.lease_until > now),
+        waiting=sum(counts.get((row.id, state), 0) for state in ("pending", "retrying", "in_doubt")),
+        in_doubt=counts.get((row.id, "in_doubt"), 0),
+        dead=counts.get((row.id, "dead"), 0),
+        recent=row.recent,
+    )

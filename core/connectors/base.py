@@ -1,0 +1,154 @@
+"""The contract of a connector: what it is given, what it must answer, and how a call can fail.
+
+    DeliveryError
+    ├── Rejected        the record's fault: dead-letter it, carry on
+    │   └── TooLarge    413: halve the batch; a single item is then Rejected
+    ├── Unavailable     the vendor's fault, certainly not accepted: try again by the policy
+    │   └── Throttled   429: the whole connection waits, no attempt is spent
+    ├── Misconfigured   the connection's fault: pause it, keep the queue, spend no attempt
+    │   └── Gone        410 and the vendor's words for it: disabled at once
+    ├── InDoubt         sent, but no answer that says what became of it
+    └── NotTried        the batch stopped before this item: nothing left for it, nothing is spent
+
+A connector is synchronous and touches no database, settings, clock, log or sleep. HTTP comes with
+deadlines, size caps and the faults above already raised: `self.http.post(...)` returns a 2xx answer or
+raises. Retrying, waiting and counting are elsewhere.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+import httpx
+import orjson
+
+
+class DeliveryError(Exception):
+    """Why a call did not deliver. `message` is one sentence for people: no secret, no stack.
+
+    `status` is the HTTP status if one was read; `body` the start of the answer (decoded, redacted);
+    `retry_after_s` what the vendor asked for, in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        body: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.body = body
+        self.retry_after_s = retry_after_s
+
+    def json(self) -> Any:
+        """The answer's body as JSON, or an empty dict where it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return {}
+
+
+class Rejected(DeliveryError): ...
+
+
+class TooLarge(Rejected): ...
+
+
+class Unavailable(DeliveryError): ...
+
+
+class Throttled(Unavailable): ...
+
+
+class Misconfigured(DeliveryError): ...
+
+
+class Gone(Misconfigured): ...
+
+
+class InDoubt(DeliveryError): ...
+
+
+class NotTried(DeliveryError): ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record on its way: `key` is stable over every retry, `payload` the mapped body as JSON text."""
+
+    key: str
+    payload: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = orjson.loads(self.payload)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one item. `fault` None means delivered (in the manifest's sense of the word)."""
+
+    key: str
+    vendor_id: str | None = None
+    url: str | None = None
+    fault: DeliveryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of a connection test. `ok` None = could not be proven without a side effect; `text` says so."""
+
+    name: str  # network | tls | credentials | target | permission
+    ok: bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket in the tracker: `id` is what people call it (SEC-12)."""
+
+    id: str
+    url: str | None = None
+    status: str | None = None
+
+
+class Tools(Protocol):
+    """What a connector may ask for besides HTTP."""
+
+    def now(self) -> datetime: ...
+
+
+class Connector(ABC):
+    """One vendor. `Config` is a frozen dataclass whose fields are the manifest's [config]; secrets are `Secret`."""
+
+    Config: ClassVar[type]
+    #: statuses that mean something else with this vendor than in `core.http`
+    faults: ClassVar[Mapping[int, type[DeliveryError]]] = {}
+
+    def __init__(self, config: Any, http: httpx.Client, tools: Tools) -> None:
+        self.config = config
+        self.http = http
+        self.tools = tools
+
+    @abstractmethod
+    def check(self) -> Iterator[Step]:
+        """Test the connection in stages, without side effects. A raised fault ends the test as its last step."""
+
+    @abstractmethod
+    def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
+        """Send `items`, yielding each receipt as soon as it is known. A raised fault settles all items left."""
+
+
+class Tracker(Connector):
+    """A ticketing connector: it can look for what it may have created."""
+
+    @abstractmethod
+    def find(self, key: str) -> Ticket | None:
+        """The ticket created for `key`, or None. Asked before a second create."""

@@ -1,0 +1,215 @@
+"""The engine, transactions, and the database's clock; migrations by Alembic.
+
+One database per process: from the settings, or from `configure(url)`. SQLite runs in WAL mode with
+`synchronous=FULL`, so what was committed is on disk. A writing transaction starts with BEGIN IMMEDIATE,
+because a read that becomes a write fails at once on SQLite, whatever the busy timeout
+(https://sqlite.org/lang_transaction.html).
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlmodel import Session
+
+from core.errors import Unusable
+from core.settings import settings
+
+BUSY_TIMEOUT_MS = 10_000
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_engines: dict[str, Engine] = {}
+
+
+def configure(url: str) -> None:
+    """Point this process at the database at `url`. Raises Unusable when the address makes no sense."""
+    _close()
+    engine = _create(url)
+    _engines["read"] = engine.execution_options(hub_write=False)
+    _engines["write"] = engine.execution_options(hub_write=True)
+
+
+def engine(write: bool = False) -> Engine:
+    if not _engines:
+        configure(settings().database_url)
+    return _engines["write" if write else "read"]
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """One writing transaction: committed at the end, rolled back on any exception."""
+    with _begin(write=True) as opened:
+        yield opened
+        opened.commit()
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """One reading transaction; nothing is committed."""
+    with _begin(write=False) as opened:
+        yield opened
+
+
+def now(session: Session) -> datetime:
+    """The time by the database's clock: all processes that share a database agree on it."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # an embedded database has this machine's clock
+    moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def affected(result: Result[Any]) -> int:
+    """How many rows an UPDATE, DELETE or INSERT touched."""
+    return int(getattr(result, "rowcount", 0))
+
+
+def upsert(session: Session, table: Any) -> Any:
+    """INSERT … ON CONFLICT as the session's database has it."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def migrate() -> None:
+    """Create the tables or bring them up to date. Safe to repeat, and from several processes at once."""
+    _make_file(engine().url)
+    with _explained(), engine(write=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(0x4855_42)))  # one migration at a time
+        _refuse_newer(connection)
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def check_current() -> None:
+    """Raises Unusable when the tables are missing or are of another version than this code."""
+    url = engine().url
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise Unusable(f"There is no database at {url.database} yet. Run `hub init` to create it.")
+    with _explained(), engine().connect() as connection:
+        current = _refuse_newer(connection)
+    if current != _head():
+        raise Unusable(f"The database {_shown(url)} is older than this hub. Run `hub init` to migrate it.")
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _refuse_newer(connection: Connection) -> str | None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if current is not None and current not in known:
+        raise Unusable(
+            f"The database {_shown(engine().url)} was made by a newer hub (revision {current}). "
+            "Install that version or restore an older copy of the database."
+        )
+    return current
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+@contextmanager
+def _begin(write: bool) -> Iterator[Session]:
+    bound = engine(write)
+    with Session(bound, expire_on_commit=False) as opened:
+        with _explained():
+            opened.connection()
+        yield opened
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A database that cannot be reached, opened or locked becomes one sentence, without the password."""
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        raise Unusable(_reason(engine().url, error)) from error
+
+
+def _reason(url: URL, error: Exception) -> str:
+    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    if "locked" in cause or "busy" in cause:
+        return f"The database {_shown(url)} is busy: another process holds it. Try again in a moment."
+    if isinstance(error, DBAPIError) and not error.connection_invalidated and "no such table" in cause:
+        return f"The database {_shown(url)} has no hub tables. Run `hub init` to create them."
+    if "not a database" in cause:
+        return f"{url.database} is not a SQLite database. Correct HUB_DATABASE_URL or move the file away."
+    return (
+        f"The database {_shown(url)} cannot be used ({cause}). Check HUB_DATABASE_URL and that it is running."
+    )
+
+
+def _shown(url: URL) -> str:
+    return url.database or "in memory" if url.get_backend_name() == "sqlite" else url.render_as_string(True)
+
+
+def _create(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ArgumentError(parsed.get_backend_name())
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise Unusable(
+            "HUB_DATABASE_URL is not a database address the hub can use. "
+            "Write sqlite:///data/hub.db or postgresql+psycopg://user:password@host/name."
+        ) from None
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise Unusable(
+            "The hub's processes share one database file. Write HUB_DATABASE_URL=sqlite:///data/hub.db."
+        )
+    made = create_engine(url, pool_size=20, max_overflow=40, connect_args={"check_same_thread": False})
+    event.listen(made, "connect", _prepare_sqlite)
+    event.listen(made, "begin", _begin_sqlite)
+    return made
+
+
+def _prepare_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
+    raw.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = FULL")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute("PRAGMA wal_autocheckpoint = 4000")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("hub_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_file(url: URL) -> None:
+    """A new database file is its owner's alone: it holds personal records."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    with _explained():
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _close() -> None:
+    for opened in _engines.values():
+        opened.dispose()
+    _engines.clear()

@@ -1,0 +1,222 @@
+"""Reads a FootprintIQ PostgreSQL: incrementally, in one read-only transaction, one streamed query per table.
+
+A read starts two minutes before the last change it saw: a row becomes visible at its commit, but carries the
+time at which its transaction began. What is read twice is absorbed by `sources.store`. Alerts have no
+`updated_at`, so those that the hub still holds as unread are asked for again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import URL, Connection, NullPool, create_engine, func, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlmodel import Session, col
+
+from core.errors import Invalid, Unusable
+from core.models import Alert, Kind, PullCursor
+from core.secret import Secret, redact
+
+BATCH = 1_000
+OVERLAP = timedelta(minutes=2)
+CONNECT_S, STATEMENT_S = 10, 300
+MAX_UNREAD = 50_000  # of the newest unread alerts: 50 look-ups of 1,000 ids each
+TABLE = {Kind.SCAN: "scans", Kind.CASE: "cases", Kind.ALERT: "monitoring_alerts"}
+#: a row's change time is the latest of these, as far as its table has them
+TIMES = {
+    Kind.SCAN: ("created_at", "updated_at", "completed_at"),
+    Kind.CASE: ("created_at", "updated_at", "closed_at"),
+    Kind.ALERT: ("created_at", "updated_at"),
+}
+_COLUMNS = text(
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
+    "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+)
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Position:
+    changed_at: datetime
+    last_id: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open FootprintIQ database; `name` is its key in `pull_cursors`."""
+
+    name: str
+    address: URL
+    connection: Connection
+
+    def batches(self, kind: Kind, since: Position | None) -> Iterator[tuple[Rows, Position]]:
+        """Rows changed since then, oldest change first; each batch with the position it reaches."""
+        table = TABLE[kind]
+        with _explained(self.address, table):
+            times = [name for name in TIMES[kind] if name in self._columns(table)]
+            # rows without any time come first, and with every first read
+            changed = f"coalesce(greatest({', '.join(f'{name}::timestamptz' for name in times)}), 'epoch')"
+            query = text(
+                f"SELECT *, {changed} AS hub_changed_at FROM {table} WHERE {changed} >= :since "  # noqa: S608
+                "ORDER BY hub_changed_at, id"
+            )
+            now = self.connection.execute(select(func.now())).scalar_one()
+            start = {"since": since.changed_at - OVERLAP if since else "epoch"}
+            found = self.connection.execute(query, start, execution_options={"yield_per": BATCH})
+            for part in found.mappings().partitions(BATCH):
+                changed_at = part[-1]["hub_changed_at"]
+                # a row dated in the future must not hide those that come before that date
+                reached = min(changed_at, now)
+                reached = max(reached, since.changed_at) if since else reached
+                yield [_plain(row) for row in part], Position(reached, str(part[-1]["id"]))
+
+    def settled(self, ids: Iterable[str]) -> Iterator[Rows]:
+        """Alerts among `ids` that have been read or resolved."""
+        with _explained(self.address, TABLE[Kind.ALERT]):
+            columns = self._columns(TABLE[Kind.ALERT])
+            flags = [name for name in ("is_read", "is_resolved") if name in columns]
+            is_uuid = columns["id"] == "uuid"
+            query = text(
+                f"SELECT * FROM {TABLE[Kind.ALERT]} WHERE ({' OR '.join(flags)}) "  # noqa: S608
+                f"AND id = ANY(CAST(:ids AS {columns['id']}[]))"
+            )
+            asked = (id for id in ids if not is_uuid or _is_uuid(id))
+            while flags and (part := list(islice(asked, BATCH))):
+                found = self.connection.execute(query, {"ids": part}).mappings()
+                yield [_plain(row) for row in found]
+
+    def _columns(self, table: str) -> dict[str, str]:
+        """Name → type. Raises Unusable when the table or a column that every read needs is missing."""
+        rows = self.connection.execute(_COLUMNS, {"name": table}).all()
+        columns = {str(name): str(type_name) for name, type_name in rows}
+        where = f"the FootprintIQ database {shown(self.address)}"
+        if not columns:
+            raise Unusable(
+                f'There is no table "{table}" in {where}. Check the database HUB_SOURCE_URL names.'
+            )
+        for name in ("id", "created_at"):
+            if name not in columns:
+                raise Unusable(
+                    f'Table "{table}" in {where} has no column "{name}". Check that it is FootprintIQ\'s.'
+                )
+        return columns
+
+
+@contextmanager
+def connect(url: Secret) -> Iterator[Source]:
+    """Opens the database at `url` read-only. Raises Unusable in one sentence, without the password."""
+    address = _address(url)
+    engine = create_engine(
+        address,
+        poolclass=NullPool,
+        # no prepared statements: a pooler between us (Supabase's) may change the connection under us
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "prepare_threshold": None,
+            "application_name": "hub pull",
+        },
+    ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with _explained(address):
+        connection = engine.connect()
+    with connection:
+        with _explained(address):
+            connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_S}s'"))
+            connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+        yield Source(_name(address), address, connection)
+
+
+def position(session: Session, source: str, kind: Kind) -> Position | None:
+    cursor = session.get(PullCursor, (source, kind))
+    return Position(cursor.changed_at, cursor.last_id or "") if cursor and cursor.changed_at else None
+
+
+def move(session: Session, source: str, kind: Kind, reached: Position) -> None:
+    """Remember how far the read came; in the transaction that stores the rows."""
+    at, last_id = reached.changed_at, reached.last_id
+    session.merge(PullCursor(source=source, kind=kind, changed_at=at, last_id=last_id))
+
+
+def unread(session: Session) -> list[str]:
+    """Ids of the alerts that the hub holds as unread, newest first."""
+    query = select(col(Alert.id)).where(col(Alert.is_read).is_(False)).order_by(col(Alert.local_id).desc())
+    return list(session.connection().execute(query.limit(MAX_UNREAD)).scalars())
+
+
+def shown(address: URL) -> str:
+    """`host:port/database`: what messages may show of the address."""
+    host = address.host or address.query.get("host") or "localhost"
+    return f"{host}:{address.port or 5432}/{address.database or address.username or ''}"
+
+
+def _name(address: URL) -> str:
+    return blake2b(shown(address).encode(), digest_size=16).hexdigest()
+
+
+def _address(url: Secret) -> URL:
+    try:
+        address = make_url(url.reveal())
+    except (ArgumentError, ValueError):
+        address = URL.create("")
+    if address.drivername.split("+")[0] not in ("postgres", "postgresql"):
+        raise Invalid(
+            "HUB_SOURCE_URL is not the address of a PostgreSQL database. "
+            "Write it like postgresql://user:password@host:5432/database."
+        )
+    return address.set(drivername="postgresql+psycopg")
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: _plain_value(value) for name, value in row.items() if name != "hub_changed_at"}
+
+
+def _plain_value(value: Any) -> Any:
+    """What JSON has; everything else as PostgreSQL would write it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {str(name): _plain_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(inner) for inner in value]
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def _explained(address: URL, table: str = "") -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        cause = redact(str(error.orig), [address.password or ""])
+        state = getattr(error.orig, "sqlstate", None) or ""
+        raise Unusable(_sentence(address, table, state, cause)) from None
+
+
+def _sentence(address: URL, table: str, state: str, cause: str) -> str:
+    where = f"The FootprintIQ database {shown(address)}"
+    if state.startswith("28") or "authentication failed" in cause or "no password supplied" in cause:
+        return f'{where} refused the user "{address.username}". Correct user and password in HUB_SOURCE_URL.'
+    if state == "3D000" or ("database" in cause and "does not exist" in cause):
+        return f"{where} does not exist on that server. Correct the database name in HUB_SOURCE_URL."
+    if state == "42501":
+        return f'{where} does not let "{address.username}" read {table}. Grant it SELECT on that table.'
+    if state == "57014":
+        return f"{where} took longer than {STATEMENT_S} s to read {table}. Pull again when it is less busy."
+    if state and not state.startswith(("08", "57")):
+        return f"{where} cannot be read ({cause.splitlines()[0]}). Check that {table} is FootprintIQ's table."
+    reason = cause.strip().splitlines()[0].rsplit("failed: ", 1)[-1].rsplit("error: ", 1)[-1]
+    return f"{where} cannot be reached ({reason}). Check HUB_SOURCE_URL and that the server is up."

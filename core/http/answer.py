@@ -1,0 +1,112 @@
+"""A vendor's answer, read whole and in bounded memory."""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpcore
+import httpx
+import orjson
+
+#: decoded; also the most compressed bytes that are read
+MAX_ANSWER_BYTES = 1024 * 1024
+_TOO_LONG = "is longer than 1 MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`flaw` says why the body cannot be relied on, in words that follow "the answer"; empty when it can."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+    bytes_in: int
+    flaw: str = ""
+
+    @property
+    def text(self) -> str:
+        # NUL is dropped because PostgreSQL does not store it.
+        return self.content.decode("utf-8", "replace").replace("\x00", "")
+
+    @property
+    def media_type(self) -> str:
+        return str(self.headers.get("content-type", "")).split(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        try:
+            return orjson.loads(self.content)
+        except orjson.JSONDecodeError:
+            return None
+
+    @property
+    def is_web_page(self) -> bool:
+        """Content-Type alone does not tell: Slack's webhooks say `text/html` for the answer `ok`."""
+        start = self.content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        return start.startswith((b"<!doctype html", b"<html")) or (
+            self.media_type in ("text/html", "application/xhtml+xml") and start.startswith(b"<")
+        )
+
+
+class Reply(httpx.Response):
+    """The 2xx answer a connector gets: `json()` by orjson, which survives deep nesting and huge numbers."""
+
+    def json(self, **kwargs: Any) -> Any:
+        return orjson.loads(self.content)
+
+
+@dataclass
+class _Body:
+    """Collects what was sent, unpacked, up to the limit."""
+
+    encoding: str
+    content: bytearray = field(default_factory=bytearray)
+    bytes_in: int = 0
+
+    def __post_init__(self) -> None:
+        # 32 + 15: gzip or zlib, told apart by the header
+        self._unpacker = zlib.decompressobj(47) if self.encoding else None
+
+    def add(self, chunk: bytes) -> bool:
+        """False when the limit is passed; what was collected up to it is kept."""
+        self.bytes_in += len(chunk)
+        room = MAX_ANSWER_BYTES - len(self.content) + 1
+        # max_length bounds memory: 200 KB of gzip may hold 64 MiB.
+        self.content += self._unpacker.decompress(chunk, room) if self._unpacker else chunk[:room]
+        return len(self.content) <= MAX_ANSWER_BYTES and self.bytes_in <= MAX_ANSWER_BYTES
+
+    @property
+    def ended(self) -> bool:
+        return self._unpacker is None or self._unpacker.eof or not self.bytes_in
+
+
+def read_answer(response: httpcore.Response, deadline_s: float) -> Answer:
+    """Read to the end, the limit or the deadline, and close. The status stands whatever the body does."""
+    headers = httpx.Headers(response.headers)
+    body, flaw = _Body(_encoding(headers)), ""
+    try:
+        if body.encoding not in ("", "gzip", "x-gzip", "deflate"):
+            flaw = f'is packed in a way that was not asked for ("{body.encoding[:40]}")'
+        else:
+            flaw = _collect(response, body)
+    except httpcore.TimeoutException:
+        flaw = f"trickled and was cut at {deadline_s:g} s"
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        flaw = "broke off"
+    except zlib.error:
+        flaw = "cannot be unpacked"
+    finally:
+        response.close()
+    return Answer(response.status, headers, bytes(body.content[:MAX_ANSWER_BYTES]), body.bytes_in, flaw)
+
+
+def _collect(response: httpcore.Response, body: _Body) -> str:
+    for chunk in response.iter_stream():
+        if not body.add(chunk):
+            return _TOO_LONG
+    return "" if body.ended else "broke off"
+
+
+def _encoding(headers: httpx.Headers) -> str:
+    """`gzip, gzip` and the like stay whole and are refused: unpacking twice took 10 s and 342 MiB."""
+    words = [word.strip().lower() for word in headers.get_list("content-encoding", split_commas=True)]
+    return ", ".join(word for word in words if word and word != "identity")

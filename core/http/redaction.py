@@ -1,0 +1,80 @@
+"""Keeps credentials out of what is stored and shown, in every spelling a vendor may echo them."""
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from core.secret import MASK
+
+_MIN_CHARS = 4
+_MIN_PATH_CHARS = 8
+#: shorter ones are words like `true` or `nocheck`
+_MIN_HEADER_CHARS = 8
+_SECRET_HEADERS = ("auth", "token", "key", "secret", "cookie", "signature", "password")
+
+
+class Redaction:
+    """The secrets of one client and their spellings."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._plain = frozenset(s for s in secrets if len(s) >= _MIN_CHARS)
+        forms = sorted({form for s in self._plain for form in _forms(s)}, key=len, reverse=True)
+        self._longest = len(forms[0]) if forms else 0
+        self._pattern = re.compile("|".join(map(_spelt, forms))) if forms else None
+
+    def with_headers(self, headers: httpx.Headers) -> "Redaction":
+        """Also what a request carries in its headers, as a vendor may echo it: `Authorization` above all."""
+        found = {*_header_secrets(headers)} - self._plain
+        return Redaction({*self._plain, *found}) if found else self
+
+    def clean(self, text: str, whole: bool = True) -> str:
+        """`text` with every secret masked. A text that broke off loses its end: it may hold half a secret."""
+        masked = self._pattern.sub(MASK, text) if self._pattern else text
+        return masked if whole else masked[: max(0, len(masked) - self._longest)]
+
+
+def _header_secrets(headers: httpx.Headers) -> Iterator[str]:
+    for name, value in headers.items():
+        if any(word in name.lower() for word in _SECRET_HEADERS) and name.lower() != "idempotency-key":
+            scheme, _, rest = value.partition(" ")
+            yield from (part for part in (value, *rest.split()) if len(part) >= _MIN_HEADER_CHARS)
+            if scheme.lower() == "basic":
+                yield from _basic_parts(rest)
+
+
+def _basic_parts(token: str) -> Iterator[str]:
+    try:
+        yield base64.b64decode(token).decode().partition(":")[2]
+    except ValueError:
+        return
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The secret, its base64 forms, and for a URL its path and query alone ("Cannot POST /services/…")."""
+    yield secret
+    raw = secret.encode("utf-8", "surrogatepass")
+    for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
+        yield encoded.decode().rstrip("=")
+    if secret.startswith(("https://", "http://")):
+        parts = urlsplit(secret)
+        yield from (part for part in (parts.path.strip("/"), parts.query) if len(part) >= _MIN_PATH_CHARS)
+
+
+def _spelt(form: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else _spellings(c) for c in form)
+
+
+def _spellings(char: str) -> str:
+    """One character as it is, or escaped for a URL, JSON (nested too, and with `\\/`) or HTML."""
+    in_json = {"\n": "n", "\r": "r", "\t": "t"}.get(char, f"u(?i:{ord(char):04x})")
+    in_url = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+    found = [rf"\\{{0,4}}{re.escape(char)}", rf"\\{{1,4}}{in_json}", f"(?i:{in_url})", f"&#0*{ord(char)};"]
+    if html.escape(char) != char:
+        found.append(html.escape(char))
+    if quote(char) == "%20":
+        found.append(r"\+")
+    return f"(?:{'|'.join(found)})"

@@ -1,0 +1,157 @@
+"""What happened: runs, the hourly figures that the pages read, heartbeats.
+
+Everything here takes a session and leaves the commit to the caller.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlmodel import Session, col
+
+from core import db
+from core.models import Heartbeat, HourlyFigures, RunLog, RunStatus
+
+#: upper bounds of the histogram buckets; a last, open bucket follows
+BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000)
+BOUNDS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
+RECENT_RUNS = 60  # blocks in a heartbeat strip
+
+
+@dataclass
+class Tally:
+    """What one run adds to the figures of its hour."""
+
+    runs_ok: int = 0
+    runs_partial: int = 0
+    runs_failed: int = 0
+    delivered: int = 0
+    dead: int = 0
+    retried: int = 0
+    in_doubt: int = 0
+    calls: int = 0
+    bytes_out: int = 0
+    call_ms: list[float] = field(default_factory=list)
+    delay_s: list[float] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_SUMS = (
+    "runs_ok",
+    "runs_partial",
+    "runs_failed",
+    "delivered",
+    "dead",
+    "retried",
+    "in_doubt",
+    "calls",
+    "bytes_out",
+)
+
+
+def begin(session: Session, connection_id: str, run_id: str, action: str, now: datetime) -> None:
+    """Open a run's log row; called in the transaction that found the run's first work."""
+    row = {"user_integration_id": connection_id, "run_id": run_id, "sync_type": action}
+    session.execute(
+        insert(RunLog).values(**row, status=RunStatus.RUNNING, records_synced=0, meta={}, created_at=now)
+    )
+
+
+def finish(
+    session: Session,
+    run_id: str,
+    *,
+    status: RunStatus,
+    count: int,
+    error: str | None,
+    metadata: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Close a run's log row; a run that was already called interrupted keeps what it did."""
+    session.execute(
+        update(RunLog)
+        .where(RunLog.run_id == run_id)  # type: ignore[arg-type]
+        .values(
+            status=status, records_synced=count, error_message=error, meta=dict(metadata), finished_at=now
+        )
+    )
+
+
+def interrupt(session: Session, run_id: str, now: datetime) -> None:
+    """A run whose lease was taken over did not end by itself."""
+    session.execute(
+        update(RunLog)
+        .where(RunLog.run_id == run_id, RunLog.status == RunStatus.RUNNING)  # type: ignore[arg-type]
+        .values(
+            status=RunStatus.INTERRUPTED, finished_at=now, error_message="The worker stopped during the run."
+        )
+    )
+
+
+def count(session: Session, connection_id: str, tally: Tally, now: datetime) -> None:
+    """Add `tally` to the connection's hour. The row stays locked until commit, so nothing is lost."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    table = HourlyFigures
+    values = {name: getattr(tally, name) for name in _SUMS}
+    statement = db.upsert(session, table).values(
+        connection_id=connection_id, hour=hour, cost=0.0, call_ms=[], delay_s=[], **values
+    )
+    sums = {name: getattr(table, name) + statement.excluded[name] for name in _SUMS}
+    session.execute(statement.on_conflict_do_update(index_elements=["connection_id", "hour"], set_=sums))
+    if tally.call_ms or tally.delay_s:
+        _add_latencies(session, connection_id, hour, tally)
+
+
+def _add_latencies(session: Session, connection_id: str, hour: datetime, tally: Tally) -> None:
+    here = (HourlyFigures.connection_id == connection_id, HourlyFigures.hour == hour)
+    row = session.execute(select(HourlyFigures.call_ms, HourlyFigures.delay_s).where(*here)).one()  # type: ignore[call-overload]
+    session.execute(
+        update(HourlyFigures)
+        .where(*here)  # type: ignore[arg-type]
+        .values(
+            call_ms=add_to_histogram(row.call_ms, BOUNDS_MS, tally.call_ms),
+            delay_s=add_to_histogram(row.delay_s, BOUNDS_S, tally.delay_s),
+        )
+    )
+
+
+def add_to_histogram(counts: Sequence[int], bounds: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Counts per bucket: bucket i holds values ≤ bounds[i], the last one the rest."""
+    added = list(counts) + [0] * (len(bounds) + 1 - len(counts))
+    for value in values:
+        added[bisect_left(bounds, value)] += 1
+    return added
+
+
+def add_to_recent(recent: Sequence[Any], status: str, records: int, now: datetime) -> list[Any]:
+    """The strip with one more run; the oldest falls off."""
+    return [*recent, [int(now.timestamp()), status, records]][-RECENT_RUNS:]
+
+
+def beat(
+    session: Session, name: str, owner: str, details: Mapping[str, Any], now: datetime, stale_s: float
+) -> bool:
+    """Say that `owner` is alive as `name`. False when another owner beat within `stale_s`: stand by then."""
+    held = session.get(Heartbeat, name, with_for_update=True)
+    if held is None:
+        row = {"name": name, "owner": owner, "beat_at": now, "started_at": now, "details": dict(details)}
+        statement = db.upsert(session, Heartbeat).values(**row).on_conflict_do_nothing()
+        return db.affected(session.execute(statement)) > 0
+    if held.owner != owner and held.beat_at > now - timedelta(seconds=stale_s):
+        return False
+    if held.owner != owner:
+        held.owner, held.started_at = owner, now
+    held.beat_at, held.details = now, dict(details)
+    session.add(held)
+    return True
+
+
+def retire(session: Session, name: str, owner: str) -> None:
+    """`owner` ends: another may take its place at once."""
+    session.execute(delete(Heartbeat).where(col(Heartbeat.name) == name, col(Heartbeat.owner) == owner))

@@ -1,0 +1,12 @@
+"""Pure: record + field rules → vendor body, or the reasons it cannot be.
+
+`facts` turns a record into the names a template may use; `compile` turns a manifest's template tree into a
+`Mapper`, once, and `Mapper.body` runs it for every record. Hostile text stays data: it is never expanded a
+second time, and characters that nobody can see are taken out. Escaping for the vendor is the connector's.
+"""
+
+from core.mapping.names import facts
+from core.mapping.rules import delivery_key, is_wanted, severity_of, why_not
+from core.mapping.template import Mapper, Unmappable, compile
+
+__all__ = ["Mapper", "Unmappable", "compile", "delivery_key", "facts", "is_wanted", "severity_of", "why_not"]

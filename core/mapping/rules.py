@@ -1,0 +1,73 @@
+"""What the hub decides about a record: how severe it is, whether it goes out, under which key."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from core.mapping.values import as_count, is_on
+from core.models import Kind
+from core.options import SEVERITIES, Options
+
+_RANK = {word: rank for rank, word in enumerate(SEVERITIES)}
+_SEVERITY_COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "severity"}
+#: high risks of a scan that has no severity of its own; fewer than the last are "low"
+_SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OWNER_CHARS = 8
+_HASH_CHARS = 40  # 160 bits: two owners meet never
+
+
+def severity_of(kind: str, record: Mapping[str, Any]) -> str:
+    """low | medium | high | critical.
+
+    A case or alert without a word we know is medium: it is not hidden, and nobody is woken.
+    """
+    own = str(record.get(_SEVERITY_COLUMN[Kind(kind)]) or "").lower()
+    if own in _RANK:
+        return own
+    if kind != Kind.SCAN:
+        return "medium"
+    risks = as_count(record.get("high_risk_count")) or 0
+    return next((word for least, word in _SCAN_STEPS if risks >= least), "low")
+
+
+def is_wanted(kind: str, record: Mapping[str, Any], options: Options) -> bool:
+    """Whether a connection of this kind exports the record; `why_not` has the rules."""
+    return why_not(kind, record, options) is None
+
+
+def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | None:
+    """Why a connection does not export the record, in a sentence; None when it does.
+
+    Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked elsewhere).
+    Alerts: unread and not resolved. A record without a status is taken as due.
+    """
+    if kind == Kind.ALERT:
+        if is_on(record.get("is_read")) or is_on(record.get("is_resolved")):
+            return "the alert is already read or resolved."
+    else:
+        due = "completed" if kind == Kind.SCAN else "open"
+        status = str(record.get("status") or due).lower()
+        if status != due:
+            return f"its status is {status}, and only {due} {kind}s are sent."
+    risks = as_count(record.get("high_risk_count")) or 0
+    if kind == Kind.SCAN and risks < options.high_risk_threshold:
+        return f"it has {risks} high risks, and the threshold is {options.high_risk_threshold}."
+    severity = severity_of(kind, record)
+    if _RANK[severity] < _RANK[options.min_severity or "low"]:
+        return f"its severity is {severity}, and the connection takes {options.min_severity} and above."
+    return None
+
+
+def delivery_key(kind: str, owner_id: str, id: str) -> str:
+    """The key a delivery keeps over every retry and replay: `fiq-scan-<uuid>-<owner>`.
+
+    Two owners may store the same id: a hash of the owner keeps their keys apart, so that nobody can stand in
+    the way of another's record. An id that is no uuid in its canonical spelling is hashed as a whole.
+    """
+    if _UUID.fullmatch(id):
+        owner = hashlib.sha256(owner_id.encode()).hexdigest()[:_OWNER_CHARS]
+        return f"fiq-{kind}-{id}-{owner}"
+    both = f"{len(owner_id)}:{owner_id}{id}".encode("utf-8", "surrogatepass")
+    return f"fiq-{kind}-{hashlib.sha256(both).hexdigest()[:_HASH_CHARS]}"

@@ -1,0 +1,35 @@
+"""The durable queue: put, claim, close, reap, skip. Only this package writes a delivery's state.
+
+`webhook_deliveries` is the outbox and the delivery log in one. A claim writes an attempt row before a
+byte leaves; rows are closed `WHERE attempt_id = mine`, so a worker that slept past its lease closes
+nothing (the fence). Everything here takes a session; the caller commits.
+"""
+
+from core.outbox.claiming import Claim, claim, expired, reap, renew
+from core.outbox.closing import close, end_attempt
+from core.outbox.looking import count_waiting, elsewhere, known, next_due_at, peek, records, standing
+from core.outbox.putting import New, put
+from core.outbox.steering import hasten, skip, skip_rows, unskip_rows
+
+__all__ = [
+    "Claim",
+    "New",
+    "claim",
+    "close",
+    "count_waiting",
+    "elsewhere",
+    "end_attempt",
+    "expired",
+    "hasten",
+    "known",
+    "next_due_at",
+    "peek",
+    "put",
+    "reap",
+    "records",
+    "renew",
+    "skip",
+    "skip_rows",
+    "standing",
+    "unskip_rows",
+]

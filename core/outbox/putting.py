@@ -1,0 +1,90 @@
+"""Into the queue: one row per record and connection, and the SIEM event that goes with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from core.db import upsert
+from core.models import Delivery, SiemEvent, State
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """One record for one connection. Without `payload` it is born dead, and `reason` says why."""
+
+    kind: str
+    record_id: int
+    revision: int
+    key: str
+    event_type: str
+    payload: str | None
+    reason: str | None
+    wanted_at: datetime
+    severity: str
+    title: str
+
+
+def put(
+    session: Session, *, connection_id: str, user_id: str, siem: bool, rows: Sequence[New], now: datetime
+) -> int:
+    """Queue `rows`; a key that the connection already has is left alone. Returns how many were new."""
+    if not rows:
+        return 0
+    shared = {"user_id": user_id, "webhook_id": connection_id, "next_attempt_at": now, "created_at": now}
+    values = [
+        shared
+        | {
+            "record_kind": row.kind,
+            "record_id": row.record_id,
+            "revision": row.revision,
+            "key": row.key,
+            "event_type": row.event_type,
+            "payload": row.payload,
+            "state": State.DEAD if row.payload is None else State.PENDING,
+            "reason": row.reason,
+            "wanted_at": row.wanted_at,
+        }
+        for row in rows
+    ]
+    statement = upsert(session, Delivery).on_conflict_do_nothing(index_elements=["webhook_id", "key"])
+    put_ids = {
+        key: delivery_id
+        for delivery_id, key in session.execute(statement.returning(Delivery.id, Delivery.key), values)
+    }
+    if siem and put_ids:
+        _put_siem_events(session, connection_id, user_id, rows, put_ids, now)
+    return len(put_ids)
+
+
+def _put_siem_events(
+    session: Session,
+    connection_id: str,
+    user_id: str,
+    rows: Sequence[New],
+    put_ids: dict[str, int],
+    now: datetime,
+) -> None:
+    session.execute(
+        insert(SiemEvent),
+        [
+            {
+                "user_id": user_id,
+                "integration_id": connection_id,
+                "delivery_id": put_ids[row.key],
+                "event_type": row.event_type,
+                "severity": row.severity,
+                "source": "footprintiq",
+                "title": row.title,
+                "description": row.reason or "",
+                "raw_data": orjson.loads(row.payload) if row.payload else None,
+                "is_exported": False,
+                "created_at": now,
+            }
+            for row in rows
+            if row.key in put_ids
+        ],
+    )

@@ -1,0 +1,264 @@
+"""One run of a connection: its lease, what a call taught the connection, and how the run ends.
+
+Stores of the flow: each function takes a session, and `core.sync` owns the transactions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import random
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlmodel import Session, col
+
+from core import catalog, db, journal, options, outbox
+from core.access import Principal, changeable
+from core.connectors.base import (
+    DeliveryError,
+    Gone,
+    InDoubt,
+    Misconfigured,
+    Receipt,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
+from core.errors import Conflict, NotFound
+from core.journal import Tally
+from core.models import CatalogEntry, Connection, Kind, RunStatus
+from core.retry import Policy, call_wait_s
+from core.verdicts import Doubt
+
+#: a worker that was not heard of for so long is dead; a call ends within a third of it
+LEASE_S = 60.0
+
+
+@dataclass
+class Run:
+    """What a run works on, and what it has done so far."""
+
+    id: str
+    action: str  # manual | scheduled | webhook
+    connection: Connection
+    manifest: catalog.Manifest
+    options: options.Options
+    stopping: Callable[[], bool]
+    deadline: float  # monotonic seconds
+    exports: bool  # due for new records, not only for retries
+    logged: bool = False
+    exported: int = 0
+    more: bool = False
+    fault: DeliveryError | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def kind(self) -> Kind:
+        return catalog.KIND_OF[self.manifest.category]
+
+    @property
+    def policy(self) -> Policy:
+        return Policy.of(self.options.retry)
+
+    @property
+    def doubt(self) -> Doubt:
+        return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
+
+    def over(self) -> bool:
+        return self.fault is not None or self.stopping() or monotonic() >= self.deadline
+
+
+def find(session: Session, connection_id: str, who: Principal | None) -> tuple[Connection, str]:
+    """(connection, slug). Raises NotFound, also for one that `who` may not change."""
+    wanted = (
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(col(Connection.id) == connection_id, col(Connection.deleted_at).is_(None))
+    )
+    if who is not None:
+        wanted = wanted.where(changeable(who))
+    found = session.execute(wanted).first()
+    if found is None:
+        raise NotFound("There is no such connection. List yours with `hub connections`.")
+    return found[0], found[1]
+
+
+def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> None:
+    """Take the connection's lease: one winner. Raises Conflict while another run has it."""
+    if not connection.is_active:
+        raise Conflict(f'"{connection.name}" is paused. Enable it, then sync.')
+    free = or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
+    won = session.execute(
+        update(Connection)
+        .where(col(Connection.id) == connection.id, free)
+        .values(run_id=run_id, run_worker=worker, lease_until=now + timedelta(seconds=LEASE_S))
+        .execution_options(synchronize_session=False)
+    )
+    if not db.affected(won):
+        raise Conflict(f'A sync of "{connection.name}" is already running. Wait for it to end.')
+    if connection.run_id:
+        journal.interrupt(session, connection.run_id, now)  # its worker died with the lease in hand
+
+
+def keep(session: Session, run: Run, now: datetime) -> bool:
+    """Renew the run's lease. False when another run took the connection over."""
+    kept = session.execute(
+        update(Connection)
+        .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
+        .values(lease_until=now + timedelta(seconds=LEASE_S))
+        .execution_options(synchronize_session=False)
+    )
+    return db.affected(kept) > 0
+
+
+def release(session: Session, worker: str, now: datetime) -> None:
+    """A worker ends: its runs are interrupted, its connections free and due again."""
+    mine = (col(Connection.run_worker) == worker, col(Connection.run_id).is_not(None))
+    for run_id in session.execute(select(col(Connection.run_id)).where(*mine)).scalars():
+        journal.interrupt(session, str(run_id), now)
+    session.execute(
+        update(Connection)
+        .where(*mine)
+        .values(run_id=None, run_worker=None, lease_until=None, next_wake_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def hasten(session: Session, connection: Connection, now: datetime) -> None:
+    """A person asked: retries and look-ups are due now, except while the vendor named a time."""
+    if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:
+        return
+    outbox.hasten(session, connection.id, now)
+    connection.next_call_at = connection.wait_reason = None
+    session.add(connection)
+
+
+def reap(session: Session, now: datetime, worker: str | None = None) -> int:
+    """Close attempts whose lease ran out (or all of `worker`'s); their rows become in doubt."""
+    reaped = 0
+    for attempt_id, connection_id in outbox.expired(session, now, worker):
+        connection, slug = _any(session, connection_id)
+        manifest = catalog.get(slug)
+        policy = Policy.of(connection.options.get("retry", {}))
+        wait_s = Doubt(manifest.in_doubt, manifest.look_up_after_s).first_wait_s(policy, 1, random()) or 0.0
+        reaped += outbox.reap(session, attempt_id, wait_s, now)
+    return reaped
+
+
+def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
+    """(connection, slug), also of a deleted one."""
+    row = session.execute(
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(col(Connection.id) == connection_id)
+    ).one()
+    return row[0], row[1]
+
+
+# --- after a call ---------------------------------------------------------------------------------
+
+
+def fault_of(receipts: Sequence[Receipt]) -> DeliveryError | None:
+    """The fault that concerns the whole connection, or None when the vendor took or judged something."""
+    faults = [r.fault for r in receipts if r.fault is not None]
+    for fault in faults:
+        if isinstance(fault, Misconfigured | Throttled):
+            return fault
+    if any(r.fault is None or isinstance(r.fault, Rejected) for r in receipts):
+        return None
+    return next((f for f in faults if isinstance(f, Unavailable | InDoubt)), None)
+
+
+def learn(session: Session, connection: Connection, fault: DeliveryError | None, now: datetime) -> None:
+    """What a call says of its connection: when it may be called next, and whether a person must act."""
+    if fault is None:
+        connection.failures = 0
+        connection.problem = connection.next_call_at = connection.wait_reason = None
+        connection.last_success_at = now
+    else:
+        if not isinstance(fault, Throttled):
+            connection.failures += 1
+        wait_s, connection.wait_reason = call_wait_s(fault, connection.failures, random())
+        connection.next_call_at = now + timedelta(seconds=wait_s)
+    if isinstance(fault, Misconfigured):
+        connection.problem = fault.message
+    if isinstance(fault, Gone):
+        connection.is_active = False
+    connection.updated_at = now
+    session.add(connection)
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
+    """Close the run: log, figures, strip, and the connection's next due time. None when it was taken over."""
+    if not keep(session, run, now):
+        return None
+    connection = session.get_one(Connection, run.connection.id, populate_existing=True)
+    status = _status(run)
+    _journal(session, run, connection, status, now)
+    connection.run_id = connection.run_worker = connection.lease_until = None
+    connection.last_sync = now
+    if run.exports or connection.next_sync_at is None:
+        connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
+    connection.next_wake_at = next_wake(session, connection, now)
+    session.add(connection)
+    return status
+
+
+def _status(run: Run) -> RunStatus:
+    if run.fault is not None:
+        return RunStatus.FAILED
+    return RunStatus.PARTIAL if run.tally.dead or run.tally.in_doubt else RunStatus.SUCCESS
+
+
+def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
+    if run.logged:
+        journal.finish(
+            session,
+            run.id,
+            status=status,
+            count=run.tally.delivered,
+            error=run.fault.message if run.fault else None,
+            metadata=metadata(run),
+            now=now,
+        )
+    counted = Tally(
+        runs_ok=status is RunStatus.SUCCESS,
+        runs_partial=status is RunStatus.PARTIAL,
+        runs_failed=status is RunStatus.FAILED,
+    )
+    journal.count(session, connection.id, counted, now)
+    connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
+
+
+def metadata(run: Run) -> dict[str, Any]:
+    done = run.tally
+    return {
+        "run_id": run.id,
+        "exported": run.exported,
+        "delivered": done.delivered,
+        "dead": done.dead,
+        "retrying": done.retried,
+        "in_doubt": done.in_doubt,
+        "more": run.more,
+    }
+
+
+def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetime:
+    """The next time on the connection's own grid; runs missed while asleep are one run, not many."""
+    if previous is None:
+        return now + timedelta(seconds=every_s)
+    missed = max(0, int((now - previous).total_seconds() // every_s))
+    return previous + timedelta(seconds=every_s * (missed + 1))
+
+
+def next_wake(session: Session, connection: Connection, now: datetime) -> datetime:
+    """The earliest of next sync, next retry, next probe, next look-up."""
+    assert connection.next_sync_at is not None
+    due = outbox.next_due_at(session, connection.id)
+    if due is None:
+        return connection.next_sync_at
+    return min(connection.next_sync_at, max(due, connection.next_call_at or now))

@@ -1,0 +1,45 @@
+"""Numbers and times as people say them."""
+
+from datetime import datetime
+
+from core.health import duration
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < 5 else f"{duration(seconds)} ago"
+
+
+def compact(number: float) -> str:
+    """`950`, `12.4k`, `3.1M`."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:.1f}".removesuffix(".0") + unit
+    return f"{number:,.0f}"
+
+
+def seconds(value: float) -> str:
+    """`0.8 s`, `42 s`, `3.5 min`, `2.1 h`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    for size, unit in ((3600, "h"), (60, "min")):
+        if value >= size:
+            return f"{value / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{value:.0f} s"
+
+
+def percent(share: float) -> str:
+    """Rounded down at the top: 99.97 % must not read as everything."""
+    if share < 1:
+        share = min(share, 0.999)
+    return f"{share * 100:.1f}".removesuffix(".0") + " %"
+
+
+def span(hours: int) -> str:
+    return "24 hours" if hours == 24 else f"{hours // 24} days"
+
+
+def bucket(hours: int) -> str:
+    return {1: "hour", 24: "day"}.get(hours, f"{hours} hours")

@@ -1,0 +1,157 @@
+"""From a receipt to a delivery's next state: the state table of the outbox as pure functions."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.connectors.base import InDoubt, Misconfigured, NotTried, Receipt, Rejected, Throttled, Unavailable
+from core.models import State
+from core.retry import Policy, next_wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claimed delivery. `in_doubt_since` is set when it may already have arrived."""
+
+    id: int
+    key: str
+    payload: str
+    record_kind: str
+    record_id: int
+    attempt_count: int
+    look_ups: int
+    in_doubt_since: datetime | None
+    wanted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """How this vendor's unanswered calls are resolved; from the manifest."""
+
+    mode: str  # native_key | look_up | may_repeat
+    look_up_after_s: tuple[int, ...] = ()
+
+    def first_wait_s(self, policy: Policy, attempts: int, random: float) -> float | None:
+        """Seconds until the first look; None when the row's attempts are used up."""
+        if self.mode == "look_up":
+            return float(self.look_up_after_s[0])
+        return next_wait_s(policy, attempts, random)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one claimed row."""
+
+    id: int
+    state: State
+    attempts: int
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+    in_doubt_since: datetime | None = None
+    look_ups: int = 0
+    vendor_id: str | None = None
+    url: str | None = None
+    status: int | None = None
+    body: str | None = None
+
+
+def judge(
+    row: Row, receipt: Receipt, *, doubt: Doubt, policy: Policy, random: float, now: datetime
+) -> Verdict:
+    """From a receipt to the row's next state: the table of states in DESIGN.md, pure."""
+    fault = receipt.fault
+    if fault is None:
+        return Verdict(
+            row.id,
+            State.DELIVERED,
+            row.attempt_count + 1,
+            vendor_id=receipt.vendor_id,
+            url=receipt.url,
+            look_ups=row.look_ups,
+        )
+    answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
+    if isinstance(fault, Rejected):
+        return Verdict(row.id, State.DEAD, row.attempt_count + 1, **answer)
+    if isinstance(fault, Misconfigured | Throttled | NotTried):
+        return _unspent(row, now, answer)
+    if isinstance(fault, InDoubt):
+        return _in_doubt(row, doubt, policy, random, now, answer)
+    assert isinstance(fault, Unavailable)
+    return _again(row, policy, random, now, answer)
+
+
+def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Verdict:
+    """Certainly not delivered and not the record's fault: the connection waits, the row keeps its place."""
+    state = State.IN_DOUBT if row.in_doubt_since else State.PENDING
+    return Verdict(
+        row.id,
+        state,
+        row.attempt_count,
+        next_attempt_at=now,
+        in_doubt_since=row.in_doubt_since,
+        look_ups=row.look_ups,
+        **answer,
+    )
+
+
+def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[str, Any]) -> Verdict:
+    attempts = row.attempt_count + 1
+    wait_s = next_wait_s(policy, attempts, random)
+    if wait_s is None:
+        return _over(row, attempts, answer)
+    return Verdict(
+        row.id,
+        State.IN_DOUBT if row.in_doubt_since else State.RETRYING,
+        attempts,
+        next_attempt_at=now + timedelta(seconds=wait_s),
+        in_doubt_since=row.in_doubt_since,
+        look_ups=row.look_ups,
+        **answer,
+    )
+
+
+def _in_doubt(
+    row: Row, doubt: Doubt, policy: Policy, random: float, now: datetime, answer: dict[str, Any]
+) -> Verdict:
+    attempts = row.attempt_count + 1
+    over = next_wait_s(policy, attempts, random) is None
+    wait_s = doubt.first_wait_s(policy, attempts, random)
+    if over or wait_s is None:
+        return _over(row, attempts, answer)
+    return Verdict(
+        row.id,
+        State.IN_DOUBT,
+        attempts,
+        next_attempt_at=now + timedelta(seconds=wait_s),
+        in_doubt_since=now,
+        **answer,
+    )
+
+
+def _over(row: Row, attempts: int, answer: dict[str, Any]) -> Verdict:
+    reason = f"Given up after {attempts} attempts. Last answer: {answer['reason']}"
+    return Verdict(
+        row.id, State.DEAD, attempts, in_doubt_since=row.in_doubt_since, **answer | {"reason": reason}
+    )
+
+
+def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
+    """The verdict after a look-up found nothing; None when all look-ups are done and it may be sent again.
+
+    A look-up before its time (a person pressed Sync) does not count: the vendor's index may lag.
+    """
+    assert row.in_doubt_since is not None
+    after = doubt.look_up_after_s
+    due = row.in_doubt_since + timedelta(seconds=after[min(row.look_ups, len(after) - 1)])
+    looked = row.look_ups + 1 if now >= due else row.look_ups
+    if looked >= len(after):
+        return None
+    return Verdict(
+        row.id,
+        State.IN_DOUBT,
+        row.attempt_count,
+        reason=f"Sent, but no answer came; look-up {looked} of {len(after)} found nothing yet.",
+        next_attempt_at=row.in_doubt_since + timedelta(seconds=after[looked]),
+        in_doubt_since=row.in_doubt_since,
+        look_ups=looked,
+    )

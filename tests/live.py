@@ -1,0 +1,81 @@
+"""A hub's web server in a process of its own, started from another folder, as an operator would."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+EMAIL, PASSWORD = "ana@example.org", "a long enough one"
+
+
+@dataclass(frozen=True)
+class Live:
+    url: str
+    port: int
+    log: Path
+
+    @contextmanager
+    def client(self, *, signed_in: bool = False) -> Iterator[httpx.Client]:
+        with httpx.Client(
+            base_url=self.url, trust_env=False, timeout=30, headers={"Origin": self.url}
+        ) as client:
+            if signed_in:
+                answer = client.post("/auth/login", data={"email": EMAIL, "password": PASSWORD})
+                assert answer.status_code == 303, answer.text
+            yield client
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def served(database_url: str, folder: Path, **variables: str) -> Iterator[Live]:
+    """Waits until it answers; ends with SIGTERM, which must be enough."""
+    port, log = free_port(), folder / "server.log"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HUB_")},
+        "PYTHONPATH": str(ROOT),
+        "HUB_DATABASE_URL": database_url,
+        "HUB_PORT": str(port),
+        **variables,
+    }
+    code = f"from core.server import serve; serve('127.0.0.1', {port})"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=folder, env=environment, stdout=output, stderr=output
+        )
+        live = Live(f"http://127.0.0.1:{port}", port, log)
+        try:
+            wait_until_alive(live, process)
+            yield live
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_until_alive(live: Live, process: subprocess.Popen[bytes], patience_s: float = 90) -> None:
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(f"{live.url}/healthz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not come up: {live.log.read_text()}")
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

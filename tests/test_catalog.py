@@ -1,0 +1,357 @@
+"""The catalog: a broken file stops the start, and a wrong entry gets one sentence per field."""
+
+import json
+import shutil
+import tomllib
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from core import catalog
+from core.catalog import check_config, get, load, manifests, secret_fields
+from core.catalog.manifest import DIRECTORY
+from core.errors import Invalid, NotFound, Unusable
+from core.models import Category, Kind
+
+#: a busy machine is not a failure
+unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+
+COMMON = {"ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key"}
+#: INTERFACE: what is public about each entry's fields (required, optional, secret)
+FIELDS = {
+    "splunk": ({"url", "token"}, {"index", "source", "sourcetype", "use_ack", "channel"}, {"token"}),
+    "jira": (
+        {"url", "email", "api_token", "project_key"},
+        {"issue_type", "flavor", "labels", "extra_fields"},
+        {"api_token"},
+    ),
+    "slack": ({"webhook_url"}, set(), {"webhook_url"}),
+}
+SPLUNK = {"url": "https://splunk.example.com:8088", "token": "00000000-0000-0000-0000-000000000000"}
+JIRA = {
+    "url": "https://x.atlassian.net",
+    "email": "hub@example.com",
+    "api_token": "t-secret",
+    "project_key": "SEC",
+}
+
+
+def wrong(slug, **values):
+    """The sentences for `values`, by field."""
+    with pytest.raises(Invalid) as caught:
+        check_config(get(slug), values)
+    assert caught.value.message == " ".join(caught.value.fields.values())
+    return caught.value.fields
+
+
+# --- what is in it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slug", FIELDS)
+def test_the_fields_are_the_public_ones(slug):
+    required, optional, secret = FIELDS[slug]
+    entry = get(slug)
+    assert set(entry.config["properties"]) == required | optional | COMMON
+    assert set(entry.config["required"]) == required
+    assert secret_fields(entry) == secret | {"client_key"}
+
+
+def test_every_entry_says_what_a_stranger_needs():
+    for entry in manifests().values():
+        assert entry.setup
+        assert entry.permissions
+        assert entry.docs_url.startswith("https://")
+        assert entry.mapping[entry.kind]
+        assert entry.limits.batch_items >= 1
+        Draft202012Validator.check_schema(entry.config)
+        Draft202012Validator.check_schema(entry.record)
+
+
+def test_every_number_in_limits_has_its_source_above_it():
+    for path in DIRECTORY.glob("[a-z]*.toml"):
+        lines = [line for line in path.read_text().splitlines() if line]
+        section = lines[lines.index("[limits]") :]
+        for above, line in pairwise(section[: section.index("[severity]")]):
+            assert line.startswith("#") or above.startswith("#"), f"{path.name}: {line}"
+
+
+def test_each_category_exports_its_kind():
+    assert catalog.KIND_OF == {
+        Category.SIEM: Kind.SCAN,
+        Category.TICKETING: Kind.CASE,
+        Category.COMMUNICATION: Kind.ALERT,
+    }
+
+
+def test_jira_is_looked_for_before_a_second_create():
+    assert (get("jira").in_doubt, get("jira").look_up_after_s) == ("look_up", (60, 300, 900))
+
+
+def test_only_slacks_own_hosts_get_slack_messages():
+    assert get("slack").pinned_hosts == ("hooks.slack.com", "hooks.slack-gov.com")
+
+
+def test_an_unknown_slug_is_guessed():
+    with pytest.raises(NotFound, match='Did you mean "splunk"'):
+        get("splnk")
+
+
+# --- what a person enters -----------------------------------------------------------------------------
+
+
+def test_a_config_comes_back_typed_and_with_defaults():
+    assert check_config(get("splunk"), SPLUNK | {"use_ack": "yes"}) == SPLUNK | {
+        "source": "footprintiq",
+        "sourcetype": "footprintiq:scan",
+        "use_ack": True,
+    }
+    assert check_config(
+        get("jira"), JIRA | {"labels": "a, b,", "extra_fields": '{"customfield_1": {"id": "5"}}'}
+    ) == {
+        **JIRA,
+        "issue_type": "Task",
+        "flavor": "cloud",
+        "labels": ["a", "b"],
+        "extra_fields": {"customfield_1": {"id": "5"}},
+    }
+
+
+def test_a_checked_config_passes_again_unchanged():
+    once = check_config(get("jira"), JIRA | {"labels": '["a","b"]'})
+    assert check_config(get("jira"), once) == once
+    assert json.loads(json.dumps(once)) == once
+
+
+def test_defaults_are_not_shared_between_connections():
+    check_config(get("jira"), JIRA)["labels"].append("leak")
+    assert check_config(get("jira"), JIRA)["labels"] == []
+
+
+def test_spaces_and_line_ends_of_a_paste_are_not_part_of_it():
+    pasted = {name: f" {value}\n" for name, value in SPLUNK.items()}
+    assert check_config(get("splunk"), pasted).items() >= SPLUNK.items()
+
+
+def test_a_misspelt_field_is_guessed_and_not_called_missing_too():
+    assert wrong("splunk", url=SPLUNK["url"], tokn="x") == {
+        "tokn": 'Splunk has no field "tokn". Did you mean "token"?'
+    }
+
+
+def test_a_field_nobody_can_mean_gets_the_list():
+    sentence = wrong("slack", colour="red", webhook_url="https://hooks.slack.com/services/x")["colour"]
+    assert sentence.startswith('Slack has no field "colour". Its fields are webhook_url, ')
+
+
+@pytest.mark.parametrize("empty", [{}, {"token": ""}, {"token": None}, {"token": " \n"}])
+def test_a_missing_field_is_named(empty):
+    assert "token" in wrong("splunk", url=SPLUNK["url"], **empty)
+
+
+def test_missing_fields_are_named_with_their_titles():
+    assert wrong("splunk", url=SPLUNK["url"]) == {"token": 'Splunk needs "token" (HEC token).'}
+    assert list(wrong("jira")) == ["url", "email", "api_token", "project_key"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "values", "field", "sentence"),
+    [
+        ("splunk", {"use_ack": "perhaps"}, "use_ack", "is neither on nor off; write true or false."),
+        (
+            "splunk",
+            {"url": "splunk:8088"},
+            "url",
+            "does not look right; write it like https://splunk.example.com:8088.",
+        ),
+        ("splunk", {"url": "https://user:pw@splunk"}, "url", "does not look right"),
+        ("splunk", {"url": "https://splunk/?x=1"}, "url", "does not look right"),
+        ("splunk", {"url": "https://a\\@b"}, "url", "does not look right"),
+        ("splunk", {"url": ["https://splunk"]}, "url", "must be a text."),
+        ("splunk", {"url": "https://spl\x00unk"}, "url", "another control character"),
+        ("splunk", {"token": "a\r\nX-Evil: 1"}, "token", "another control character"),
+        ("splunk", {"index": "Security"}, "index", "does not look right; write it like security."),
+        ("splunk", {"source": "x" * 256}, "source", "is longer than 255 characters."),
+        ("splunk", {"source": "\ud800"}, "source", "another control character"),
+        ("splunk", {"channel": "1"}, "channel", "does not look right"),
+        ("splunk", {"tls_fingerprint": "ab"}, "tls_fingerprint", "does not look right"),
+        ("splunk", {"ca_bundle": "my-ca.pem"}, "ca_bundle", "write it like -----BEGIN CERTIFICATE-----."),
+        ("jira", {"flavor": "server"}, "flavor", "must be one of cloud, datacenter."),
+        ("jira", {"flavor": "clowd"}, "flavor", 'Did you mean "cloud"?'),
+        ("jira", {"project_key": "sec"}, "project_key", "does not look right; write it like SEC."),
+        ("jira", {"labels": "two words,b"}, "labels", "An entry of"),
+        ("jira", {"labels": 5}, "labels", "must be a list; write it like a,b."),
+        ("jira", {"labels": '["a"'}, "labels", "is not valid JSON"),
+        ("jira", {"labels": ",".join("a" * 21)}, "labels", "must have at most 20 entries."),
+        ("jira", {"extra_fields": "a=b"}, "extra_fields", "is not valid JSON"),
+        ("jira", {"extra_fields": "[1]"}, "extra_fields", "must be a JSON object; write it like {"),
+        ("jira", {"extra_fields": {"a": "\x00"}}, "extra_fields", "cannot keep"),
+        ("jira", {"extra_fields": {"a": "\ud800"}}, "extra_fields", "cannot keep"),
+        (
+            "slack",
+            {"webhook_url": "https://hooks.slack.com/workflows/T/A/1"},
+            "webhook_url",
+            "does not look right",
+        ),
+        ("slack", {"client_cert": "-----BEGIN CERTIFICATE-----"}, "client_key", "give both or neither."),
+    ],
+)
+def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
+    base = {
+        "splunk": SPLUNK,
+        "jira": JIRA,
+        "slack": {"webhook_url": "https://hooks.slack.com/services/T/B/x"},
+    }[slug]
+    problems = wrong(slug, **base | values)
+    assert list(problems) == [field]
+    assert sentence in problems[field]
+    assert f'"{field}"' in problems[field]
+
+
+def test_a_key_pasted_with_its_certificate_is_refused_where_it_would_not_be_sealed():
+    both = "-----BEGIN CERTIFICATE-----\nx\n-----BEGIN PRIVATE KEY-----\ny"
+    assert "client_cert" in wrong(
+        "splunk", **SPLUNK, client_cert=both, client_key="-----BEGIN PRIVATE KEY-----"
+    )
+
+
+_marked = st.text().map(lambda text: f"§{text}§")  # a sign that no sentence of ours has
+
+
+@unhurried
+@given(st.dictionaries(st.sampled_from([*SPLUNK, "use_ack", "index", "ca_bundle", "channel"]), _marked))
+def test_no_sentence_repeats_what_was_entered(values):
+    try:
+        check_config(get("splunk"), values)
+    except Invalid as error:
+        assert "§" not in error.message  # noqa: PT017 - either outcome is right
+
+
+_wild = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("slug", sorted(FIELDS))
+def test_anything_entered_is_a_valid_config_or_sentences(slug):
+    entry = get(slug)
+    names = st.sampled_from([*entry.config["properties"], "no_such"]) | st.text()
+
+    @unhurried
+    @given(st.dictionaries(names, _wild, max_size=6))
+    def check(values):
+        try:
+            config = check_config(entry, values)
+        except Invalid as error:
+            assert all(error.fields.values())  # noqa: PT017 - either outcome is right
+            return
+        Draft202012Validator(entry.config).validate(config)
+        assert json.loads(json.dumps(config)) == config
+
+    check()
+
+
+@pytest.mark.parametrize("slug", sorted(FIELDS))
+def test_every_example_of_a_form_is_accepted(slug):
+    entry = get(slug)
+    for name, field in entry.config["properties"].items():
+        for example in field["examples"]:
+            samples = {n: f["examples"][0] for n, f in entry.config["properties"].items()}
+            assert name in check_config(entry, samples | {name: example})
+
+
+# --- a broken file ------------------------------------------------------------------------------------
+
+
+def broken(tmp_path, old, new, slug="splunk"):
+    """The sentence for the file of `slug` with `old` replaced by `new`."""
+    path = tmp_path / f"{slug}.toml"
+    text = (DIRECTORY / path.name).read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(Unusable) as caught:
+        load(path)
+    assert caught.value.message.startswith(f"data/catalog/{slug}.toml: ")
+    assert caught.value.message.endswith("Correct the file and start again.")
+    return caught.value.message
+
+
+def test_the_files_are_read_as_they_are(tmp_path):
+    for path in DIRECTORY.glob("[a-z]*.toml"):
+        shutil.copy(path, tmp_path)
+        assert load(tmp_path / path.name) == get(path.stem)
+        tomllib.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("summary = ", "sumary = ", 'unknown key "sumary". Did you mean "summary"?'),
+        ('docs_url = "', 'x = "', 'unknown key "x".'),
+        ('provider = "Splunk (Cisco)"', "", 'the key "provider" is missing.'),
+        ("[severity]\nlow", "[severity]\nlo", 'unknown key "lo" in [severity]. Did you mean "low"?'),
+        ('title = "Address"', 'tittle = "Address"', 'in [config.properties.url]. Did you mean "title"?'),
+        ('title = "Address"\n', "", 'the key "title" is missing in [config.properties.url].'),
+        (
+            'required = ["url", "token"]',
+            'required = ["url", "tokn"]',
+            'requires "tokn", which is no field of it. Did',
+        ),
+        ("batch_items = 500", "batch_items = 0", "limits.batch_items: 0 is less than the minimum of 1."),
+        ("batch_items = 500", 'batch_items = "500"', "limits.batch_items"),
+        ('category = "siem"', 'category = "crm"', "category: 'crm' is not one of"),
+        (
+            'in_doubt = "may_repeat"',
+            'in_doubt = "look_up"',
+            '"look_up_after_s" goes with in_doubt = "look_up"',
+        ),
+        ('slug = "splunk"', 'slug = "splunkk"', 'slug is "splunkk", but the file is named splunk.toml.'),
+        ("writeOnly = true", 'writeOnly = true\ndefault = "x"', "is a secret and cannot have a default"),
+        ('examples = ["security"]', 'examples = ["Security"]', "does not accept its own example"),
+        ("default = false", "default = 0", "does not accept its own example"),
+        ("[config.properties.index]", "[config.properties.proxy]", "is a field every entry has"),
+        (
+            'id = { type = "string", maxLength = 100 }',
+            'id = { type = "string", format = "uuid" }',
+            '"format" is not',
+        ),
+        (
+            'time = "{created_epoch}"',
+            'tme = "{created_epoch}"',
+            'names "tme", which the body does not have. Did',
+        ),
+        ("[limits]", "[limits", "Expected"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_key(tmp_path, old, new, sentence):
+    assert sentence in broken(tmp_path, old, new)
+
+
+def test_an_entry_must_map_what_its_category_exports(tmp_path):
+    sentence = "[mapping.case] is missing; entries of this category export cases."
+    assert sentence in broken(tmp_path, "[mapping.case]", "[mapping.scan]", slug="jira")
+
+
+def test_a_group_of_alternatives_is_one_sentence(tmp_path):
+    path = tmp_path / "slack.toml"
+    text = (DIRECTORY / "slack.toml").read_text()
+    groups = 'anyOf = [{ required = ["webhook_url"] }, { required = ["bot_token", "channel"] }]'
+    text = text.replace('required = ["webhook_url"]', groups, 1)
+    fields = [
+        f'[config.properties.{n}]\ntype = "string"\ntitle = "{t}"\ndescription = "d"\nexamples = ["e"]\n'
+        for n, t in (("bot_token", "Bot token"), ("channel", "Channel"))
+    ]
+    path.write_text(text.replace("[record]", "\n".join(fields) + "\n[record]", 1))
+    with pytest.raises(Invalid) as caught:
+        check_config(load(path), {"channel": "C1"})
+    assert caught.value.message == (
+        'Slack needs "webhook_url" (Webhook URL), or "bot_token" (Bot token) with "channel" (Channel).'
+    )
+    assert check_config(load(path), {"channel": "C1", "bot_token": "x"}) == {
+        "bot_token": "x",
+        "channel": "C1",
+    }

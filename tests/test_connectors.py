@@ -1,0 +1,431 @@
+"""Connectors against what their vendors answer: each file in tests/fixtures/<slug>/ is one conversation.
+
+config    as the connection has it; {server} is the local server's address
+items     [{key, body}] to deliver · or `check`: true · or `find`: a key
+answers   what the vendor says, one per request: {status, headers, body} or {error: read_timeout | closed}
+requests  what it must have been sent: {method, url, headers (those that matter), body (exactly)}
+receipts  what became of each item: {key, vendor_id, url, fault, message, retry_after_s, body}
+steps     of a check: {name, ok, text}; `fault` and `message` where it ended in one
+ticket    of a find: {id, url, status} or null
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.connectors import CONNECTORS, adf, connector, text
+from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Unavailable
+from core.connectors.jira import jql_text
+from core.connectors.slack import escape, message
+from core.errors import NotFound
+from core.http import Egress, Previewed, Recorder, Rules, VendorClient
+from core.secret import Secret
+from core.settle import Settlement
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SECRET_FIELDS = {"token", "api_token", "webhook_url"}
+CASES = [
+    pytest.param(path, id=f"{path.parent.name}/{path.stem}")
+    for slug in CONNECTORS
+    for path in sorted((FIXTURES / slug).glob("*.json"))
+]
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+
+class Vendor:
+    """A local server that answers what the case says and keeps what it was sent."""
+
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
+        self.answers = list(answers)
+        self.requests: list[dict[str, Any]] = []
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator["Vendor"]:
+        Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            self._http.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                vendor.requests.append(
+                    {"method": self.command, "url": self.path, "headers": dict(self.headers), "body": body}
+                )
+                answer = vendor.answers.pop(0) if vendor.answers else {"status": 599}
+                if answer.get("error"):
+                    self.close_connection = True
+                    if answer["error"] == "read_timeout":
+                        self.connection.recv(1)  # returns when the client has given up and hung up
+                    return
+                self._reply(answer)
+
+            do_GET = do_POST
+
+            def _reply(self, answer: dict[str, Any]) -> None:
+                body = answer.get("body", "")
+                raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+                self.send_response(answer["status"])
+                for name, value in answer.get("headers", {}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        return Handler
+
+
+def placed(value: Any, server: str) -> Any:
+    """{server} and {host} in a case, wherever they stand."""
+    host = server.removeprefix("http://").partition(":")[0]
+    return json.loads(json.dumps(value).replace("{server}", server).replace("{host}", host))
+
+
+def build(slug: str, config: dict[str, Any], client: VendorClient) -> Connector:
+    made = connector(slug)
+    given = {name: Secret(value) if name in SECRET_FIELDS else value for name, value in config.items()}
+    return made(made.Config(**given), client, _Clock())
+
+
+def client_of(slug: str, config: dict[str, Any], deadline_s: float = 20.0) -> VendorClient:
+    return VendorClient(
+        vendor=slug.title(),
+        rules=Rules(egress=Egress.parse("127.0.0.1")),
+        faults=connector(slug).faults,
+        secrets=[value for name, value in config.items() if name in SECRET_FIELDS],
+        deadline_s=deadline_s,
+    )
+
+
+def told(receipt: Receipt) -> dict[str, Any]:
+    fault = receipt.fault
+    words = {"key": receipt.key, "vendor_id": receipt.vendor_id, "url": receipt.url}
+    if fault:
+        words |= {"fault": type(fault).__name__, "message": fault.message}
+        words |= {"retry_after_s": fault.retry_after_s, "body": fault.body or None}
+    return {name: value for name, value in words.items() if value is not None}
+
+
+def spellings(secret: str) -> set[str]:
+    path = secret.rpartition("/")[2]
+    encoded = {base64.b64encode(word.encode()).decode() for word in (secret, f"hub@example.com:{secret}")}
+    return {secret, path, *encoded}
+
+
+def assert_no_secret(config: dict[str, Any], *things: Any) -> None:
+    """Nothing that may be stored or shown carries a credential, in any spelling."""
+    seen = json.dumps(things, default=repr, ensure_ascii=False)
+    for name in SECRET_FIELDS & config.keys():
+        for secret in spellings(config[name]):
+            assert secret not in seen, f"{name} leaked"
+
+
+def assert_sent(expected: list[dict[str, Any]], sent: list[dict[str, Any]]) -> None:
+    for wanted, got in zip(expected, sent, strict=True):
+        assert (got["method"], got["url"]) == (wanted["method"], wanted["url"])
+        assert {name: got["headers"].get(name) for name in wanted["headers"]} == wanted["headers"]
+        assert got["body"] == wanted["body"]
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_a_conversation_goes_as_the_fixture_says(path: Path) -> None:
+    case = json.loads(path.read_text())
+    slow = any(answer.get("error") == "read_timeout" for answer in case["answers"])
+    with Vendor(case["answers"]).running() as vendor:
+        case = placed(case, vendor.url)
+        config, slug = case["config"], path.parent.name
+        with client_of(slug, config, deadline_s=0.3 if slow else 20.0) as client:
+            outcome = talk(build(slug, config, client), case)
+        assert_no_secret(config, outcome, [asdict(exchange) for exchange in client.exchanges])
+        assert outcome == {name: case[name] for name in outcome}
+        assert_sent(case["requests"], vendor.requests)
+        assert not vendor.answers
+
+
+def talk(connector: Connector, case: dict[str, Any]) -> dict[str, Any]:
+    """Deliver, check or find as the case wants; the outcome in the case's own words."""
+    if "items" in case:
+        settlement = Settlement(connector, items_of(case))
+        receipts = [told(receipt) for receipt in settlement]
+        assert settlement.bug is None
+        return {"receipts": receipts}
+    if "find" in case:
+        try:
+            ticket = connector.find(case["find"])
+        except DeliveryError as fault:
+            return {"fault": type(fault).__name__, "message": fault.message}
+        return {"ticket": asdict(ticket) if ticket else None}
+    steps: list[dict[str, Any]] = []
+    try:
+        for step in connector.check():
+            steps.append(asdict(step))
+    except DeliveryError as fault:
+        return {"steps": steps, "fault": type(fault).__name__, "message": fault.message}
+    return {"steps": steps}
+
+
+def items_of(case: dict[str, Any]) -> list[Item]:
+    return [Item(item["key"], orjson.dumps(item["body"]).decode()) for item in case["items"]]
+
+
+REQUIRED_CASES = {
+    *("good", "several", "unauthorized", "forbidden", "not_found", "too_large", "rate_limited"),
+    *("rate_limited_without_a_time", "failing", "busy", "read_timeout", "closed", "web_page", "partial"),
+    *("hostile_text", "over_length"),
+}
+
+
+@pytest.mark.parametrize("slug", CONNECTORS)
+def test_every_connector_has_every_usual_case(slug: str) -> None:
+    names = {path.stem for path in (FIXTURES / slug).glob("*.json")}
+    assert names >= REQUIRED_CASES
+    assert any(name.startswith("check_") for name in names)
+
+
+@pytest.mark.parametrize("slug", CONNECTORS)
+def test_a_preview_shows_the_bytes_that_are_sent(slug: str) -> None:
+    case = placed(json.loads((FIXTURES / slug / "good.json").read_text()), "http://127.0.0.1:9")
+    recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
+    receipts = Settlement(build(slug, case["config"], recorder), items_of(case))
+    assert all(isinstance(receipt.fault, Previewed) for receipt in receipts)
+    assert [request.content.decode() for request in recorder.requests] == [
+        r["body"] for r in case["requests"]
+    ]
+
+
+def test_an_unknown_connector_names_the_nearest_one() -> None:
+    with pytest.raises(NotFound, match='Did you mean "splunk"'):
+        connector("splnuk")
+
+
+@pytest.mark.parametrize("slug", CONNECTORS)
+def test_a_config_never_prints_its_secret(slug: str) -> None:
+    case = json.loads((FIXTURES / slug / "good.json").read_text())
+    made = build(slug, case["config"], client_of(slug, case["config"]))
+    assert_no_secret(case["config"], repr(made.config))
+    secret = {f.name for f in fields(made.config) if isinstance(getattr(made.config, f.name), Secret)}
+    assert secret == SECRET_FIELDS & {f.name for f in fields(made.config)}
+
+
+# --- Splunk ---------------------------------------------------------------------------------------
+
+
+def checked_through_a_proxy(port: int, answer: dict[str, Any]) -> DeliveryError:
+    """How a check of splunk.example.com:PORT ends when that answers so; the local server is the way there."""
+    with Vendor([answer]).running() as vendor:
+        egress = Egress.parse(f"splunk.example.com:{port}, 127.0.0.1")
+        rules = Rules(egress=egress, proxy=vendor.url)
+        with VendorClient(vendor="Splunk", rules=rules) as client:
+            config = {"url": f"http://splunk.example.com:{port}", "token": "CANARY"}
+            with pytest.raises(DeliveryError) as raised:
+                list(build("splunk", config, client).check())
+            return raised.value
+
+
+@pytest.mark.parametrize(("port", "words"), [(8089, "management port"), (8000, "web port")])
+def test_the_wrong_splunk_port_is_named(port: int, words: str) -> None:
+    page = {"status": 404, "headers": {"Content-Type": "text/html"}, "body": "<!doctype html>"}
+    fault = checked_through_a_proxy(port, page)
+    assert isinstance(fault, Misconfigured)
+    assert fault.message.startswith(f"splunk.example.com:{port} is Splunk's {words}; ")
+    assert "8088" in fault.message
+
+
+def test_a_splunk_that_is_away_is_not_called_the_wrong_port() -> None:
+    fault = checked_through_a_proxy(8089, {"status": 503})
+    assert isinstance(fault, Unavailable)
+    assert "port" not in fault.message
+
+
+def sent_by(slug: str, config: dict[str, Any], *items: Item) -> list[dict[str, Any]]:
+    recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
+    list(Settlement(build(slug, config, recorder), items))
+    return [json.loads(line) for request in recorder.requests for line in request.content.splitlines()]
+
+
+SPLUNK = {"url": "http://127.0.0.1:9", "token": "CANARY"}
+
+
+@given(st.floats(min_value=0, max_value=1e18))
+def test_splunk_never_gets_a_time_with_an_exponent(time: float) -> None:
+    recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
+    item = Item("fiq-scan-1", orjson.dumps({"time": time, "event": {"id": "1"}}).decode())
+    list(Settlement(build("splunk", SPLUNK, recorder), [item]))
+    written = recorder.requests[0].content.decode().split('"time":')[1].split(",")[0]
+    assert "e" not in written.lower()
+    assert abs(float(written) - time) <= 0.001 + abs(time) * 1e-12
+
+
+def test_a_pasted_collector_address_is_understood() -> None:
+    recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
+    config = {"url": "http://127.0.0.1:9/services/collector/event/", "token": "CANARY"}
+    list(Settlement(build("splunk", config, recorder), [Item("fiq-scan-1", '{"event":{"id":"1"}}')]))
+    assert str(recorder.requests[0].url) == "http://127.0.0.1:9/services/collector/event"
+
+
+# --- Jira -----------------------------------------------------------------------------------------
+
+
+def read_jql_text(query: str) -> str:
+    """A reader of JQL strings written from Jira's documentation; fails if the string ends early."""
+    assert query.startswith('"')
+    value, at = "", 1
+    while query[at] != '"':
+        if query[at] != "\\":
+            value, at = value + query[at], at + 1
+        elif query[at + 1] == "u":
+            value, at = value + chr(int(query[at + 2 : at + 6], 16)), at + 6
+        else:
+            value, at = value + query[at + 1], at + 2
+    assert at == len(query) - 1, "the string ended before its end"
+    return value
+
+
+@given(st.text())
+def test_a_jql_string_holds_its_value_and_nothing_else(value: str) -> None:
+    assert read_jql_text(jql_text(value)) == value
+
+
+@pytest.mark.parametrize("value", ['" OR project = X', "\\", '\\"', 'a\nb" OR "1"="1'])
+def test_a_value_cannot_break_out_of_a_jql_string(value: str) -> None:
+    assert read_jql_text(jql_text(value)) == value
+
+
+def adf_nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("content", []):
+        yield from adf_nodes(child)
+
+
+@given(st.text(), st.none() | st.text() | st.just("https://hub.example.com/r?a=1&b=2"))
+def test_an_adf_document_is_one_that_jira_takes(words: str, url: str | None) -> None:
+    document = adf.document(words, url, "fiq-case-1")
+    for node in adf_nodes(document):
+        assert node["type"] in {"doc", "paragraph", "text", "hardBreak"}
+        if node["type"] == "text":
+            assert node["text"] != ""
+            for mark in node.get("marks", []):
+                assert mark["type"] == "link"
+                assert mark["attrs"]["href"].lower().startswith(("http://", "https://"))
+        if node["type"] == "paragraph":
+            assert node["content"]
+
+
+@given(st.text(alphabet="ab\\{}[]!|~ \n"))
+def test_no_wiki_markup_survives_in_a_description(words: str) -> None:
+    defused = adf.wiki(words, None, "fiq-case-1")
+    assert "\\\\" not in defused
+    for place, letter in enumerate(defused):
+        if letter in "{[!":
+            assert defused[place - 1] == "\\"
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil", "https://", None, 7])
+def test_only_web_links_become_links(url: object) -> None:
+    assert text.web_link(url) is None
+
+
+JIRA = {"url": "http://127.0.0.1:9", "email": "hub@example.com", "api_token": "CANARY", "project_key": "SEC"}
+
+
+@given(st.text(min_size=1))
+def test_a_jira_summary_is_one_line_of_at_most_255_characters(title: str) -> None:
+    item = Item("fiq-case-1", orjson.dumps({"summary": title, "text": "", "case_id": "1"}).decode())
+    summary = sent_by("jira", JIRA, item)[0]["fields"]["summary"]
+    assert summary
+    assert len(summary.splitlines()) == 1
+    assert len(summary.encode("utf-16-le")) <= 255 * 2
+
+
+def test_extra_fields_cannot_take_the_label_away() -> None:
+    config = JIRA | {"labels": ["two words", "fiq"], "extra_fields": {"labels": ["theirs"]}}
+    item = Item("fiq-case-1", '{"summary":"s","text":"t","case_id":"1"}')
+    labels = sent_by("jira", config, item)[0]["fields"]["labels"]
+    assert labels == ["fiq", "fiq-case-1", "two-words", "theirs"]
+
+
+# --- Slack ----------------------------------------------------------------------------------------
+
+hostile = st.text(alphabet="ab<>&!@|#* \nhereU1\u20ac\U0001f600", max_size=200) | st.text()
+
+
+@given(st.text(alphabet="a&<>\U0001f600@here", max_size=60), st.integers(min_value=2, max_value=40))
+def test_escaped_text_keeps_its_limit_and_whole_entities(words: str, limit: int) -> None:
+    escaped = escape(words, limit)
+    assert len(escaped.encode("utf-16-le")) <= limit * 2
+    bare = escaped.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "")
+    assert not set("&<>") & set(bare)
+    assert "@here" not in escaped
+
+
+@given(title=hostile, words=hostile, url=hostile, facts=st.dictionaries(hostile, hostile, max_size=12))
+def test_a_slack_message_stays_within_every_limit(
+    title: str, words: str, url: str, facts: dict[str, str]
+) -> None:
+    body = {
+        "title": title * 20,
+        "text": words * 40,
+        "url": url,
+        "facts": facts,
+        "severity": "high",
+        "ref": "r",
+    }
+    sent = message(Item("fiq-alert-1", orjson.dumps(body).decode()))
+    assert 0 < len(sent["text"]) <= 4000
+    assert "<!" not in json.dumps(sent)
+    for block in sent["blocks"]:
+        texts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
+        limit = {"header": 150, "section": 3000, "context": 2000}[block["type"]]
+        assert len(block.get("fields", [])) <= 10
+        assert all(0 < len(part["text"]) <= limit for part in texts if part)
+
+
+def test_a_linked_address_cannot_end_the_link() -> None:
+    body = {"title": "t", "url": "https://hub.example.com/r?a=1&b=2|x>y", "ref": "fiq-alert-1"}
+    context = message(Item("fiq-alert-1", json.dumps(body)))["blocks"][-1]
+    words = "<https://hub.example.com/r?a=1&amp;b=2%7Cx%3Ey|Open in FootprintIQ>"
+    assert context["elements"][0]["text"] == words
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.integers(min_value=1, max_value=50))
+def test_a_cut_is_never_longer_than_its_limit(words: str, limit: int) -> None:
+    short = text.cut(words, limit)
+    assert len(short.encode("utf-16-le")) <= limit * 2
+    assert short == words or short.endswith("…")
+
+
+def test_one_line_keeps_words_apart_at_every_kind_of_break() -> None:
+    assert text.one_line("a\r\nb\x0bc\x85d\u2028e\tf\x00g", 99) == "a b c d e fg"

@@ -1,0 +1,321 @@
+"""`hub pull` against a real PostgreSQL that has FootprintIQ's three tables."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.exc import InternalError
+
+from core import db, feed, records, sources
+from core.access import LOCAL
+from core.errors import Forbidden, Invalid, Unusable
+from core.models import UNASSIGNED, Kind
+from core.secret import Secret
+from tests.conftest import A_UUID, People, run_on
+
+pytestmark = pytest.mark.postgres
+T0 = datetime(2026, 11, 1, tzinfo=UTC)
+TABLES = """
+CREATE TABLE scans (
+  id uuid PRIMARY KEY, user_id uuid, scan_type text, username text, privacy_score numeric, high_risk_count int,
+  status text, results jsonb, labels text[], created_at timestamptz, completed_at timestamptz, updated_at timestamptz
+);
+CREATE TABLE cases (
+  id uuid PRIMARY KEY, user_id uuid, scan_id uuid, title text, status text, priority text,
+  created_at timestamp DEFAULT now(), updated_at timestamp, closed_at timestamp
+);
+CREATE TABLE monitoring_alerts (
+  id uuid PRIMARY KEY, user_id uuid, schedule_id uuid, scan_id uuid, alert_type text, severity text, title text,
+  description text, metadata jsonb, is_read boolean DEFAULT false, is_resolved boolean DEFAULT false,
+  created_at timestamptz DEFAULT now()
+);
+"""
+
+
+class FootprintIQ:
+    """A FootprintIQ database to write to, as the product itself would."""
+
+    def __init__(self, address: URL) -> None:
+        self.engine: Engine = create_engine(address)
+        self.url = Secret(address.render_as_string(hide_password=False))
+
+    def run(self, statement: str, **values: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def add_scan(self, at: datetime = T0, connection: Connection | None = None, **values: Any) -> str:
+        row = {"id": str(uuid.uuid4()), "user_id": A_UUID, "created_at": at} | values
+        statement = text(
+            f"INSERT INTO scans ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})"
+        )
+        if connection is not None:
+            connection.execute(statement, row)
+        else:
+            self.run(str(statement), **row)
+        return str(row["id"])
+
+    def add_alert(self, at: datetime = T0, **values: Any) -> str:
+        row = {"id": str(uuid.uuid4()), "user_id": A_UUID, "created_at": at, "title": "t"} | values
+        self.run(
+            f"INSERT INTO monitoring_alerts ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})",
+            **row,
+        )
+        return str(row["id"])
+
+    def pull(self) -> dict[Kind, sources.Stored]:
+        return records.pull(LOCAL, self.url)
+
+    def counts(self, kind: Kind = Kind.SCAN) -> tuple[int, int, int]:
+        stored = self.pull()[kind]
+        assert stored.problems == []
+        return stored.new, stored.changed, stored.same
+
+
+@pytest.fixture
+def footprintiq(postgres: URL) -> Iterator[FootprintIQ]:
+    name = f"fiq_{uuid.uuid4().hex}"
+    run_on(postgres, f"CREATE DATABASE {name}")
+    source = FootprintIQ(postgres.set(database=name))
+    source.run(TABLES)
+    yield source
+    source.engine.dispose()
+    run_on(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def stored(kind: Kind = Kind.SCAN) -> dict[str, dict[str, Any]]:
+    with db.reading() as session:
+        found = sources.changes(session, kind, after=0, owner_id=None, limit=10_000)
+    return {row["id"]: row for row in found}
+
+
+def test_all_three_tables_are_read_with_their_types(footprintiq: FootprintIQ, people: People) -> None:
+    scan = footprintiq.add_scan(
+        privacy_score=12, high_risk_count=7, status="completed", results='{"sites": [1.5]}', labels=["x"]
+    )
+    case, alert = str(uuid.uuid4()), footprintiq.add_alert(metadata='{"a": 1}', is_read=True)
+    footprintiq.run(
+        "INSERT INTO cases (id, title, scan_id, created_at) VALUES (:id, 't', :scan, :at)",
+        id=case,
+        scan=scan,
+        at="2026-11-01 12:00",
+    )
+    assert {kind: done.new for kind, done in footprintiq.pull().items()} == dict.fromkeys(Kind, 1)
+    row = stored()[scan]
+    assert (row["owner_id"], row["privacy_score"], row["high_risk_count"]) == (people.a.user_id, 12, 7)
+    assert (row["created_at"], row["extra"]) == (T0, {"results": {"sites": [1.5]}, "labels": ["x"]})
+    assert stored(Kind.CASE)[case]["scan_id"] == scan
+    assert stored(Kind.CASE)[case]["owner_id"] == UNASSIGNED
+    assert stored(Kind.CASE)[case]["created_at"] == T0 + timedelta(hours=12)
+    assert stored(Kind.ALERT)[alert]["metadata"] == {"a": 1}
+    assert stored(Kind.ALERT)[alert]["is_read"] is True
+
+
+def test_a_second_pull_reads_what_changed_since(footprintiq: FootprintIQ, people: People) -> None:
+    ids = [footprintiq.add_scan(T0 + timedelta(hours=hour)) for hour in range(5)]
+    assert footprintiq.counts() == (5, 0, 0)
+    assert footprintiq.counts() == (0, 0, 1)  # the last one, within the overlap
+    footprintiq.run(
+        "UPDATE scans SET status = 'completed', updated_at = :at WHERE id = :id",
+        id=ids[1],
+        at=T0 + timedelta(days=1),
+    )
+    footprintiq.add_scan(T0 + timedelta(days=2))
+    assert footprintiq.counts() == (1, 1, 1)
+    assert stored()[ids[1]]["revision"] == 2
+
+
+def test_more_rows_than_a_batch_and_equal_times_are_all_read(
+    footprintiq: FootprintIQ, people: People
+) -> None:
+    footprintiq.run(
+        "INSERT INTO scans (id, created_at) SELECT gen_random_uuid(), :at FROM generate_series(1, 2500)",
+        at=T0,
+    )
+    footprintiq.run("INSERT INTO scans (id) SELECT gen_random_uuid() FROM generate_series(1, 3)")
+    assert footprintiq.counts() == (2_503, 0, 0)
+
+
+def test_a_row_committed_late_is_not_missed(footprintiq: FootprintIQ, people: People) -> None:
+    with footprintiq.engine.begin() as slow:
+        late = footprintiq.add_scan(T0 - timedelta(seconds=90), connection=slow)
+        footprintiq.add_scan(T0)
+        assert footprintiq.counts() == (1, 0, 0)
+    assert footprintiq.counts() == (1, 0, 1)
+    assert late in stored()
+
+
+def test_a_row_dated_in_the_future_hides_nothing(footprintiq: FootprintIQ, people: People) -> None:
+    footprintiq.add_scan(datetime(2099, 1, 1, tzinfo=UTC))
+    assert footprintiq.counts() == (1, 0, 0)
+    footprintiq.add_scan(datetime.now(UTC))
+    assert footprintiq.counts() == (1, 0, 1)
+
+
+def test_an_alert_that_was_read_meanwhile_is_read_again(footprintiq: FootprintIQ, people: People) -> None:
+    ids = [footprintiq.add_alert(T0 + timedelta(hours=hour)) for hour in range(3)]
+    footprintiq.pull()
+    footprintiq.run("UPDATE monitoring_alerts SET is_read = true WHERE id = :id", id=ids[0])
+    records.store(LOCAL, Kind.ALERT, [{"id": "not a uuid", "title": "came by another way"}])
+    footprintiq.pull()
+    found = stored(Kind.ALERT)
+    assert [found[id]["is_read"] for id in ids] == [True, False, False]
+    assert {row["revision"] for row in found.values()} == {1}
+
+
+def test_the_cursor_moves_with_the_rows_it_has_read(
+    footprintiq: FootprintIQ, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BATCH", 10)
+    for hour in range(25):
+        footprintiq.add_scan(T0 + timedelta(hours=hour))
+    with feed.connect(footprintiq.url) as source:
+        batches = source.batches(Kind.SCAN, None)
+        for _ in range(2):
+            rows, reached = next(batches)
+            with db.session() as session:
+                sources.store(session, Kind.SCAN, rows)
+                feed.move(session, source.name, Kind.SCAN, reached)
+        batches.close()  # killed here
+        with db.reading() as session:
+            position = feed.position(session, source.name, Kind.SCAN)
+    assert position is not None
+    assert position.changed_at == T0 + timedelta(hours=19)
+    assert footprintiq.counts() == (5, 0, 1)
+
+
+def test_the_source_cannot_be_written_to(footprintiq: FootprintIQ, people: People) -> None:
+    footprintiq.add_scan()
+    with feed.connect(footprintiq.url) as source, pytest.raises(InternalError, match="read-only transaction"):
+        source.connection.execute(text("DELETE FROM scans"))
+
+
+def test_optional_columns_may_be_missing(footprintiq: FootprintIQ, people: People) -> None:
+    footprintiq.run("ALTER TABLE scans DROP COLUMN updated_at, DROP COLUMN completed_at, DROP COLUMN status")
+    footprintiq.run(
+        "ALTER TABLE monitoring_alerts DROP COLUMN is_read, DROP COLUMN is_resolved, DROP COLUMN metadata"
+    )
+    footprintiq.add_scan()
+    footprintiq.add_alert()
+    assert footprintiq.pull()[Kind.ALERT].new == 1
+    assert footprintiq.counts() == (0, 0, 1)
+
+
+def test_a_row_that_cannot_be_stored_is_a_problem_and_the_others_go_in(
+    footprintiq: FootprintIQ, people: People
+) -> None:
+    footprintiq.add_scan(privacy_score=7.5)
+    footprintiq.add_scan()
+    done = footprintiq.pull()[Kind.SCAN]
+    assert done.new == 1
+    assert [reason for _, reason in done.problems] == ['privacy_score "7.5" is not a whole number']
+
+
+def test_two_pulls_at_once_store_each_row_once(footprintiq: FootprintIQ, people: People) -> None:
+    footprintiq.run(
+        "INSERT INTO scans (id, created_at) SELECT gen_random_uuid(), :at FROM generate_series(1, 1500)",
+        at=T0,
+    )
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: done.append(footprintiq.counts()[0])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sum(done), len(stored())) == (1_500, 1_500)
+
+
+def test_only_an_admin_pulls(footprintiq: FootprintIQ, people: People) -> None:
+    with pytest.raises(Forbidden):
+        records.pull(people.a, footprintiq.url)
+
+
+# --- what cannot be read is one sentence ----------------------------------------------------------
+
+
+def sentence(url: Secret) -> str:
+    with pytest.raises((Unusable, Invalid)) as raised:
+        records.pull(LOCAL, url)
+    return raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DROP TABLE monitoring_alerts", 'no table "monitoring_alerts"'),
+        ("ALTER TABLE cases RENAME created_at TO made_at", 'Table "cases" in .* has no column "created_at"'),
+        ("ALTER TABLE scans DROP COLUMN id", 'has no column "id"'),
+        (
+            "ALTER TABLE scans ALTER created_at TYPE text USING 'never'",
+            "Check that scans is FootprintIQ's table",
+        ),
+    ],
+)
+def test_a_table_that_is_not_footprintiqs_is_named(
+    footprintiq: FootprintIQ, people: People, statement: str, words: str
+) -> None:
+    footprintiq.add_scan()
+    footprintiq.run(statement)
+    with pytest.raises(Unusable, match=words):
+        footprintiq.pull()
+
+
+def test_what_was_stored_before_a_table_failed_stays(footprintiq: FootprintIQ, people: People) -> None:
+    scan = footprintiq.add_scan()
+    footprintiq.run("DROP TABLE cases")
+    assert "cases" in sentence(footprintiq.url)
+    assert scan in stored()
+
+
+@pytest.fixture
+def locked(postgres: URL, footprintiq: FootprintIQ) -> Iterator[URL]:
+    """An address whose user needs a password and may read nothing."""
+    with footprintiq.engine.connect() as connection:
+        rules = Path(connection.execute(text("SHOW hba_file")).scalar_one())
+    before = rules.read_text()
+    rules.write_text("local all locked scram-sha-256\n" + before)
+    run_on(postgres, "CREATE ROLE locked LOGIN PASSWORD 'right-horse'")
+    run_on(postgres, "SELECT pg_reload_conf()")
+    yield footprintiq.engine.url.set(username="locked")
+    rules.write_text(before)
+    run_on(postgres, "DROP ROLE locked")
+
+
+def test_wrong_credentials_are_said_without_the_password(locked: URL, people: People) -> None:
+    for password in ("wrong-horse", None):
+        url = locked.set(password=password)
+        said = sentence(Secret(url.render_as_string(hide_password=False)))
+        assert 'refused the user "locked"' in said
+        assert "horse" not in said
+
+
+def test_a_missing_right_names_the_table(locked: URL, people: People) -> None:
+    said = sentence(Secret(locked.set(password="right-horse").render_as_string(hide_password=False)))
+    assert 'does not let "locked" read scans' in said
+    assert "horse" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://ana:horse@127.0.0.1:1/x", r"127\.0\.0\.1:1/x cannot be reached .*refused"),
+        ("postgres://ana:horse@nowhere.invalid/x", r"nowhere\.invalid:5432/x cannot be reached"),
+        ("mysql://ana:horse@h/x", "not the address of a PostgreSQL database"),
+        ("horse", "not the address of a PostgreSQL database"),
+        ("postgresql://ana:horse@h:port/x", "not the address of a PostgreSQL database"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_sentence(people: People, url: str, words: str) -> None:
+    with pytest.raises((Unusable, Invalid), match=words) as raised:
+        records.pull(LOCAL, Secret(url))
+    assert "horse" not in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_a_database_that_does_not_exist_is_said(footprintiq: FootprintIQ, people: People) -> None:
+    url = footprintiq.engine.url.set(database="gone")
+    assert "gone does not exist" in sentence(Secret(url.render_as_string(hide_password=False)))

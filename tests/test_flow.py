@@ -1,0 +1,275 @@
+"""The flow end to end, against the strict sandbox, on both databases."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from core import connections, db, records, sync
+from core.errors import Conflict, NotFound
+from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
+from tests.fault_server import http, json_answer, serving
+from tests.workplace import Workplace, sandbox, workplace
+
+__all__ = ["sandbox", "workplace"]
+
+
+def test_each_scan_reaches_the_siem_once_however_often_it_syncs(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.scans(25)
+    counts = [workplace.sync("splunk").count for _ in range(5)]
+    assert counts == [10, 10, 5, 0, 0]  # seed: 10 scans per sync
+    keys = [accepted.key for accepted in workplace.sandbox.accepted("splunk")]
+    assert len(keys) == len(set(keys)) == 25
+    with db.reading() as session:
+        assert set(session.execute(select(col(SiemEvent.is_exported))).scalars()) == {True}
+
+
+def test_a_ticket_is_linked_to_its_case(workplace: Workplace) -> None:
+    workplace.connect("jira")
+    workplace.cases(3)
+    assert workplace.sync("jira").count == 3
+    with db.reading() as session:
+        links = session.execute(select(TicketLink).order_by(col(TicketLink.id))).scalars().all()
+    assert [link.external_ticket_id for link in links] == ["SEC-1", "SEC-2", "SEC-3"]
+    assert all(
+        link.ticket_url == f"{workplace.sandbox.url}/jira/browse/{link.external_ticket_id}" for link in links
+    )
+
+
+def test_drain_goes_on_until_nothing_is_left(workplace: Workplace) -> None:
+    workplace.connect("splunk", drain=True)
+    workplace.scans(25)
+    result = workplace.sync("splunk")
+    assert (result.count, result.metadata["more"]) == (25, False)
+
+
+def test_only_what_is_wanted_is_sent(workplace: Workplace) -> None:
+    workplace.connect("splunk", high_risk_threshold=5)
+    workplace.scans(1, high_risk_count=4)
+    workplace.scans(1, status="running")
+    wanted = workplace.scans(1, high_risk_count=5)
+    assert workplace.sync("splunk").count == 1
+    (accepted,) = workplace.sandbox.accepted("splunk")
+    assert accepted.key.startswith(f"fiq-scan-{wanted[0]}")
+
+
+def test_a_scan_that_completes_later_is_sent_then(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    (scan,) = workplace.scans(1, status="running")
+    assert workplace.sync("splunk").count == 0
+    records.store(workplace.who, Kind.SCAN, [{"id": scan, "status": "completed", "high_risk_count": 9}])
+    assert workplace.sync("splunk").count == 1
+
+
+def test_start_from_now_leaves_the_past_alone(workplace: Workplace) -> None:
+    workplace.scans(2)
+    workplace.connect("splunk", start_from="now")
+    workplace.scans(1)
+    assert workplace.sync("splunk").count == 1
+
+
+def test_another_persons_records_stay_theirs(workplace: Workplace, people) -> None:
+    records.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
+    workplace.connect("splunk")
+    assert workplace.sync("splunk").count == 0
+    with pytest.raises(NotFound):
+        sync.run(workplace.ids["splunk"], "manual", who=people.b)
+
+
+def test_a_refused_event_is_dead_and_the_rest_arrives(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.scans(3)
+    workplace.sync("splunk", "scheduled")
+    workplace.scans(3)
+    with db.session() as session:  # what no mapping would make: an event the vendor refuses
+        connection = session.get_one(Connection, workplace.ids["splunk"])
+        assert connection.next_sync_at is not None
+        connection.next_sync_at = db.now(session)
+    workplace.sandbox.fault("splunk", "503", times=1)
+    workplace.sync("splunk", "scheduled")  # queued, not taken
+    rows = [row for row in workplace.deliveries("splunk") if row.state != "delivered"]
+    with db.session() as session:
+        session.execute(
+            update(Delivery).where(col(Delivery.id) == rows[1].id).values(payload='{"time":1.0,"event":""}')
+        )
+    first = workplace.sync("splunk")  # one probe
+    assert first.success
+    assert workplace.states("splunk").count("dead") == 1
+    assert workplace.states("splunk").count("delivered") == 5
+    refused = next(row for row in workplace.deliveries("splunk") if row.state == "dead")
+    assert refused.id == rows[1].id
+    assert "blank" in str(refused.reason)
+
+
+def test_a_wrong_token_pauses_the_connection_and_spends_no_attempt(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.scans(4)
+    workplace.sandbox.fault("splunk", "403", times=1)
+    result = workplace.sync("splunk")
+    assert not result.success
+    row = workplace.row("splunk")
+    assert row.problem is not None
+    assert "Splunk" in row.problem
+    assert row.wait_reason == "misconfigured"
+    assert [(d.state, d.attempt_count) for d in workplace.deliveries("splunk")] == [("pending", 0)] * 4
+    assert workplace.sync("splunk", "scheduled").count == 0  # waits for its probe
+    assert workplace.sync("splunk").count == 4  # a person asked
+    assert workplace.row("splunk").problem is None
+
+
+def test_429_makes_the_connection_wait_also_for_a_person(workplace: Workplace) -> None:
+    workplace.connect("slack")
+    workplace.alerts(3)
+    workplace.sandbox.fault("slack", "429", times=1)
+    assert not workplace.sync("slack").success
+    assert workplace.row("slack").wait_reason == "throttled"
+    assert [(d.state, d.attempt_count) for d in workplace.deliveries("slack")] == [("pending", 0)] * 3
+    assert workplace.sync("slack").count == 0
+    workplace.pass_time(hours=25)
+    assert workplace.sync("slack").count == 3
+
+
+def test_a_busy_vendor_is_tried_again_by_the_schedule(workplace: Workplace) -> None:
+    workplace.connect("slack")
+    workplace.alerts(2)
+    workplace.sandbox.fault("slack", "503", times=1)
+    workplace.sync("slack", "scheduled")
+    assert workplace.states("slack") == ["retrying", "pending"]
+    workplace.pass_time(seconds=40)
+    workplace.sync("slack", "scheduled")
+    assert workplace.states("slack") == ["delivered", "delivered"]
+
+
+def test_a_lost_answer_is_in_doubt_and_no_second_ticket_is_made(workplace: Workplace) -> None:
+    workplace.connect("jira")
+    workplace.cases(1)
+    workplace.sandbox.fault("jira", "lost_answer", times=1)
+    workplace.sync("jira", "scheduled")
+    (row,) = workplace.deliveries("jira")
+    assert (row.state, row.attempt_count) == ("in_doubt", 1)
+    workplace.pass_time(seconds=61)
+    workplace.sync("jira", "scheduled")
+    (row,) = workplace.deliveries("jira")
+    assert (row.state, row.vendor_id) == ("delivered", "SEC-1")
+    assert len(workplace.sandbox.accepted("jira")) == 1
+
+
+def test_a_ticket_that_was_never_made_is_made_after_three_look_ups(workplace: Workplace) -> None:
+    workplace.connect("jira")
+    workplace.cases(1)
+    workplace.sandbox.fault("jira", "lost_before", times=1)
+    workplace.sync("jira", "scheduled")
+    seen = []
+    for minutes in (1.1, 4.1, 10.1):
+        workplace.sync("jira")  # a person's early look-up does not count
+        workplace.pass_time(minutes=minutes)
+        workplace.sync("jira", "scheduled")
+        seen.append(workplace.states("jira")[0])
+    assert seen == ["in_doubt", "in_doubt", "delivered"]
+    assert len(workplace.sandbox.accepted("jira")) == 1
+
+
+def test_a_new_connection_to_the_same_tracker_finds_the_old_ticket(workplace: Workplace) -> None:
+    workplace.connect("jira")
+    workplace.cases(2)
+    workplace.sync("jira")
+    connections.delete(workplace.who, workplace.ids["jira"])
+    workplace.connect("jira")
+    assert workplace.sync("jira").count == 2
+    assert len(workplace.sandbox.accepted("jira")) == 2
+    assert [row.vendor_id for row in workplace.deliveries("jira")] == ["SEC-1", "SEC-2"]
+
+
+def test_one_run_at_a_time(workplace: Workplace) -> None:
+    workplace.connect("slack")
+    workplace.alerts(1)
+    workplace.sandbox.fault("slack", "slow", times=1)
+    thread = threading.Thread(target=workplace.sync, args=("slack",))
+    thread.start()
+    until = threading.Event()
+    while workplace.states("slack") != ["sending"]:
+        until.wait(0.01)
+    with pytest.raises(Conflict, match="already running"):
+        workplace.sync("slack")
+    with db.session() as session:  # the worker is taken for dead, its call goes on
+        session.execute(update(Attempt).values(lease_until=db.now(session) - timedelta(seconds=1)))
+    sync.housekeep()
+    assert workplace.states("slack") == ["in_doubt"]
+    thread.join(30)
+    assert workplace.states("slack") == ["in_doubt"]  # the fence: the late worker closed nothing
+
+
+def test_a_run_that_found_nothing_writes_no_log_row(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.sync("splunk", "scheduled")
+    workplace.scans(1)
+    workplace.sync("splunk")
+    with db.reading() as session:
+        assert [log.status for log in session.execute(select(RunLog)).scalars()] == ["success"]
+        figures = session.execute(select(HourlyFigures)).scalars().all()
+    assert sum(row.runs_ok for row in figures) == 2
+    assert sum(row.delivered for row in figures) == 1
+    assert sum(sum(row.call_ms) for row in figures) == 1
+    assert [run[1:] for run in workplace.row("splunk").recent] == [["success", 0], ["success", 1]]
+
+
+ANSWERS = {
+    "splunk": json_answer(200, '{"text":"Success","code":0}'),
+    "jira": json_answer(201, '{"id":"1","key":"SEC-1","self":"x"}'),
+    "slack": http(200, b"ok", "Content-Type: text/plain"),
+}
+
+
+@pytest.mark.parametrize("slug", ANSWERS)
+def test_the_preview_is_what_is_sent(workplace: Workplace, slug: str) -> None:
+    fill = {"splunk": workplace.scans, "jira": workplace.cases, "slack": workplace.alerts}[slug]
+    with serving(ANSWERS[slug]) as server:
+        values = {
+            name: value.replace(workplace.sandbox.url, server.url)
+            for name, value in workplace.sandbox.credentials(slug).items()
+        }
+        workplace.ids[slug] = connections.create(workplace.who, slug, name="Mine", values=values, options={})
+        fill(2, title='Hostile <!channel> & "quotes" \u202e', username="<script>")
+        previewed = [each.body for each in connections.preview(workplace.who, workplace.ids[slug], 5)]
+        assert previewed
+        assert workplace.states(slug) == []
+        assert workplace.sync(slug).count == 2
+        sent = [request.partition(b"\r\n\r\n")[2].decode() for request in server.requests]
+    assert sent == previewed
+
+
+def test_a_narrower_filter_skips_and_a_wider_one_takes_back(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.scans(2, high_risk_count=6)
+    workplace.sandbox.fault("splunk", "503", times=1)
+    workplace.sync("splunk")
+    ref = workplace.ids["splunk"]
+    connections.edit(workplace.who, ref, options={"high_risk_threshold": 10})
+    assert workplace.states("splunk") == ["skipped", "skipped"]
+    connections.edit(workplace.who, ref, options={"high_risk_threshold": 5})
+    assert workplace.sync("splunk").count == 2
+
+
+def test_secrets_are_sealed_and_never_shown(workplace: Workplace) -> None:
+    ref = workplace.connect("splunk")
+    token = workplace.sandbox.credentials("splunk")["token"]
+    view = connections.find(workplace.who, ref)
+    assert token not in repr(view)
+    assert token not in repr(connections.preview(workplace.who, ref))
+    assert token not in repr(workplace.row("splunk"))
+    workplace.scans(1)
+    workplace.sync("splunk")
+    with db.reading() as session:
+        assert token not in repr(session.execute(select(Attempt)).scalars().all())
+
+
+def test_nobody_can_stand_in_the_way_of_anothers_record(workplace: Workplace, people) -> None:
+    (scan,) = workplace.scans(1)
+    records.store(people.b, Kind.SCAN, [{"id": scan, "high_risk_count": 9, "status": "completed"}])
+    everybody = replace(workplace, who=people.admin)
+    everybody.connect("splunk", scope="all")
+    assert everybody.sync("splunk").count == 2

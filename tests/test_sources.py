@@ -1,0 +1,409 @@
+"""The upsert on a real SQLite file and a real PostgreSQL."""
+
+import math
+import threading
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlmodel import col, select
+
+from core import db, sources
+from core.models import UNASSIGNED, CatalogEntry, Category, Connection, Kind, User
+from core.sources import Stored
+from tests.conftest import A_UUID, People
+
+
+def store(rows: list[dict[str, Any]], kind: Kind = Kind.SCAN, **owners: str) -> Stored:
+    with db.session() as session:
+        return sources.store(session, kind, rows, **owners)
+
+
+def changes(kind: Kind = Kind.SCAN, after: int = 0, owner_id: str | None = None) -> list[dict[str, Any]]:
+    with db.reading() as session:
+        return sources.changes(session, kind, after=after, owner_id=owner_id, limit=10_000)
+
+
+def one(kind: Kind = Kind.SCAN) -> dict[str, Any]:
+    (found,) = changes(kind)
+    return found
+
+
+def counts(stored: Stored) -> tuple[int, int, int, int]:
+    return stored.new, stored.changed, stored.same, len(stored.problems)
+
+
+def test_columns_are_coerced_and_unknown_fields_kept(people: People) -> None:
+    row = {
+        "id": 7,
+        "user_id": A_UUID.upper(),
+        "privacy_score": "12",
+        "high_risk_count": 3.0,
+        "severity": " High ",
+        "status": "Completed",
+        "created_at": "2026-11-22T10:00:00+02:00",
+        "updated_at": "2026-11-22 10:00:00",
+        "tags": ["a", {"b": 1.5}],
+        "revision": 99,
+        "change_seq": -1,
+    }
+    assert counts(store([row])) == (1, 0, 0, 0)
+    found = one()
+    assert found["owner_id"] == people.a.user_id
+    assert (found["id"], found["privacy_score"], found["high_risk_count"]) == ("7", 12, 3)
+    assert (found["severity"], found["status"]) == ("high", "Completed")
+    assert found["created_at"] == datetime(2026, 11, 22, 8, tzinfo=UTC)
+    assert found["updated_at"] == datetime(2026, 11, 22, 10, tzinfo=UTC)
+    assert found["extra"] == {"tags": ["a", {"b": 1.5}], "revision": 99, "change_seq": -1}
+    assert (found["revision"], found["change_seq"]) == (1, 1)
+
+
+def test_alert_columns_are_coerced(people: People) -> None:
+    rows = [
+        {"id": "1", "metadata": {"a": 1}, "is_read": "TRUE", "is_resolved": 0},
+        {"id": "2", "metadata": '{"a": 2}'},
+        {"id": "3", "metadata": [3]},
+        {"id": "4", "metadata": "four"},
+    ]
+    assert counts(store(rows, Kind.ALERT)) == (4, 0, 0, 0)
+    found = {row["id"]: row for row in changes(Kind.ALERT)}
+    assert found["1"]["is_read"] is True
+    assert found["1"]["is_resolved"] is found["2"]["is_read"] is False
+    metadata = [found[id]["metadata"] for id in "1234"]
+    assert metadata == [{"a": 1}, {"a": 2}, {"value": [3]}, {"value": "four"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, "no id"),
+        (7, "not an object"),
+        ({"id": None}, "no id"),
+        ({"id": "  "}, "no id"),
+        ({"id": "x" * 201}, "longer than 200"),
+        ({"id": ["x"]}, "id must be text"),
+        ({"id": "1", "user_id": "x" * 255}, "longer than 254"),
+        ({"id": "1", "privacy_score": "7.5"}, "not a whole number"),
+        ({"id": "1", "privacy_score": True}, "not a whole number"),
+        ({"id": "1", "privacy_score": 10**12}, "too large"),
+        ({"id": "1", "created_at": "yesterday"}, "not a date"),
+        ({"id": "1", "created_at": 1795341600}, "not a date"),
+        ({"id": "1", "created_at": "0001-01-01T00:00:00+14:00"}, "not a date"),
+        ({"id": "1", "note": math.nan}, "NaN"),
+        ({"id": "1", "note": {"deep": [math.inf]}}, "NaN"),
+        ({"id": "1", "note": "a\0b"}, "NUL"),
+        ({"id": "1", "note": "\ud800"}, "UTF-8"),
+        ({"id": "1", "note": 2**70}, "64 bits"),
+        ({"id": "1", "username": {"a": 1}}, "username must be text"),
+    ],
+)
+def test_a_row_that_cannot_be_kept_is_a_problem_and_the_others_go_in(
+    people: People, row: dict[str, Any], words: str
+) -> None:
+    stored = store([{"id": "first"}, row, {"id": "last"}])
+    assert counts(stored) == (2, 0, 0, 1)
+    ((index, reason),) = stored.problems
+    assert index == 1
+    assert words in reason
+
+
+def test_an_alert_flag_that_is_neither_is_a_problem(people: People) -> None:
+    assert "neither true nor false" in store([{"id": "1", "is_read": "maybe"}], Kind.ALERT).problems[0][1]
+
+
+def test_the_same_again_changes_nothing(people: People) -> None:
+    row = {"id": "1", "high_risk_count": 5, "note": {"b": 1, "a": 2}, "updated_at": "2026-11-01T00:00:00Z"}
+    store([row])
+    before = one()
+    assert counts(store([dict(reversed(row.items()))])) == (0, 0, 1, 0)
+    assert one() == before
+
+
+def test_a_change_is_a_new_revision_with_a_new_number_and_keeps_other_fields(people: People) -> None:
+    store([{"id": "1", "high_risk_count": 5, "username": "ana", "note": "n"}, {"id": "2"}])
+    received_at = changes()[0]["received_at"]
+    assert counts(store([{"id": "1", "high_risk_count": 6, "tag": "t"}])) == (0, 1, 0, 0)
+    found = changes()[-1]
+    assert (found["id"], found["revision"], found["change_seq"]) == ("1", 2, 3)
+    assert (found["high_risk_count"], found["username"]) == (6, "ana")
+    assert found["extra"] == {"note": "n", "tag": "t"}
+    assert found["received_at"] == received_at
+
+
+def test_null_empties_a_column_and_absence_does_not(people: People) -> None:
+    store([{"id": "1", "username": "ana", "email": "a@example.org"}])
+    store([{"id": "1", "username": None}])
+    assert (one()["username"], one()["email"]) == (None, "a@example.org")
+
+
+def test_a_later_timestamp_alone_is_no_change(people: People) -> None:
+    store([{"id": "1", "updated_at": "2026-11-01T00:00:00Z"}])
+    assert counts(store([{"id": "1", "updated_at": "2026-11-02T00:00:00Z"}])) == (0, 0, 1, 0)
+    found = one()
+    assert found["updated_at"] == datetime(2026, 11, 2, tzinfo=UTC)
+    assert (found["revision"], found["change_seq"]) == (1, 1)
+
+
+def test_an_older_copy_is_ignored(people: People) -> None:
+    store([{"id": "1", "status": "closed", "updated_at": "2026-11-02T00:00:00Z"}], Kind.CASE)
+    late = {"id": "1", "status": "open", "updated_at": "2026-11-01T00:00:00Z"}
+    assert counts(store([late], Kind.CASE)) == (0, 0, 1, 0)
+    assert one(Kind.CASE)["status"] == "closed"
+
+
+def test_an_alert_that_is_read_is_numbered_anew_but_no_new_revision(people: People) -> None:
+    store([{"id": "1", "title": "t"}, {"id": "2"}], Kind.ALERT)
+    assert counts(store([{"id": "1", "is_read": True}], Kind.ALERT)) == (0, 0, 1, 0)
+    found = changes(Kind.ALERT)[-1]
+    assert (found["id"], found["is_read"], found["revision"], found["change_seq"]) == ("1", True, 1, 3)
+
+
+def test_of_a_record_that_comes_twice_the_last_counts(people: People) -> None:
+    rows = [{"id": "1", "status": "first", "note": "n"}, {"id": "2"}, {"id": "1", "status": "last"}]
+    assert counts(store(rows)) == (2, 0, 1, 0)
+    found = {row["id"]: row for row in changes()}
+    assert (found["1"]["status"], found["1"]["extra"], found["1"]["revision"]) == ("last", {"note": "n"}, 1)
+
+
+def test_of_a_record_that_comes_twice_an_older_copy_does_not_count(people: People) -> None:
+    new, old = "2026-11-02T00:00:00Z", "2026-11-01T00:00:00Z"
+    store([{"id": "1", "status": "new", "updated_at": new}, {"id": "1", "status": "old", "updated_at": old}])
+    assert one()["status"] == "new"
+
+
+def test_owners_are_found_by_id_external_id_and_email(people: People) -> None:
+    names = [people.a.user_id, A_UUID, "ANA@example.org", "ben@example.org", "nobody@example.org", None]
+    store([{"id": str(number), "user_id": name} for number, name in enumerate(names)])
+    found = {row["id"]: row["owner_id"] for row in changes()}
+    a, b = people.a.user_id, people.b.user_id
+    assert [found[str(number)] for number in range(6)] == [a, a, a, b, UNASSIGNED, UNASSIGNED]
+
+
+def test_a_caller_may_own_what_names_nobody_and_keep_others_out(people: People) -> None:
+    rows = [{"id": "1"}, {"id": "2", "user_id": people.b.email}, {"id": "3", "user_id": "nobody"}]
+    stored = store(rows, default_owner=people.a.user_id, only_owner=people.a.user_id)
+    assert counts(stored) == (1, 0, 0, 2)
+    assert [index for index, _ in stored.problems] == [1, 2]
+    assert one()["owner_id"] == people.a.user_id
+
+
+def test_nobody_overwrites_the_record_of_another(people: People) -> None:
+    store([{"id": "1", "user_id": people.a.email, "status": "a"}])
+    store([{"id": "1", "user_id": people.b.email, "status": "b"}])
+    assert {row["owner_id"]: row["status"] for row in changes()} == {
+        people.a.user_id: "a",
+        people.b.user_id: "b",
+    }
+
+
+def test_changes_are_walked_in_order_by_owner(people: People) -> None:
+    store([{"id": str(n), "user_id": (people.a, people.b)[n % 2].email} for n in range(10)])
+    mine = changes(owner_id=people.a.user_id)
+    assert [row["id"] for row in mine] == ["0", "2", "4", "6", "8"]
+    assert [row["id"] for row in changes(after=mine[3]["change_seq"], owner_id=people.a.user_id)] == ["8"]
+    with db.reading() as session:
+        assert sources.latest_seq(session, Kind.SCAN) == 10
+        assert sources.latest_seq(session, Kind.CASE) == 0
+
+
+def test_a_number_taken_first_is_committed_first(people: People) -> None:
+    """A reader that saw n must never meet a smaller number later: the second writer waits for the first."""
+    started, seen = threading.Event(), list[int]()
+
+    def second() -> None:
+        started.set()
+        store([{"id": "second"}])
+        seen.extend(row["change_seq"] for row in changes())
+
+    with db.session() as session:
+        sources.store(session, Kind.SCAN, [{"id": "first"}])
+        thread = threading.Thread(target=second)
+        thread.start()
+        started.wait()
+        thread.join(0.2)
+        assert not seen
+    thread.join()
+    assert seen == [1, 2]
+
+
+def test_a_failed_transaction_stores_nothing(people: People) -> None:
+    def fail() -> None:
+        with db.session() as session:
+            sources.store(session, Kind.SCAN, [{"id": "1"}])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert changes() == []
+
+
+def test_records_of_many_owners_and_chunks_are_each_found_again(people: People) -> None:
+    with db.session() as session:
+        session.add_all(new_user(f"u{number}@example.org") for number in range(700))
+    rows = [{"id": f"r{number % 3}", "user_id": f"u{number}@example.org"} for number in range(700)]
+    assert counts(store(rows)) == (700, 0, 0, 0)
+    assert counts(store(rows)) == (0, 0, 700, 0)
+
+
+# --- owners who come later ------------------------------------------------------------------------
+
+
+def new_user(email: str, external_id: str | None = None) -> User:
+    return User(id=str(uuid.uuid4()), email=email, external_id=external_id, created_at=datetime.now(UTC))
+
+
+def add(user: User) -> User:
+    with db.session() as session:
+        session.add(user)
+    return user
+
+
+def test_a_new_user_adopts_what_came_before_them(people: People) -> None:
+    external_id = str(uuid.uuid4())
+    store(
+        [
+            {"id": "1", "user_id": "Eva@example.org"},
+            {"id": "2", "user_id": external_id},
+            {"id": "3", "user_id": "x"},
+        ]
+    )
+    store([{"id": "c", "user_id": external_id}], Kind.CASE)
+    with db.session() as session:
+        eva = new_user("eva@example.org", external_id)
+        session.add(eva)
+        assert sources.adopt(session, eva) == 3
+    mine = changes(owner_id=eva.id)
+    assert [(row["id"], row["revision"]) for row in mine] == [("1", 1), ("2", 1)]
+    assert min(row["change_seq"] for row in mine) > 4
+    assert len(changes(owner_id=UNASSIGNED)) == 1
+
+
+def test_adopting_leaves_what_the_user_already_has(people: People) -> None:
+    store([{"id": "1", "user_id": "eva@example.org", "status": "early"}])
+    eva = add(new_user("eva@example.org"))
+    store([{"id": "1", "user_id": None, "status": "own"}], default_owner=eva.id)
+    with db.session() as session:
+        assert sources.adopt(session, eva) == 0
+    assert {row["status"] for row in changes()} == {"early", "own"}
+
+
+def test_a_record_stored_before_its_owner_moves_when_it_comes_again(people: People) -> None:
+    row = {"id": "1", "user_id": "eva@example.org"}
+    store([row])
+    eva = add(new_user("eva@example.org"))
+    assert counts(store([row])) == (0, 1, 0, 0)
+    found = one()
+    assert (found["owner_id"], found["revision"], found["change_seq"]) == (eva.id, 1, 2)
+    assert counts(store([row])) == (0, 0, 1, 0)
+
+
+# --- realtime -------------------------------------------------------------------------------------
+
+
+def connect(who: str, category: Category, realtime: bool, **fields: Any) -> str:
+    id = str(uuid.uuid4())
+    now = datetime.now(UTC)
+    with db.session() as session:
+        slug = f"test-{category}"
+        entry = session.exec(select(CatalogEntry).where(CatalogEntry.slug == slug)).one_or_none()
+        if entry is None:
+            entry = CatalogEntry(
+                id=str(uuid.uuid4()),
+                slug=slug,
+                name=slug,
+                category=category,
+                provider="",
+                description="",
+                created_at=now,
+            )
+            session.add(entry)
+            session.flush()
+        session.add(
+            Connection(
+                id=id,
+                user_id=who,
+                integration_id=entry.id,
+                name=id,
+                options={"realtime": realtime},
+                created_at=now,
+                updated_at=now,
+                **fields,
+            )
+        )
+    return id
+
+
+def awake() -> set[str]:
+    with db.reading() as session:
+        return set(session.exec(select(Connection.id).where(col(Connection.next_wake_at).is_not(None))))
+
+
+def test_new_records_wake_the_realtime_connections_that_see_them(people: People) -> None:
+    a, b = people.a.user_id, people.b.user_id
+    mine = connect(a, Category.SIEM, realtime=True)
+    everybody = connect(people.admin.user_id, Category.SIEM, realtime=True, scope="all")
+    connect(a, Category.SIEM, realtime=False)
+    connect(a, Category.TICKETING, realtime=True)
+    connect(b, Category.SIEM, realtime=True)
+    connect(a, Category.SIEM, realtime=True, is_active=False)
+    connect(a, Category.SIEM, realtime=True, deleted_at=datetime.now(UTC))
+    store([{"id": "1", "user_id": people.a.email}])
+    assert awake() == {mine, everybody}
+
+
+def test_records_that_are_the_same_wake_nobody(people: People) -> None:
+    store([{"id": "1", "user_id": people.a.email}])
+    connect(people.a.user_id, Category.SIEM, realtime=True)
+    store([{"id": "1", "user_id": people.a.email}])
+    assert awake() == set()
+    store([{"id": "1", "user_id": people.a.email, "status": "completed"}])
+    assert len(awake()) == 1
+
+
+def test_a_connection_that_is_due_earlier_stays_due(people: People) -> None:
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    id = connect(people.a.user_id, Category.SIEM, realtime=True, next_wake_at=earlier)
+    store([{"id": "1", "user_id": people.a.email}])
+    with db.reading() as session:
+        connection = session.get(Connection, id)
+        assert connection is not None
+        assert connection.next_wake_at == earlier
+
+
+# --- any rows -------------------------------------------------------------------------------------
+
+TEXT = st.text(max_size=5) | st.sampled_from(["1", "2", "true", "2026-11-22", "\0", "\ud800"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = (
+    "id",
+    "user_id",
+    "privacy_score",
+    "severity",
+    "metadata",
+    "is_read",
+    "created_at",
+    "updated_at",
+    "note",
+    "extra",
+)
+ROWS = st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON | TEXT, max_size=6), max_size=8)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(ROWS, st.sampled_from(list(Kind)))
+def test_any_rows_are_stored_or_explained_and_twice_is_once(
+    people: People, rows: list[dict[str, Any]], kind: Kind
+) -> None:
+    stored = store(rows, kind)
+    assert sum(counts(stored)) == len(rows)
+    once = changes(kind)
+    again = store(rows[-1:], kind)
+    assert (again.new, again.changed) == (0, 0)
+    assert [row["content_hash"] for row in changes(kind)] == [row["content_hash"] for row in once]
