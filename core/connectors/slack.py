@@ -111,8 +111,9 @@ def message(item: Item) -> dict[str, Any]:
     mark = MARKS.get(severity, "")
     fallback = f"{mark} [{severity}] {title} ({ref})" if severity else f"{title} ({ref})"
     blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(f"{mark} {title}".strip())}]
-    if str(body.get("text") or "").strip():
-        blocks.append({"type": "section", "text": _mrkdwn(escape(body["text"], SECTION_CHARS))})
+    text = escape(str(body.get("text") or ""), SECTION_CHARS)
+    if text.strip():  # nothing but invisible characters is nothing, which Slack refuses
+        blocks.append({"type": "section", "text": _mrkdwn(text)})
     blocks += _facts(body.get("facts") or {})
     blocks.append({"type": "context", "elements": [_mrkdwn(part) for part in _context(ref, body.get("url"))]})
     # no preview is fetched for an address that stands in a finding
