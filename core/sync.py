@@ -10,6 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, time
@@ -78,12 +79,12 @@ def run(
     begun = _start(connection_id, action, who, stopping, deadline_s)
     try:
         _work(begun)
+        return _end(begun)
     except LeaseLost:
         log.warning("lease lost", connection=connection_id, run=begun.id)
         return Result(
             False, begun.tally.delivered, "Another worker took this sync over.", runs.metadata(begun)
         )
-    return _end(begun)
 
 
 def housekeep() -> None:
@@ -103,17 +104,18 @@ def abandon() -> None:
 
 
 def _work(begun: Run) -> None:
-    try:
-        with opening.live(begun.manifest, opening.values(begun.connection)) as live:
-            while True:
-                if begun.exports:
-                    export(begun)
-                deliver(begun, live)
-                if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
-                    return
-    except (HubError, DeliveryError) as error:
-        fault = error if isinstance(error, DeliveryError) else Misconfigured(error.message)
-        _note(begun, fault)
+    with ExitStack() as stack:
+        try:
+            live = stack.enter_context(opening.live(begun.manifest, opening.values(begun.connection)))
+        except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none
+            _note(begun, error if isinstance(error, DeliveryError) else Misconfigured(error.message))
+            return
+        while True:
+            if begun.exports:
+                export(begun)
+            deliver(begun, live)
+            if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
+                return
 
 
 # --- export ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from core import connections, db, records, sync
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Unusable
 from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
 from tests.fault_server import http, json_answer, serving
 from tests.workplace import Workplace, sandbox, workplace
@@ -273,3 +273,40 @@ def test_nobody_can_stand_in_the_way_of_anothers_record(workplace: Workplace, pe
     everybody = replace(workplace, who=people.admin)
     everybody.connect("splunk", scope="all")
     assert everybody.sync("splunk").count == 2
+
+
+def test_an_unreadable_secret_pauses_its_connection_alone(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.connect("slack")
+    workplace.scans(1)
+    workplace.alerts(1)
+    with db.session() as session:  # the other row's ciphertext: bound to its row, it does not open here
+        splunk = session.get_one(Connection, workplace.ids["splunk"])
+        splunk.credentials_encrypted = workplace.row("slack").credentials_encrypted
+    result = workplace.sync("splunk")
+    assert not result.success
+    assert "cannot be read" in result.message
+    assert workplace.row("splunk").problem is not None
+    assert workplace.states("splunk") == []
+    assert workplace.sync("slack").count == 1
+
+
+def test_a_database_in_trouble_is_not_the_connections_fault(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("splunk")
+    workplace.scans(1)
+    real = db._begin
+
+    def broken(write: bool):
+        if write and workplace.row("splunk").run_id:
+            raise Unusable("The database is busy.")
+        return real(write)
+
+    monkeypatch.setattr(db, "_begin", broken)
+    with pytest.raises(Unusable):
+        workplace.sync("splunk")
+    monkeypatch.undo()
+    assert workplace.row("splunk").problem is None
+    workplace.pass_time(minutes=2)
+    assert workplace.sync("splunk").count == 1
