@@ -290,7 +290,9 @@ def _end(begun: Run) -> Result:
 def _message(begun: Run, connection: Connection, waiting: int, others: int) -> str:
     """One sentence: what happened, and what happens next."""
     if begun.fault is not None:
-        return f"{begun.fault.message} {waiting} waiting." if waiting else begun.fault.message
+        said = begun.fault.message.rstrip()
+        said += "" if said.endswith((".", "!", "?")) else "."  # a vendor's words may end without
+        return f"{said} {waiting} waiting." if waiting else said
     done, name = begun.tally, begun.manifest.name
     if not (done.delivered or done.dead or done.in_doubt or waiting):
         belong = "record belongs" if others == 1 else "records belong"

@@ -80,7 +80,8 @@ def listed(page: Page) -> None:
 
 def turn(page: Page) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{len(page.rows)} deliveries, as of {page.at:%H:%M:%S} UTC.", width="stretch")
+        shown = "1 delivery" if len(page.rows) == 1 else f"{len(page.rows)} deliveries"
+        st.caption(f"{shown}, as of {page.at:%H:%M:%S} UTC.", width="stretch")
         if "before" in st.query_params:
             st.button("Newest", icon=":material/first_page:", key="newest", on_click=newest)
         if page.older is not None and st.button("Older", icon=":material/chevron_right:", key="older"):

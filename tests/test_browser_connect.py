@@ -26,6 +26,7 @@ pytestmark = [
         chromium() is None, reason="no Chromium here; install it with: apt-get install chromium"
     ),
 ]
+PATIENCE_MS = 60_000  # a busy machine draws a page in seconds
 PAGES = {
     "catalog": "/catalog",
     "entry": "/catalog?entry=jira",
@@ -105,9 +106,9 @@ def sign_in(context: BrowserContext, live: Live, path: str) -> Page:
 
 def settled(page: Page) -> None:
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(
-        timeout=60_000
+        timeout=PATIENCE_MS
     )
-    expect(page.get_by_role("heading").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading").first).to_be_visible(timeout=PATIENCE_MS)
 
 
 def menu(page: Page, action: str) -> None:
@@ -139,44 +140,44 @@ def test_from_nothing_to_a_message_in_the_tool_and_through_trouble(empty: Scene,
     card.get_by_role("button", name="Connect").click()
     secret = empty.sandbox.credentials("slack")["webhook_url"]
     page.get_by_label("Webhook URL", exact=True).fill(secret)
-    expect(page.get_by_text("1 alert matches now.")).to_be_visible()
+    expect(page.get_by_text("1 alert matches now.")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Test", exact=True).click()
-    expect(page.get_by_text("Slack works with these settings")).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("Ines Novak is in a breach").first).to_be_visible()
+    expect(page.get_by_text("Slack works with these settings")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Ines Novak is in a breach").first).to_be_visible(timeout=PATIENCE_MS)
     assert empty.sandbox.accepted("slack") == []
     page.get_by_role("button", name="Connect", exact=True).click()
 
-    expect(page.get_by_text("Slack is connected.")).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("It has not run since it was made.")).to_be_visible()
+    expect(page.get_by_text("Slack is connected.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("It has not run since it was made.")).to_be_visible(timeout=PATIENCE_MS)
     assert secret not in page.content()
     menu(page, "Sync now")
-    expect(page.get_by_text("1 delivered to Slack.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("1 delivered to Slack.")).to_be_visible(timeout=PATIENCE_MS)
     assert [accepted.title for accepted in empty.sandbox.accepted("slack")] != []
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
-    expect(state(page, "Healthy")).to_be_visible(timeout=20_000)
+    expect(state(page, "Healthy")).to_be_visible(timeout=PATIENCE_MS)
 
     page.locator("[class*=st-key-on_] label").first.click()
-    expect(state(page, "Paused")).to_be_visible(timeout=20_000)
+    expect(state(page, "Paused")).to_be_visible(timeout=PATIENCE_MS)
     expect(toggle(page)).not_to_be_checked()
     page.locator("[class*=st-key-on_] label").first.click()
-    expect(state(page, "Healthy")).to_be_visible(timeout=20_000)
-    expect(toggle(page)).to_be_checked()
+    expect(state(page, "Healthy")).to_be_visible(timeout=PATIENCE_MS)
+    expect(toggle(page)).to_be_checked(timeout=PATIENCE_MS)
 
     empty.sandbox.fault("slack", "403")
     alert(empty.ana, "two", "Mara Ito is in a breach")
     menu(page, "Sync now")
-    expect(page.get_by_text("It did not work")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("It did not work")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
-    expect(state(page, "Needs you")).to_be_visible(timeout=20_000)
+    expect(state(page, "Needs you")).to_be_visible(timeout=PATIENCE_MS)
 
     empty.sandbox.clear_faults()
     menu(page, "Test")
-    expect(page.get_by_text("Slack works with these settings")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Slack works with these settings")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
     menu(page, "Sync now")
-    expect(page.get_by_text("1 delivered to Slack.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("1 delivered to Slack.")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
-    expect(state(page, "Healthy")).to_be_visible(timeout=20_000)
+    expect(state(page, "Healthy")).to_be_visible(timeout=PATIENCE_MS)
     assert len(empty.sandbox.accepted("slack")) == 2
     context.close()
 
@@ -187,11 +188,11 @@ def test_a_dialog_outlives_the_refresh_of_the_list_behind_it(full: Scene, browse
     caption = page.get_by_text(re.compile("as of"))
     before = caption.inner_text()
     menu(page, "Delete")
-    expect(page.get_by_text("The credentials are destroyed.")).to_be_visible()
-    expect(caption).not_to_have_text(before, timeout=30_000)
-    expect(page.get_by_text("The credentials are destroyed.")).to_be_visible()
+    expect(page.get_by_text("The credentials are destroyed.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(caption).not_to_have_text(before, timeout=PATIENCE_MS)
+    expect(page.get_by_text("The credentials are destroyed.")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_text("The credentials are destroyed.")).to_have_count(0)
+    expect(page.get_by_text("The credentials are destroyed.")).to_have_count(0, timeout=PATIENCE_MS)
     context.close()
 
 
@@ -200,18 +201,18 @@ def test_switching_on_asks_what_becomes_of_many_waiting_records(full: Scene, bro
     page = sign_in(context, full.live, "/connections?q=holiday")
     page.locator("[class*=st-key-on_] label").first.click()
     expect(page.get_by_text("1,001 records have been waiting while it was off.")).to_be_visible(
-        timeout=20_000
+        timeout=PATIENCE_MS
     )
     page.get_by_role("button", name="Skip them").click()
-    expect(page.get_by_text("It is on again; they are skipped")).to_be_visible(timeout=20_000)
-    expect(toggle(page)).to_be_checked()
+    expect(page.get_by_text("It is on again; they are skipped")).to_be_visible(timeout=PATIENCE_MS)
+    expect(toggle(page)).to_be_checked(timeout=PATIENCE_MS)
     context.close()
 
 
 def test_names_and_sentences_are_shown_as_written(full: Scene, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     page = sign_in(context, full.live, "/connections?q=desk")
-    expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible()
+    expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible(timeout=PATIENCE_MS)
     link = page.get_by_test_id("stMain").get_by_role("link")
     expect(link).to_have_count(1)  # the one to the connection's page, and nothing out of its name
     assert link.inner_text().replace("\u2060", "") == "Service *desk* :smile: www.x.example"

@@ -289,6 +289,9 @@ def test_an_unreadable_secret_pauses_its_connection_alone(workplace: Workplace) 
     assert workplace.row("splunk").problem is not None
     assert workplace.states("splunk") == []
     assert workplace.sync("slack").count == 1
+    token = workplace.sandbox.credentials("splunk")["token"]
+    connections.edit(workplace.who, workplace.ids["splunk"], values={"token": token})  # entered again
+    assert workplace.sync("splunk").count == 1
 
 
 def test_a_database_in_trouble_is_not_the_connections_fault(

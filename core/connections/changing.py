@@ -17,6 +17,7 @@ from core.connections.creating import (
     split,
 )
 from core.connections.views import row_of
+from core.connectors.base import Misconfigured
 from core.errors import Conflict
 from core.models import Connection
 from core.selection import refilter
@@ -106,13 +107,21 @@ def delete(who: Principal, ref: str) -> None:
 
 def _change_values(who: Principal, row: Connection, slug: str, given: Mapping[str, Any]) -> None:
     manifest = catalog.get(slug)
-    merged = opening.values(row) | dict(given)
+    merged = _readable(row) | dict(given)
     wanted = {name: value for name, value in merged.items() if value not in (None, "")}
     config, secrets = split(manifest, catalog.check_config(manifest, wanted))
     if "proxy" in given:
         guard_proxy(who, config)
     row.config, row.secret_names = config, sorted(secrets)
     row.credentials_encrypted = opening.seal(secrets, row.id, row.user_id)
+
+
+def _readable(row: Connection) -> dict[str, Any]:
+    """The config, with the secrets where they can still be opened: what cannot is being entered again."""
+    try:
+        return opening.values(row)
+    except Misconfigured:
+        return dict(row.config)
 
 
 def _forgive(row: Connection) -> None:

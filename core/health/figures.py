@@ -131,6 +131,11 @@ def read(session: Session, ids: Query, known: frozenset[str], span: Span) -> Pas
     return Past(Sums.of([bucket.sums for bucket in buckets]), before.sums, buckets)
 
 
+def forget() -> None:
+    """As after a start: everything is read anew."""
+    _over.clear()
+
+
 def success_rate(sums: Sums) -> float | None:
     """Share of runs in which every record arrived."""
     return sums.ok / sums.runs if sums.runs else None

@@ -1,0 +1,191 @@
+"""What the health page costs, as the log grows: its data, a switch to it, and a whole reload.
+
+    python -m bench.health [--quick]
+
+A hub of 50 connections with 60 days of hourly figures, once with 10,000 and once with 1,000,000 rows in the
+log. `first` is the first reading after a start, `next` each one that follows (the page refreshes itself every
+5 s). Medians; a ratio near 1 says that the log's length does not matter. --quick: no browser, 100,000 rows.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, expect, sync_playwright
+
+from bench import hubs
+from core import db, health
+from core.access import LOCAL
+from core.health import figures
+from tests.live import Live, chromium, free_port, served
+
+RANGES = {"24h": 24, "7d": 168, "30d": 720}
+SHORT, LONG = 10_000, 1_000_000
+DATA_ROUNDS, PAGE_ROUNDS = 9, 7
+#: the promises, in ms; the last one as a factor
+DATA_MS, SWITCH_MS, RELOAD_TIMES, LENGTH_TIMES = 100, 400, 4, 1.2
+BLANK = "import streamlit as st\nst.text('blank')\n"
+IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+def main() -> None:
+    long = SHORT * 10 if "--quick" in sys.argv else LONG
+    with tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
+        folder = Path(name)
+        urls = {rows: _built(folder / f"{rows}.db", rows) for rows in (SHORT, long)}
+        data(urls)
+        if "--quick" not in sys.argv:
+            pages(urls[long], folder)
+
+
+def _built(path: Path, rows: int) -> str:
+    began = time.perf_counter()
+    url = hubs.build(path, rows)
+    took, size = time.perf_counter() - began, path.stat().st_size / 1e6
+    print(f"{rows:>9,} log rows written in {took:.0f} s, {size:.0f} MB", flush=True)
+    return url
+
+
+# --- the data -------------------------------------------------------------------------------------
+
+
+def data(urls: dict[int, str]) -> None:
+    short, long = urls
+    print(f"\nData of the page, ms: {hubs.CONNECTIONS} connections, median of {DATA_ROUNDS}")
+    print(f"{'range':>6} {'reading':>8} {f'{short:,} rows':>15} {f'{long:,} rows':>15} {'ratio':>6}")
+    for name, hours in RANGES.items():
+        for reading in ("first", "next"):
+            # In turns, so that whatever else this machine does falls on both alike.
+            taken: dict[int, list[float]] = {short: [], long: []}
+            for _ in range(DATA_ROUNDS):
+                for rows, url in urls.items():
+                    taken[rows].append(_read(url, hours, reading))
+            few, many = (statistics.median(taken[rows]) for rows in (short, long))
+            ok = many <= DATA_MS and many <= LENGTH_TIMES * few
+            print(f"{name:>6} {reading:>8} {few:15.1f} {many:15.1f} {many / few:6.2f}  {_said(ok)}")
+
+
+def _read(url: str, hours: int, reading: str) -> float:
+    db.configure(url)
+    figures.forget()
+    health.choices(LOCAL)  # opens the database, which is not what is measured
+    if reading == "next":
+        health.overview(LOCAL, hours)
+    return _ms(lambda: health.overview(LOCAL, hours))
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+
+def pages(url: str, folder: Path) -> None:
+    browser = chromium()
+    if browser is None:
+        print("\nNo Chromium here; install it with: apt-get install chromium")
+        return
+    print(f"\nIn Chromium at 1440 × 900, ms: median of {PAGE_ROUNDS}")
+    with served(url, folder) as live, _blank(folder) as blank, sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = opened.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(blank.url)
+        expect(page.get_by_text("blank")).to_be_visible(timeout=60_000)
+        floor = _median(lambda: _reload(page, "blank"))
+        print(f"  warm reload, a blank Streamlit page {floor:7.0f}")
+        _sign_in(page, live)
+        for name in RANGES:
+            page.goto(f"{live.url}/?range={name}")
+            _health(page)
+            reload = _median(lambda: _reload(page, "Last sign of the scheduler"))
+            ok = reload <= RELOAD_TIMES * floor
+            print(
+                f"  warm reload, Health {name:>3}             {reload:7.0f}  {reload / floor:.1f} ×  {_said(ok)}"
+            )
+        switch = _median(lambda: _switch(page))
+        print(f"  switch to Health in the app         {switch:7.0f}         {_said(switch <= SWITCH_MS)}")
+        opened.close()
+
+
+@contextmanager
+def _blank(folder: Path) -> Iterator[Live]:
+    """A Streamlit app with one line, as the floor that no page of Streamlit's goes below."""
+    script, port, log = folder / "blank.py", free_port(), folder / "blank.log"
+    script.write_text(BLANK)
+    given = [f"--server.port={port}", "--server.headless=true", "--browser.gatherUsageStats=false"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *given]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        live = Live(f"http://127.0.0.1:{port}", port, log)
+        try:
+            _wait_until_alive(live)
+            yield live
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_alive(live: Live) -> None:
+    for _ in range(300):
+        try:
+            if httpx.get(f"{live.url}/_stcore/health", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise SystemExit(f"The blank page did not come up: {live.log.read_text()}")
+
+
+def _sign_in(page: Page, live: Live) -> None:
+    page.goto(live.url)
+    page.get_by_label("E-mail").fill(hubs.EMAIL)
+    page.get_by_label("Password").fill(hubs.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    _health(page)
+
+
+def _health(page: Page) -> None:
+    expect(page.get_by_text("Last sign of the scheduler")).to_be_visible(timeout=60_000)
+    expect(page.locator(IDLE)).to_be_attached(timeout=60_000)
+
+
+def _reload(page: Page, last: str) -> float:
+    """Until the last element of the page is there, and the figures above it."""
+    began = time.perf_counter()
+    page.reload(wait_until="commit")
+    page.get_by_text(last).wait_for(timeout=60_000)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _switch(page: Page) -> float:
+    page.get_by_role("link", name="Catalog").click()
+    page.get_by_role("heading", name="Catalog").wait_for()
+    page.locator(IDLE).wait_for(state="attached")
+    page.wait_for_timeout(300)
+    began = time.perf_counter()
+    page.get_by_role("link", name="Health").click()
+    page.get_by_text("Last sign of the scheduler").wait_for(timeout=60_000)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _median(measure: Callable[[], float]) -> float:
+    measure()
+    return statistics.median(measure() for _ in range(PAGE_ROUNDS))
+
+
+def _ms(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - began)
+
+
+def _said(ok: bool) -> str:
+    return "kept" if ok else "NOT KEPT"
+
+
+if __name__ == "__main__":
+    main()
