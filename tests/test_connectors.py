@@ -35,7 +35,10 @@ from core.secret import Secret
 from core.settle import Settlement
 
 FIXTURES = Path(__file__).parent / "fixtures"
-SECRET_FIELDS = {"token", "api_token", "webhook_url"}
+SECRET_FIELDS = {
+    *("token", "api_token", "webhook_url"),
+    *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
+}
 CASES = [
     pytest.param(path, id=f"{path.parent.name}/{path.stem}")
     for slug in CONNECTORS

@@ -1,13 +1,19 @@
 """Connector by name."""
 
+from core.connectors.aws_security_hub import SecurityHub
 from core.connectors.base import Connector
+from core.connectors.elastic import Elastic
 from core.connectors.jira import Jira
+from core.connectors.qradar import QRadar
 from core.connectors.slack import Slack
 from core.connectors.splunk import Splunk
 from core.errors import NotFound, did_you_mean
 
 CONNECTORS: dict[str, type[Connector]] = {
     "splunk": Splunk,
+    "aws_security_hub": SecurityHub,
+    "elastic": Elastic,
+    "qradar": QRadar,
     "jira": Jira,
     "slack": Slack,
 }

@@ -12,18 +12,28 @@ from types import TracebackType
 from typing import Self
 
 from core.sandbox.arrivals import Arrivals
+from core.sandbox.aws_security_hub import SecurityHub
 from core.sandbox.contract import Accepted, Vendor
 from core.sandbox.desk import Desk
+from core.sandbox.elastic import Elastic
 from core.sandbox.faults import SECONDS, Fault
 from core.sandbox.front import handle
 from core.sandbox.jira import Jira
+from core.sandbox.qradar import QRadar
 from core.sandbox.slack import Slack
 from core.sandbox.splunk import Splunk
 from core.sandbox.wire import Port
 
 __all__ = ["DEFAULT_PORT", "VENDORS", "Accepted", "Sandbox", "serve"]
 
-VENDORS: tuple[Vendor, ...] = (Splunk(), Jira(), Slack())
+VENDORS: tuple[Vendor, ...] = (
+    Splunk(),
+    SecurityHub(),
+    Elastic(),
+    QRadar(),
+    Jira(),
+    Slack(),
+)
 DEFAULT_PORT = 8600
 
 
