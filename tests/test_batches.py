@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core import catalog
 from core.connectors import text
 from core.connectors.base import Item, Misconfigured, NotTried, Receipt, Rejected
-from core.connectors.batches import ends, split
+from core.connectors.batches import batches, ends, joined, too_large
 
 lines = st.lists(st.binary(max_size=30), max_size=30)
 
@@ -17,11 +17,19 @@ lines = st.lists(st.binary(max_size=30), max_size=30)
 @given(lines, st.integers(1, 8), st.integers(1, 80))
 def test_every_record_goes_out_once_and_in_order(content: list[bytes], count: int, size: int) -> None:
     encoded = [(Item(str(number), "{}"), line) for number, line in enumerate(content)]
-    batches = list(split(encoded, count, size))
-    assert [each for batch in batches for each in batch] == encoded
-    for batch in batches:
+    made = list(batches(encoded, size, count))
+    assert [each for batch in made for each in batch] == encoded
+    for batch in made:
         assert 1 <= len(batch) <= count
         assert len(batch) == 1 or sum(len(line) + 1 for _, line in batch) <= size
+
+
+def test_a_record_that_no_call_can_hold_is_told() -> None:
+    assert too_large([(Item("1", "{}"), b"12345")], 5) is None
+    receipt = too_large([(Item("1", "{}"), b"123456")], 5)
+    assert receipt is not None
+    assert isinstance(receipt.fault, Rejected)
+    assert joined([(Item("1", "{}"), b"a"), (Item("2", "{}"), b"b")]) == b"a,b"
 
 
 def test_only_a_fault_of_the_connection_ends_the_calls() -> None:

@@ -1,5 +1,6 @@
 """The catalog: a broken file stops the start, and a wrong entry gets one sentence per field."""
 
+import dataclasses
 import json
 import shutil
 import tomllib
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator
 from core import catalog
 from core.catalog import check_config, get, load, manifests, secret_fields
 from core.catalog.manifest import DIRECTORY
+from core.connectors import CONNECTORS, connector
 from core.errors import Invalid, NotFound, Unusable
 from core.models import Category, Kind
 
@@ -23,6 +25,17 @@ COMMON = {"ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key"}
 #: INTERFACE: what is public about each entry's fields (required, optional, secret)
 FIELDS = {
     "splunk": ({"url", "token"}, {"index", "source", "sourcetype", "use_ack", "channel"}, {"token"}),
+    "aws_security_hub": (
+        {"region", "account_id", "access_key_id", "secret_access_key"},
+        {"session_token", "product_arn", "endpoint_url", "sts_endpoint_url"},
+        {"secret_access_key", "session_token"},
+    ),
+    "elastic": ({"url", "api_key"}, {"target"}, {"api_key"}),
+    "qradar": (
+        {"url"},
+        {"format", "auth_header", "auth_value", "console_url", "sec_token"},
+        {"auth_value", "sec_token"},
+    ),
     "jira": (
         {"url", "email", "api_token", "project_key"},
         {"issue_type", "flavor", "labels", "extra_fields"},
@@ -57,6 +70,19 @@ def test_the_fields_are_the_public_ones(slug):
     assert set(entry.config["properties"]) == required | optional | COMMON
     assert set(entry.config["required"]) == required
     assert secret_fields(entry) == secret | {"client_key"}
+
+
+@pytest.mark.parametrize("slug", FIELDS)
+def test_the_connector_takes_these_fields_and_wraps_the_secret_ones(slug):
+    required, optional, secret = FIELDS[slug]
+    fields = {field.name: field for field in dataclasses.fields(connector(slug).Config)}
+    assert set(fields) == required | optional
+    wrapped = {name for name, field in fields.items() if "Secret" in str(field.type)}
+    assert wrapped == secret
+
+
+def test_no_entry_is_without_its_fields_here_and_its_connector():
+    assert set(manifests()) == set(FIELDS) == set(CONNECTORS)
 
 
 def test_every_entry_says_what_a_stranger_needs():
@@ -177,6 +203,17 @@ def test_missing_fields_are_named_with_their_titles():
         ("splunk", {"source": "\ud800"}, "source", "another control character"),
         ("splunk", {"channel": "1"}, "channel", "does not look right"),
         ("splunk", {"tls_fingerprint": "ab"}, "tls_fingerprint", "does not look right"),
+        ("aws_security_hub", {"region": "eu-central-1a"}, "region", "write it like eu-central-1."),
+        ("aws_security_hub", {"region": "eu-central"}, "region", "does not look right"),
+        ("aws_security_hub", {"account_id": "1234-5678-9012"}, "account_id", "write it like 123456789012."),
+        ("aws_security_hub", {"access_key_id": "hub"}, "access_key_id", "does not look right"),
+        ("aws_security_hub", {"product_arn": "default"}, "product_arn", "does not look right"),
+        ("elastic", {"target": "Logs"}, "target", "write it like logs-footprintiq.scan-default."),
+        ("elastic", {"api_key": "a b"}, "api_key", "does not look right"),
+        ("qradar", {"sec_token": "x"}, "console_url", "give both or neither."),
+        ("qradar", {"auth_header": "Content-Type"}, "auth_header", "does not look right"),
+        ("qradar", {"auth_header": "a:b"}, "auth_header", "does not look right"),
+        ("qradar", {"format": "cef"}, "format", "must be one of json, leef."),
         ("splunk", {"ca_bundle": "my-ca.pem"}, "ca_bundle", "write it like -----BEGIN CERTIFICATE-----."),
         ("jira", {"flavor": "server"}, "flavor", "must be one of cloud, datacenter."),
         ("jira", {"flavor": "clowd"}, "flavor", 'Did you mean "cloud"?'),
@@ -203,6 +240,14 @@ def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
         "splunk": SPLUNK,
         "jira": JIRA,
         "slack": {"webhook_url": "https://hooks.slack.com/services/T/B/x"},
+        "elastic": {"url": "https://elastic.example.com:9200", "api_key": "encoded"},
+        "qradar": {"url": "https://qradar.example.com:12469"},
+        "aws_security_hub": {
+            "region": "eu-central-1",
+            "account_id": "123456789012",
+            "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+            "secret_access_key": "secret",
+        },
     }[slug]
     problems = wrong(slug, **base | values)
     assert list(problems) == [field]

@@ -1,4 +1,4 @@
-"""Elasticsearch: documents read back with Elastic's own client from a server that is not ours, and a strict stand-in."""
+"""Elasticsearch: documents read back by Elastic's own client from a server not ours, and a strict stand-in."""
 
 import base64
 from collections.abc import Iterator

@@ -126,6 +126,6 @@ def test_the_stand_ins_console_is_no_receiver(sandbox: Sandbox) -> None:
         list(connector.check())
     assert "console" in str(told.value)
     with opened("qradar", given | {"sec_token": "wrong"}) as connector:
-        assert [step.ok for step in connector.check() if step.name == "credentials"][0] is False
+        assert next(step.ok for step in connector.check() if step.name == "credentials") is False
     assert httpx.get(given["url"], trust_env=False).status_code == 405
     assert httpx.post(f"{sandbox.url}/qradar/elsewhere", trust_env=False).status_code == 404

@@ -47,7 +47,11 @@ def _resource(resource: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _fields(fields: Mapping[str, Any]) -> dict[str, str]:
-    texts = {name[:NAME_CHARS]: _text(value) for name, value in fields.items() if value is not None}
+    texts = {
+        name[:NAME_CHARS]: _text(value)
+        for name, value in fields.items()
+        if name.strip() and value is not None
+    }
     return dict([(name, text) for name, text in texts.items() if text.strip()][:FIELDS_MAX])
 
 

@@ -13,7 +13,10 @@ _SIGNATURE = "the signature does not match. Enter the access key ID and the secr
 _KEY = "the access key is not known or not active. Enter the keys again, or make new ones."
 _EXPIRED = "the session token has expired. Enter new temporary keys, or use those of an IAM user."
 _PROXY = "the signature arrived incomplete. Let the proxy in between pass all headers through."
-_OFF = "Security Hub is not switched on for account {account} in {region}. Switch it on there, or correct region and account."
+_OFF = (
+    "Security Hub is not switched on for account {account} in {region}. "
+    "Switch it on there, or correct region and account."
+)
 _DENIED = (
     "not allowed. Grant securityhub:BatchImportFindings, and enter the account whose keys these are: "
     "AWS refuses findings for any other account than that ({account} is entered)."

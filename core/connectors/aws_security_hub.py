@@ -21,7 +21,7 @@ from core.connectors.base import (
     Rejected,
     Step,
 )
-from core.connectors.batches import Encoded, ends, split
+from core.connectors.batches import Encoded, batches, ends, joined, too_large
 from core.connectors.sigv4 import Keys, signed
 from core.secret import Secret
 
@@ -50,14 +50,15 @@ class SecurityHub(Connector):
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
         encoded = [(item, self._finding(item)) for item in items]
-        for item, line in encoded:
-            if len(line) > FINDING_BYTES:
-                yield Receipt(
-                    item.key, fault=Rejected("The finding is larger than 240 KB. Map fewer fields.")
-                )
-        fitting = (each for each in encoded if len(each[1]) <= FINDING_BYTES)
-        for batch in split(fitting, BATCH_ITEMS, BATCH_BYTES):
-            content = b'{"Findings":[%b]}' % b",".join(line for _, line in batch)
+        larger = {
+            item.key: receipt
+            for item, line in encoded
+            if (receipt := too_large([(item, line)], FINDING_BYTES))
+        }
+        yield from larger.values()
+        fitting = (each for each in encoded if each[0].key not in larger)
+        for batch in batches(fitting, BATCH_BYTES, BATCH_ITEMS):
+            content = b'{"Findings":[%b]}' % joined(batch)
             answer = self._call("POST", f"{self._endpoint}/findings/import", content)
             receipts = self._receipts(batch, json_answer(answer, "Security Hub"))
             yield from receipts

@@ -22,7 +22,7 @@ from core.connectors.base import (
     Throttled,
     Unavailable,
 )
-from core.connectors.batches import Encoded, ends, split
+from core.connectors.batches import Encoded, batches, ends
 from core.connectors.text import cut_bytes, is_web_page, one_line
 from core.secret import Secret
 
@@ -54,7 +54,7 @@ class Elastic(Connector):
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {406: Misconfigured}
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
-        for batch in split(((item, _lines(item)) for item in items), BATCH_ITEMS, BATCH_BYTES):
+        for batch in batches(((item, _lines(item)) for item in items), BATCH_BYTES, BATCH_ITEMS):
             path = f"{quote(self.config.target, safe='')}/_bulk"
             content = b"".join(lines for _, lines in batch)
             answer = self._post(path, content, "application/x-ndjson", params={"filter_path": ANSWER})

@@ -19,7 +19,7 @@ from core.connectors.base import (
     Step,
     Unavailable,
 )
-from core.connectors.batches import split
+from core.connectors.batches import batches
 from core.connectors.text import cut_bytes, is_web_page, one_line
 from core.secret import Secret
 
@@ -51,7 +51,7 @@ class QRadar(Connector):
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
         write = leef_line if self.config.format == "leef" else json_line
         headers = {"Content-Type": TYPES[self.config.format], **self._authorization()}
-        for batch in split(((item, write(item)) for item in items), BATCH_ITEMS, BATCH_BYTES):
+        for batch in batches(((item, write(item)) for item in items), BATCH_BYTES, BATCH_ITEMS):
             content = b"".join(line + b"\n" for _, line in batch)
             self._receive("POST", content=content, headers=headers)
             for item, _ in batch:
