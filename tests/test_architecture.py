@@ -81,6 +81,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "argon2": ("core.access",),
     "typer": ("core.cli",),
     "jsonschema": ("core.catalog",),
+    "botocore": ("core.connectors", "core.sandbox"),  # its signer; HTTP and retries stay ours
 }
 DOORS["sqlmodel"] = DOORS["sqlalchemy"]
 

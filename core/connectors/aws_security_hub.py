@@ -18,7 +18,6 @@ from core.connectors.base import (
     Item,
     Misconfigured,
     Receipt,
-    Rejected,
     Step,
 )
 from core.connectors.batches import Encoded, batches, ends, joined, too_large
