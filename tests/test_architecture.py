@@ -80,7 +80,10 @@ DOORS: dict[str, tuple[str, ...]] = {
         *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 7),
     ),
     "argon2": ("core.access",),
-    "google": ("core.connectors", "core.sandbox"),  # google-auth: signs a key's token request, and verifies it
+    "google": (
+        "core.connectors",
+        "core.sandbox",
+    ),  # google-auth: signs a key's token request, and verifies it
     "typer": ("core.cli",),
     "jsonschema": ("core.catalog",),
 }

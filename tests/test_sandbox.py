@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from core.sandbox import VENDORS, Sandbox
 from core.sandbox.splunk import ACK_TOKEN, DISABLED_TOKEN
+from core.sandbox.tokens import token
 
 KEY = "fiq-case-3f2a9c4e-0000-4000-8000-000000000001"
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'too'"
@@ -624,9 +626,46 @@ def send(sandbox: Sandbox, http: httpx.Client, vendor: str) -> httpx.Response:
     if vendor == "jira":
         auth = (given["email"], given["api_token"])
         return http.post(f"{given['url']}/rest/api/3/issue", json=issue(), auth=auth)
-    return http.post(given["webhook_url"], json=message(section()))
+    if vendor == "slack":
+        return http.post(given["webhook_url"], json=message(section()))
+    return SENDERS[vendor](given, http)
 
 
+def to_google(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    place = f"projects/{given['project_id']}/locations/{given['location']}/instances/{given['instance_id']}"
+    metadata = {"eventTimestamp": "2026-11-22T10:00:00Z", "eventType": "GENERIC_EVENT", "productLogId": KEY}
+    body = {"inlineSource": {"events": [{"udm": {"metadata": metadata}}]}}
+    headers = {"Authorization": f"Bearer {token('google_secops', time.time())}"}
+    return http.post(f"{given['endpoint_url']}/v1/{place}/events:import", json=body, headers=headers)
+
+
+def to_sentinel(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    path = f"dataCollectionRules/{given['dcr_immutable_id']}/streams/{given['stream_name']}"
+    headers = {"Authorization": f"Bearer {token('microsoft_sentinel', time.time())}"}
+    rows = [{"TimeGenerated": "2026-11-22T10:00:00Z", "FindingId": KEY}]
+    url = f"{given['endpoint_url']}/{path}?api-version=2023-01-01"
+    return http.post(url, json=rows, headers=headers)
+
+
+def to_servicenow(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    body = {"short_description": "Leaked", "correlation_id": KEY}
+    auth = (given["username"], given["password"])
+    return http.post(f"{given['url']}/api/now/table/incident", json=body, auth=auth)
+
+
+def to_zendesk(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    """Without an idempotency key, so that a second one is a second ticket."""
+    body = {"ticket": {"subject": "Leaked", "comment": {"body": "x"}, "external_id": KEY}}
+    auth = (f"{given['email']}/token", given["api_token"])
+    return http.post(f"{given['url']}/api/v2/tickets", json=body, auth=auth)
+
+
+SENDERS = {
+    "google_secops": to_google,
+    "microsoft_sentinel": to_sentinel,
+    "servicenow": to_servicenow,
+    "zendesk": to_zendesk,
+}
 ALL = [vendor.slug for vendor in VENDORS]
 
 
@@ -642,7 +681,7 @@ def test_a_fault_answers_with_that_status_once_and_keeps_nothing(
     assert len(sandbox.accepted(vendor)) == 1
 
 
-@pytest.mark.parametrize("vendor", ["jira", "slack"])
+@pytest.mark.parametrize("vendor", ["jira", "slack", "microsoft_sentinel", "servicenow", "zendesk"])
 def test_a_429_says_how_long_to_wait_where_the_vendor_does(
     sandbox: Sandbox, http: httpx.Client, vendor: str
 ) -> None:
@@ -903,7 +942,7 @@ def test_another_site_can_neither_read_nor_change_the_sandbox(
 
 
 def test_the_page_shows_what_arrived_newest_first(sandbox: Sandbox, http: httpx.Client) -> None:
-    assert http.get(sandbox.url).text.count("Nothing has arrived yet.") == 3
+    assert http.get(sandbox.url).text.count("Nothing has arrived yet.") == len(VENDORS)
     with jira(sandbox) as client:
         for number in (1, 2):
             client.post("/issue", json=issue(summary=f"Finding number {number}"))

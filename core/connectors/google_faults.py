@@ -23,9 +23,7 @@ def explain(fault: DeliveryError, instance: str, log_type: str | None) -> Delive
         "SIEM Settings > Profile, and in mode logs the log type.",
     }.get(fault.status or 0)
     if fault.status == 403 and "SERVICE_DISABLED" in fault.body:
-        words = (
-            f"The Chronicle API is off in the project of {instance}. Enable chronicle.googleapis.com there."
-        )
+        words = "The Chronicle API is switched off in this project. Enable chronicle.googleapis.com there."
     if words is None:
         return fault
     said = f" Google said: {told}" if told else ""

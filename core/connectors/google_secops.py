@@ -68,7 +68,8 @@ class GoogleSecOps(Connector):
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         try:
             answer = self._bearer().post(self._url, self._body(entries), headers, extensions)
-            json_answer(answer, "Google SecOps")
+            if answer.content.strip():  # {} or nothing
+                json_answer(answer, "Google SecOps")
         except DeliveryError as fault:
             raise explain(fault, self._instance, self.config.log_type) from None
 

@@ -37,14 +37,16 @@ def explain(fault: DeliveryError, rule: str, stream: str) -> DeliveryError:
     if is_foreign(fault):
         return foreign(fault, "Sentinel")
     error = body_of(fault).get("error")
-    told = one_line(str(error.get("message") or ""), 300) if isinstance(error, dict) else ""
-    if fault.status == 400:
+    error = error if isinstance(error, dict) else {}
+    told = one_line(str(error.get("message") or ""), 300)
+    if fault.status == 400 and error.get("code") != "InvalidStream":
         sentence = f"Sentinel refused the rows ({told}). Correct the mapping, then replay."
         return Rejected(sentence, status=400, body=fault.body)
     words = {
         401: "Sentinel refused a new token. Check that cloud fits the endpoint.",
         403: f"The app may not write through {rule}. Give it the role Monitoring Metrics Publisher on that data "
         "collection rule; a new role takes up to 30 minutes.",
+        400: f"The rule {rule} has no stream {stream}. Copy its name, with Custom- in front, from the JSON view.",
         404: f"Sentinel knows no stream {stream} or no rule {rule} at this endpoint. Copy the immutable id (not "
         "the name) and the stream's name, with Custom- in front, from the rule's JSON view.",
     }.get(fault.status or 0)

@@ -64,7 +64,9 @@ class ServiceNow(Tracker):
         try:
             rows = self._rows(self.config.table, query, "sys_id,number,state,correlation_id", 10)
         except Rejected as fault:  # a query says nothing about the record
-            raise Misconfigured(fault.message, status=fault.status, body=fault.body) from None
+            raise Misconfigured(
+                f"The ticket cannot be looked for: {fault.message}", status=fault.status, body=fault.body
+            ) from None
         if any(row.get("correlation_id") != key for row in rows):
             raise Misconfigured(
                 f"ServiceNow did not search by correlation_id: the table {self.config.table} has no such field, "
@@ -124,7 +126,7 @@ class ServiceNow(Tracker):
     def _check_reference(self, field: str, value: str) -> Step:
         column = "sys_id" if SYS_ID.fullmatch(value) else "name"
         try:
-            rows = self._rows(REFERENCES[field], f"{column}={value}", f"sys_id,{column}", 2)
+            rows = self._rows(REFERENCES[field], f"{column}={value}", "sys_id,name", 2)
         except Misconfigured as fault:
             if fault.status != 403:
                 raise

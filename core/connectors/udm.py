@@ -1,6 +1,7 @@
 """Pure: a mapped finding → an entry of Google SecOps' import: a UDM event, or a raw log in base64."""
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,8 @@ def _bounded(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _user(subject: str) -> dict[str, Any]:
-    return {"emailAddresses": [subject]} if "@" in subject else {"userDisplayName": subject}
+    is_address = re.fullmatch(r"[^\s@]+@[^\s@]+", subject)
+    return {"emailAddresses": [subject]} if is_address else {"userDisplayName": subject}
 
 
 def _given(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class Zendesk(Tracker):
         try:
             found = self._call("GET", f"tickets?external_id={quote(key, safe='')}").get("tickets")
         except Rejected as fault:  # a query says nothing about the record
-            raise Misconfigured(fault.message, status=fault.status, body=fault.body) from None
+            raise Misconfigured(
+                f"The ticket cannot be looked for: {fault.message}", status=fault.status, body=fault.body
+            ) from None
         for ticket in found if isinstance(found, list) else []:
             if ticket.get("external_id") == key and ticket.get("id"):
                 return self._ticket(ticket)
