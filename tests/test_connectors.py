@@ -14,6 +14,7 @@ ticket    of a find: {id, url, status} or null
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -470,3 +471,22 @@ def test_a_cut_is_never_longer_than_its_limit(words: str, limit: int) -> None:
 
 def test_one_line_keeps_words_apart_at_every_kind_of_break() -> None:
     assert text.one_line("a\r\nb\x0bc\x85d\u2028e\tf\x00g", 99) == "a b c d e fg"
+
+
+# --- what the pages in docs/integrations say ------------------------------------------------------
+
+PAGES = [
+    Path(__file__).parent.parent / "docs" / "integrations" / f"{slug}.md"
+    for slug in ("google_secops", "microsoft_sentinel", "servicenow", "zendesk")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_message_that_is_explained_is_one_that_is_said(page: Path) -> None:
+    quoted = re.findall(r"^\| `([^`]+)` \|", page.read_text(), flags=re.MULTILINE)
+    cases = [json.loads(path.read_text()) for path in (FIXTURES / page.stem).glob("*.json")]
+    told = [case.get("message", "") for case in cases]
+    told += [step["text"] for case in cases for step in case.get("steps", [])]
+    told += [receipt.get("message", "") for case in cases for receipt in case.get("receipts", [])]
+    assert quoted
+    assert [words for words in quoted if not any(words in message for message in told)] == []

@@ -15,7 +15,7 @@ from google.oauth2 import service_account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import opening
+from core import connections, opening
 from core.connectors.base import Item, Misconfigured, Rejected
 from core.connectors.google_key import SCOPE, TOKEN_URL, read_key, sign_in
 from core.connectors.google_secops import MAX_BYTES
@@ -24,6 +24,7 @@ from core.sandbox import Sandbox
 from core.sandbox.google_key import KEY_ID, PUBLIC_KEY, SANDBOX_ONLY_PRIVATE_KEY, service_account_json
 from core.sandbox.google_secops import PARENT
 from core.sandbox.tokens import LASTS_S, token
+from core.secret import MASK
 from core.settle import Settlement
 from tests.test_connectors import build
 from tests.workplace import Workplace, sandbox, workplace
@@ -163,6 +164,16 @@ def test_scans_become_events_once_with_one_sign_in(workplace: Workplace) -> None
     assert len(opening._SHELF._kept) == 1
     workplace.scans(1)
     assert workplace.sync("google_secops").count == 1
+
+
+def test_a_preview_shows_the_import_and_signs_in_nowhere(workplace: Workplace) -> None:
+    id = workplace.connect("google_secops")
+    workplace.scans(2)
+    (request,) = connections.preview(workplace.who, id)
+    assert request.url.endswith("/events:import")
+    assert request.headers["authorization"] == MASK
+    assert len(json.loads(request.body)["inlineSource"]["events"]) == 2
+    assert workplace.sandbox._desk.count("google_secops").requests == 0
 
 
 def imported(sandbox: Sandbox, body: Any, path: str = "events", **headers: str) -> httpx.Response:

@@ -14,12 +14,14 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.ingestion import LogsIngestionClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from core import catalog
+from core import catalog, connections, db
 from core.connectors.base import Item, Misconfigured
 from core.connectors.microsoft_sentinel import MAX_BYTES
 from core.connectors.sentinel_row import RESERVED, row
 from core.http import Egress, Recorder, Rules
+from core.models import Attempt
 from core.sandbox import Sandbox
 from core.sandbox.microsoft_sentinel import COLUMNS, RULE, STREAM
 from core.sandbox.tokens import token
@@ -119,6 +121,25 @@ def test_scans_become_rows_once(workplace: Workplace) -> None:
     assert len({one.key for one in arrived}) == len(arrived) == 12
     assert (arrived[0].body["Severity"], arrived[0].body["OriginalSeverity"]) == ("High", "critical")
     assert json.loads(arrived[0].body["RawRecord"])["high_risk_count"] == 20
+
+
+def test_a_preview_shows_rows_that_can_be_read(workplace: Workplace) -> None:
+    id = workplace.connect("microsoft_sentinel")
+    workplace.scans(1)
+    (request,) = connections.preview(workplace.who, id)
+    assert json.loads(request.body)[0]["Severity"] == "High"
+
+
+def test_what_is_stored_of_a_call_can_be_read_and_holds_no_token(workplace: Workplace) -> None:
+    workplace.connect("microsoft_sentinel")
+    workplace.scans(1)
+    workplace.sync("microsoft_sentinel")
+    with db.reading() as session:
+        (attempt,) = session.execute(select(Attempt)).scalars()
+    stored = repr(attempt.model_dump())
+    assert "FindingId" in stored
+    assert "sandbox.microsoft_sentinel" not in stored
+    assert workplace.sandbox.credentials("microsoft_sentinel")["client_secret"] not in stored
 
 
 def test_the_stand_in_s_stream_declares_what_the_catalog_maps() -> None:
@@ -223,8 +244,6 @@ def test_the_stand_in_counts_bytes_unpacked(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_wrong_sign_in_is_explained(workplace: Workplace, changed: dict[str, str], code: str) -> None:
-    from core import connections
-
     values = workplace.sandbox.credentials("microsoft_sentinel") | changed
     (step,) = connections.test_draft(workplace.who, "microsoft_sentinel", values)
     assert step.ok is False
