@@ -1,9 +1,9 @@
 """The catalog: a broken file stops the start, and a wrong entry gets one sentence per field."""
 
-import dataclasses
 import json
 import shutil
 import tomllib
+from dataclasses import MISSING, fields
 from itertools import pairwise
 
 import pytest
@@ -15,7 +15,9 @@ from core import catalog
 from core.catalog import check_config, get, load, manifests, secret_fields
 from core.catalog.manifest import DIRECTORY
 from core.connectors import CONNECTORS, connector
+from core.connectors.base import Misconfigured
 from core.errors import Invalid, NotFound, Unusable
+from core.http import Egress
 from core.models import Category, Kind
 
 #: a busy machine is not a failure
@@ -42,6 +44,28 @@ FIELDS = {
         {"api_token"},
     ),
     "slack": ({"webhook_url"}, set(), {"webhook_url"}),
+    "google_secops": (
+        {"project_id", "location", "instance_id", "service_account_json"},
+        {"mode", "log_type", "endpoint_url", "token_url"},
+        {"service_account_json"},
+    ),
+    "microsoft_sentinel": (
+        {"endpoint_url", "dcr_immutable_id", "stream_name", "tenant_id", "client_id", "client_secret"},
+        {"cloud", "authority_url"},
+        {"client_secret"},
+    ),
+    # close_code and webhook_secret come with following tickets
+    "servicenow": (
+        {"url", "username", "password"},
+        {"table", "assignment_group", "caller_id"},
+        {"password"},
+    ),
+    # webhook_secret comes with following tickets
+    "zendesk": (
+        {"url", "email", "api_token"},
+        {"requester_email", "group_id", "tags"},
+        {"api_token"},
+    ),
 }
 SPLUNK = {"url": "https://splunk.example.com:8088", "token": "00000000-0000-0000-0000-000000000000"}
 JIRA = {
@@ -73,12 +97,15 @@ def test_the_fields_are_the_public_ones(slug):
 
 
 @pytest.mark.parametrize("slug", FIELDS)
-def test_the_connector_takes_these_fields_and_wraps_the_secret_ones(slug):
-    required, optional, secret = FIELDS[slug]
-    fields = {field.name: field for field in dataclasses.fields(connector(slug).Config)}
-    assert set(fields) == required | optional
-    wrapped = {name for name, field in fields.items() if "Secret" in str(field.type)}
-    assert wrapped == secret
+def test_the_connector_takes_exactly_what_the_manifest_asks_for(slug):
+    required, optional, _ = FIELDS[slug]
+    taken = fields(connector(slug).Config)
+    assert {field.name for field in taken} == required | optional
+    needed = {field.name for field in taken if field.default is MISSING and field.default_factory is MISSING}
+    # Jira Data Center knows the account by the token alone
+    assert needed == required - {"email"} if slug == "jira" else needed == required
+    wrapped = {field.name for field in taken if "Secret" in str(field.type)}
+    assert wrapped == FIELDS[slug][2]
 
 
 def test_no_entry_is_without_its_fields_here_and_its_connector():
@@ -114,6 +141,28 @@ def test_each_category_exports_its_kind():
 
 def test_jira_is_looked_for_before_a_second_create():
     assert (get("jira").in_doubt, get("jira").look_up_after_s) == ("look_up", (60, 300, 900))
+
+
+def test_a_zendesk_ticket_is_sent_again_under_its_key():
+    assert (get("zendesk").in_doubt, get("zendesk").look_up_after_s) == ("native_key", ())
+
+
+@pytest.mark.parametrize(
+    ("slug", "values"),
+    [
+        ("google_secops", {"endpoint_url": "https://chronicle.eu.rep.googleapis.com"}),
+        ("google_secops", {"token_url": "https://oauth2.googleapis.com/token"}),
+        ("microsoft_sentinel", {"endpoint_url": "https://x-1.westeurope-1.ingest.monitor.azure.com"}),
+        ("microsoft_sentinel", {"authority_url": "https://login.microsoftonline.us"}),
+        ("zendesk", {"url": "https://acme.zendesk.com"}),
+    ],
+)
+def test_a_cloud_is_only_called_at_its_own_hosts(slug, values):
+    for url in values.values():
+        Egress().check_url(url, get(slug).pinned_hosts)
+        for elsewhere in (url.replace(".com", ".com.evil.example").replace(".us", ".us.evil.example"),):
+            with pytest.raises(Misconfigured):
+                Egress().check_url(elsewhere, get(slug).pinned_hosts)
 
 
 def test_only_slacks_own_hosts_get_slack_messages():
@@ -233,6 +282,25 @@ def test_missing_fields_are_named_with_their_titles():
             "does not look right",
         ),
         ("slack", {"client_cert": "-----BEGIN CERTIFICATE-----"}, "client_key", "give both or neither."),
+        ("google_secops", {"service_account_json": "AIza…"}, "service_account_json", "does not look right"),
+        ("google_secops", {"log_type": "my logs"}, "log_type", "write it like FOOTPRINTIQ."),
+        ("google_secops", {"location": "EU West"}, "location", "write it like eu."),
+        ("microsoft_sentinel", {"dcr_immutable_id": "my-rule"}, "dcr_immutable_id", "write it like dcr-"),
+        ("microsoft_sentinel", {"stream_name": "FootprintIQ_CL"}, "stream_name", "write it like Custom-"),
+        # the secret's ID in place of its Value
+        (
+            "microsoft_sentinel",
+            {"client_secret": "66666666-7777-8888-9999-000000000000"},
+            "client_secret",
+            "does not look right",
+        ),
+        ("servicenow", {"username": "a:b"}, "username", "does not look right"),
+        ("servicenow", {"table": "incident?x"}, "table", "write it like incident."),
+        ("servicenow", {"assignment_group": "a^ORnameISNOTEMPTY"}, "assignment_group", "does not look right"),
+        ("servicenow", {"caller_id": "javascript:gs.getUserID()"}, "caller_id", "does not look right"),
+        ("zendesk", {"email": "hub"}, "email", "write it like hub@example.com."),
+        ("zendesk", {"tags": "two words"}, "tags", "An entry of"),
+        ("zendesk", {"group_id": "Security"}, "group_id", "must be a number"),
     ],
 )
 def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
@@ -240,15 +308,7 @@ def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
         "splunk": SPLUNK,
         "jira": JIRA,
         "slack": {"webhook_url": "https://hooks.slack.com/services/T/B/x"},
-        "elastic": {"url": "https://elastic.example.com:9200", "api_key": "encoded"},
-        "qradar": {"url": "https://qradar.example.com:12469"},
-        "aws_security_hub": {
-            "region": "eu-central-1",
-            "account_id": "123456789012",
-            "access_key_id": "AKIAIOSFODNN7EXAMPLE",
-            "secret_access_key": "secret",
-        },
-    }[slug]
+    }.get(slug) or {name: get(slug).config["properties"][name]["examples"][0] for name in FIELDS[slug][0]}
     problems = wrong(slug, **base | values)
     assert list(problems) == [field]
     assert sentence in problems[field]

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +20,7 @@ from botocore.credentials import Credentials
 
 from core.sandbox import VENDORS, Sandbox
 from core.sandbox.splunk import ACK_TOKEN, DISABLED_TOKEN
+from core.sandbox.tokens import token
 
 KEY = "fiq-case-3f2a9c4e-0000-4000-8000-000000000001"
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'too'"
@@ -637,7 +639,9 @@ def send(sandbox: Sandbox, http: httpx.Client, vendor: str) -> httpx.Response:
     if vendor == "qradar":
         line = f'{{"type":"t","id":"{KEY}","devTime":1795341600123,"severity":8}}\n'
         return http.post(given["url"], headers=JSON | {"Authorization": given["auth_value"]}, content=line)
-    return http.post(given["webhook_url"], json=message(section()))
+    if vendor == "slack":
+        return http.post(given["webhook_url"], json=message(section()))
+    return SENDERS[vendor](given, http)
 
 
 JSON = {"Content-Type": "application/json"}
@@ -666,6 +670,41 @@ def to_security_hub(http: httpx.Client, given: dict[str, str]) -> httpx.Response
     return http.post(url, content=body, headers=dict(request.headers))
 
 
+def to_google(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    place = f"projects/{given['project_id']}/locations/{given['location']}/instances/{given['instance_id']}"
+    metadata = {"eventTimestamp": "2026-11-22T10:00:00Z", "eventType": "GENERIC_EVENT", "productLogId": KEY}
+    body = {"inlineSource": {"events": [{"udm": {"metadata": metadata}}]}}
+    headers = {"Authorization": f"Bearer {token('google_secops', time.time())}"}
+    return http.post(f"{given['endpoint_url']}/v1/{place}/events:import", json=body, headers=headers)
+
+
+def to_sentinel(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    path = f"dataCollectionRules/{given['dcr_immutable_id']}/streams/{given['stream_name']}"
+    headers = {"Authorization": f"Bearer {token('microsoft_sentinel', time.time())}"}
+    rows = [{"TimeGenerated": "2026-11-22T10:00:00Z", "FindingId": KEY}]
+    url = f"{given['endpoint_url']}/{path}?api-version=2023-01-01"
+    return http.post(url, json=rows, headers=headers)
+
+
+def to_servicenow(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    body = {"short_description": "Leaked", "correlation_id": KEY}
+    auth = (given["username"], given["password"])
+    return http.post(f"{given['url']}/api/now/table/incident", json=body, auth=auth)
+
+
+def to_zendesk(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    """Without an idempotency key, so that a second one is a second ticket."""
+    body = {"ticket": {"subject": "Leaked", "comment": {"body": "x"}, "external_id": KEY}}
+    auth = (f"{given['email']}/token", given["api_token"])
+    return http.post(f"{given['url']}/api/v2/tickets", json=body, auth=auth)
+
+
+SENDERS = {
+    "google_secops": to_google,
+    "microsoft_sentinel": to_sentinel,
+    "servicenow": to_servicenow,
+    "zendesk": to_zendesk,
+}
 ALL = [vendor.slug for vendor in VENDORS]
 
 
@@ -681,7 +720,7 @@ def test_a_fault_answers_with_that_status_once_and_keeps_nothing(
     assert len(sandbox.accepted(vendor)) == 1
 
 
-@pytest.mark.parametrize("vendor", ["jira", "slack"])
+@pytest.mark.parametrize("vendor", ["jira", "slack", "microsoft_sentinel", "servicenow", "zendesk"])
 def test_a_429_says_how_long_to_wait_where_the_vendor_does(
     sandbox: Sandbox, http: httpx.Client, vendor: str
 ) -> None:

@@ -10,7 +10,7 @@ from core.catalog import Manifest
 from core.connections.creating import guard_proxy, split
 from core.connections.views import row_of
 from core.connectors.base import Connector, DeliveryError, Item, Step
-from core.http import Previewed, Recorder
+from core.http import Previewed, Recorder, sent_text
 from core.secret import MASK, redact
 from core.selection import select_new
 
@@ -20,7 +20,7 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """One request as it would be sent; `body` to the byte, credentials masked in the rest."""
+    """One request as it would be sent; `body` to the byte (unpacked), credentials masked in the rest."""
 
     method: str
     url: str
@@ -112,6 +112,6 @@ def _requests(
                 name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets)
                 for name, value in request.headers.items()
             },
-            request.content.decode("utf-8", "replace"),
+            sent_text(request),
             [item.key for item in batch],
         )

@@ -122,10 +122,23 @@ class Ticket:
     status: str | None = None
 
 
+class Tokens(Protocol):
+    """The access token of this connection's credentials, shared by its runs in this process."""
+
+    def get(self) -> str | None: ...
+
+    def keep(self, token: str, lasts_s: float) -> None: ...
+
+    def drop(self, token: str) -> None: ...
+
+
 class Tools(Protocol):
     """What a connector may ask for besides HTTP."""
 
     def now(self) -> datetime: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
 
 
 class Connector(ABC):

@@ -21,7 +21,7 @@ def cut(text: str, limit: int) -> str:
 
 def cut_bytes(text: str, limit: int) -> str:
     """At most `limit` bytes of UTF-8, a cut marked with …"""
-    raw = text.encode()
+    raw = text.encode("utf-8", "replace")
     return text if len(raw) <= limit else raw[: max(0, limit - 3)].decode(errors="ignore") + "…"
 
 

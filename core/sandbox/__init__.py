@@ -18,20 +18,28 @@ from core.sandbox.desk import Desk
 from core.sandbox.elastic import Elastic
 from core.sandbox.faults import SECONDS, Fault
 from core.sandbox.front import handle
+from core.sandbox.google_secops import GoogleSecOps
 from core.sandbox.jira import Jira
+from core.sandbox.microsoft_sentinel import MicrosoftSentinel
 from core.sandbox.qradar import QRadar
+from core.sandbox.servicenow import ServiceNow
 from core.sandbox.slack import Slack
 from core.sandbox.splunk import Splunk
 from core.sandbox.wire import Port
+from core.sandbox.zendesk import Zendesk
 
 __all__ = ["DEFAULT_PORT", "VENDORS", "Accepted", "Sandbox", "serve"]
 
 VENDORS: tuple[Vendor, ...] = (
     Splunk(),
-    SecurityHub(),
-    Elastic(),
     QRadar(),
+    Elastic(),
+    SecurityHub(),
+    GoogleSecOps(),
+    MicrosoftSentinel(),
     Jira(),
+    ServiceNow(),
+    Zendesk(),
     Slack(),
 )
 DEFAULT_PORT = 8600
