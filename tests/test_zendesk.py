@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 import time_machine
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from zenpy import Zenpy
 from zenpy.lib.api_objects import Comment, Ticket
@@ -108,6 +108,7 @@ wild = st.lists(pieces, max_size=30).map("".join)
 
 @example("{\x00{ticket.id}}", "{\x00%", None)
 @example("x", "\u20ac" * 30_000, "https://hub.example.com/r?a=1")
+@settings(deadline=None)
 @given(wild, wild, st.none() | wild)
 def test_no_text_is_too_long_or_filled_in(subject: str, words: str, url: str | None) -> None:
     recorder = Recorder(vendor="Zendesk", rules=Rules())
