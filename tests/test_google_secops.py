@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from google.auth import crypt, exceptions, jwt
 from google.oauth2 import service_account
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import connections, opening
@@ -127,6 +127,7 @@ def test_no_request_is_larger_than_google_takes(config: dict[str, str]) -> None:
 
 
 @settings(deadline=None, max_examples=25)
+@example([490_000] * 9)
 @given(st.lists(st.integers(min_value=1, max_value=1_500_000), min_size=1, max_size=8))
 def test_every_finding_is_sent_once_whatever_its_size(sizes: list[int]) -> None:
     items = [finding(number, raw={"note": "é" * size}) for number, size in enumerate(sizes)]

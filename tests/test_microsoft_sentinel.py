@@ -12,7 +12,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.ingestion import LogsIngestionClient
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -163,6 +163,7 @@ def sent(bodies: list[dict[str, Any]]) -> tuple[list[bytes], list[Any]]:
 
 
 @settings(deadline=None, max_examples=25)
+@example([70_000] * 40)
 @given(st.lists(st.integers(min_value=0, max_value=70_000), min_size=1, max_size=40))
 def test_no_call_has_more_than_a_megabyte_before_it_is_packed(sizes: list[int]) -> None:
     calls, receipts = sent(

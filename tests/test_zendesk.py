@@ -5,16 +5,24 @@ import json
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import time_machine
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from zenpy import Zenpy
 from zenpy.lib.api_objects import Comment, Ticket
 from zenpy.lib.exception import APIException, RecordNotFoundException
 
 from core import connections
+from core.connectors.base import Item
+from core.http import Recorder, Rules
 from core.sandbox import Sandbox
 from core.sandbox.zendesk import EMAIL, TOKEN
+from core.sandbox.zendesk_ticket import check_ticket
+from core.settle import Settlement
 from tests.rerouted import session
+from tests.test_connectors import build
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -92,6 +100,28 @@ def test_the_stand_in_names_the_field(sandbox: Sandbox, ticket: dict[str, Any], 
     answer = post(sandbox, ticket, "k")
     assert (answer.status_code, list(answer.json()["details"])) == (422, [field])
     assert sandbox.accepted() == []
+
+
+pieces = st.sampled_from(["{", "}", "%", "{{", "ticket", " ", "\n", "\x00", "\u20ac", "\U0001f600", "x" * 99])
+wild = st.lists(pieces, max_size=30).map("".join)
+
+
+@example("{\x00{ticket.id}}", "{\x00%", None)
+@example("x", "\u20ac" * 30_000, "https://hub.example.com/r?a=1")
+@settings(deadline=None)
+@given(wild, wild, st.none() | wild)
+def test_no_text_is_too_long_or_filled_in(subject: str, words: str, url: str | None) -> None:
+    recorder = Recorder(vendor="Zendesk", rules=Rules())
+    config = {"url": "https://acme.zendesk.com", "email": "a@example.com", "api_token": "t"}
+    body = {"subject": subject * 3, "text": words, "priority": "low"} | ({"url": url} if url else {})
+    items = [Item(KEY, orjson.dumps(body).decode())]
+    list(Settlement(build("zendesk", config, recorder), items))
+    ticket = json.loads(recorder.requests[0].content)["ticket"]
+    assert check_ticket(ticket, {}) == {}
+    assert ticket["comment"]["body"].endswith(KEY)
+    for text in (ticket["subject"], ticket["comment"]["body"]):
+        assert "{{" not in text
+        assert "{%" not in text
 
 
 # --- against the stand-in -----------------------------------------------------------------------------

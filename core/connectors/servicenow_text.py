@@ -8,11 +8,12 @@ SHORT_CHARS = 160  # short_description of the table Task
 TEXT_CHARS = 4000  # description; what is longer is cut there without a word
 #: [code] makes ServiceNow render what follows as HTML (glide.ui.security.allow_codetag, on by default);
 #: a description may be copied into the journal by the customer's own rules
-_CODE = re.compile(r"\[(?=\s*/?\s*code\b)", re.IGNORECASE)
+_CODE = re.compile(r"\[(?=\s*/?\s*code)", re.IGNORECASE)
 
 
 def short_description(text: str) -> str:
-    return one_line(_inert(text), SHORT_CHARS)
+    # cleaned before it is defused: a character that is taken out must not join what was kept apart
+    return cut(_inert(one_line(text, SHORT_CHARS * 4)), SHORT_CHARS)
 
 
 def description(text: str, url: object, key: str) -> str:

@@ -22,7 +22,7 @@ from core.connectors.base import (
     Tracker,
     Unavailable,
 )
-from core.connectors.text import cut_bytes, one_line, printable, web_link
+from core.connectors.text import cut, cut_bytes, one_line, printable, web_link
 from core.connectors.zendesk_faults import KeyReused, explain
 from core.secret import Secret
 
@@ -115,7 +115,7 @@ class Zendesk(Tracker):
     def _new(self, item: Item) -> dict[str, Any]:
         body, config = item.body, self.config
         ticket: dict[str, Any] = {
-            "subject": one_line(_inert(body["subject"]), SUBJECT_CHARS) or item.key,
+            "subject": _subject(body["subject"]) or item.key,
             # a public first comment is mailed to the requester
             "comment": {"body": _comment(body.get("text") or "", body.get("url"), item.key), "public": False},
             "type": "incident",
@@ -153,6 +153,11 @@ class Zendesk(Tracker):
     @property
     def _base(self) -> str:
         return str(self.config.url).rstrip("/")
+
+
+def _subject(text: str) -> str:
+    # cleaned before it is defused: a character that is taken out must not join what was kept apart
+    return cut(_inert(one_line(text, SUBJECT_CHARS * 4)), SUBJECT_CHARS)
 
 
 def _comment(text: str, url: object, key: str) -> str:
