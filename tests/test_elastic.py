@@ -47,6 +47,8 @@ def server() -> Iterator[OsmemServer]:
     running = OsmemServer.start(japanese=False)
     yield running
     running.close()
+    if running.process.stdout:  # close() leaves it open
+        running.process.stdout.close()
 
 
 def values(url: str, **more: str) -> dict[str, str]:
