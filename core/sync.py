@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
-from core import catalog, db, journal, opening, options, outbox, runs
+from core import catalog, db, journal, opening, options, outbox, retention, runs
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -29,8 +29,10 @@ from core.journal import Tally
 from core.models import Category, Connection
 from core.opening import Live
 from core.outbox import Claim
+from core.retry import take_call
 from core.runs import LEASE_S, Run
-from core.selection import select_new
+from core.selection import left_out, select_new
+from core.settings import settings
 from core.settle import LeaseLost, Settlement
 from core.verdicts import Row
 
@@ -93,6 +95,12 @@ def housekeep() -> None:
         reaped = runs.reap(session, db.now(session))
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+
+
+def sweep() -> int:
+    """One step of retention; returns the rows it took, 0 when nothing old is left."""
+    with db.session() as session:
+        return retention.sweep(session, db.now(session), settings().retention_days)
 
 
 def abandon() -> None:
@@ -168,6 +176,10 @@ def _claim(begun: Run) -> Claim | None:
         if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
             return None
         limits = begun.manifest.limits
+        rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
+        if wait is not None:
+            connection.next_call_at, connection.wait_reason = wait, "rate"
+            return None
         careful = connection.failures > 0 or connection.problem is not None  # exactly one probe
         claim = outbox.claim(
             session,
@@ -180,6 +192,7 @@ def _claim(begun: Run) -> Claim | None:
             now=now,
         )
         if claim:
+            connection.rate_until = rate_until
             runs.keep(session, begun, now)
             _open_log(session, begun, now)
         return claim
@@ -266,18 +279,23 @@ def _end(begun: Run) -> Result:
             raise LeaseLost
         waiting = outbox.count_waiting(session, begun.connection.id)
         connection = session.get_one(Connection, begun.connection.id)
+        idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
+        others = left_out(session, connection, begun.kind) if idle else 0
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
-    return Result(begun.fault is None, begun.tally.delivered, _message(begun, connection, waiting), metadata)
+    message = _message(begun, connection, waiting, others)
+    return Result(begun.fault is None, begun.tally.delivered, message, metadata)
 
 
-def _message(begun: Run, connection: Connection, waiting: int) -> str:
+def _message(begun: Run, connection: Connection, waiting: int, others: int) -> str:
     """One sentence: what happened, and what happens next."""
     if begun.fault is not None:
         return f"{begun.fault.message} {waiting} waiting." if waiting else begun.fault.message
     done, name = begun.tally, begun.manifest.name
     if not (done.delivered or done.dead or done.in_doubt or waiting):
-        return f"Nothing new for {name}."
+        belong = "record belongs" if others == 1 else "records belong"
+        hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
+        return f"Nothing new for {name}.{hint}"
     parts = [f"{done.delivered} delivered to {name}"]
     parts += [f"{done.dead} refused"] if done.dead else []
     parts += [f"{done.in_doubt} in doubt"] if done.in_doubt else []

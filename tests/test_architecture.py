@@ -43,14 +43,18 @@ FLOORS: dict[str, int] = {
     "core.feed": 5,
     "core.runs": 5,
     "core.selection": 5,
+    "core.retention": 5,
     "core.health": 5,
+    "core.metrics": 5,
     # verbs: one transaction each
     "core.records": 6,
+    "core.idempotency": 6,
     "core.calls": 6,
     "core.connections": 6,
     "core.deliveries": 7,
     "core.sync": 7,
     # doors
+    "core.api": 8,
     "core.sandbox": 8,
     "core.ui": 8,
     "core.server": 9,
@@ -84,6 +88,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "core.connectors",
         "core.sandbox",
     ),  # google-auth: signs a key's token request, and verifies it
+    "prometheus_client": ("core.metrics",),
     "typer": ("core.cli",),
     "jsonschema": ("core.catalog",),
     "botocore": ("core.connectors", "core.sandbox"),  # its signer; HTTP and retries stay ours

@@ -17,7 +17,7 @@ from core.sandbox.contract import Accepted, Vendor
 from core.sandbox.desk import Desk
 from core.sandbox.elastic import Elastic
 from core.sandbox.faults import SECONDS, Fault
-from core.sandbox.front import handle
+from core.sandbox.front import connect_line, handle
 from core.sandbox.google_secops import GoogleSecOps
 from core.sandbox.jira import Jira
 from core.sandbox.microsoft_sentinel import MicrosoftSentinel
@@ -50,6 +50,7 @@ class Sandbox:
 
     The port is taken at once: OSError, in a sentence, if somebody else has it; ValueError for a host that is
     not loopback or a journal that is none. `index_lag_s` is how long a search misses what was just created.
+    `hub` is how the program is called in the commands that are shown.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Sandbox:
         journal: Path | None = None,
         *,
         index_lag_s: float = 0.0,
+        hub: str = "hub",
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
@@ -67,7 +69,8 @@ class Sandbox:
         except BaseException:
             self._port.server_close()
             raise
-        self._handle = partial(handle, self._desk, self.url)
+        self._handle = partial(handle, self._desk, self.url, hub)
+        self._hub = hub
         self._thread: threading.Thread | None = None
 
     @property
@@ -134,15 +137,17 @@ class Sandbox:
 
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
-        return [vendor.connect_line(f"{self.url}/{vendor.slug}") for vendor in VENDORS]
+        return [connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub) for vendor in VENDORS]
 
 
 def serve(
     port: int = DEFAULT_PORT,
     journal: Path | None = None,
     ready: Callable[[Sandbox], None] = lambda sandbox: None,
+    *,
+    hub: str = "hub",
 ) -> None:
     """Run until Ctrl-C; `ready` is called once, when the port answers."""
-    with Sandbox(port, journal=journal) as sandbox, contextlib.suppress(KeyboardInterrupt):
+    with Sandbox(port, journal=journal, hub=hub) as sandbox, contextlib.suppress(KeyboardInterrupt):
         ready(sandbox)
         threading.Event().wait()
