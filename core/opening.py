@@ -12,7 +12,7 @@ import orjson
 from core.catalog import Manifest, secret_fields
 from core.connectors import connector as connector_class
 from core.connectors.base import Connector, Misconfigured
-from core.http import Egress, Recorder, Rules, VendorClient
+from core.http import Dialer, Egress, Recorder, Rules, VendorClient
 from core.models import Connection
 from core.secret import Secret
 from core.settings import settings
@@ -29,7 +29,7 @@ class Live:
     client: VendorClient
 
 
-class _Tools:
+class _Tools(Dialer):
     def now(self) -> datetime:
         return datetime.now(UTC)
 
@@ -131,4 +131,4 @@ def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient) 
         for name, value in values.items()
         if name in known
     }
-    return made(made.Config(**given), client, _Tools())
+    return made(made.Config(**given), client, _Tools(client))

@@ -20,7 +20,7 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """One request as it would be sent; `body` to the byte, credentials masked in the rest."""
+    """One request as it would be sent, to the byte but for the credentials in it, which are masked."""
 
     method: str
     url: str
@@ -112,6 +112,6 @@ def _requests(
                 name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets)
                 for name, value in request.headers.items()
             },
-            request.content.decode("utf-8", "replace"),
+            redact(request.content.decode("utf-8", "replace"), secrets),  # PagerDuty's key is in the body
             [item.key for item in batch],
         )

@@ -19,6 +19,12 @@ def cut(text: str, limit: int) -> str:
     return kept.decode("utf-16-le", errors="ignore") + "…"
 
 
+def cut_bytes(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8 and a mark; never half a character."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[:limit].decode(errors="ignore") + "…"
+
+
 def printable(text: str) -> str:
     """Without control characters but newline and tab: NUL and its like make vendors refuse the whole body."""
     lines = _BREAK.sub("\n", text)
