@@ -100,6 +100,9 @@ def sandbox(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = SANDBOX_PORT,
     journal: Annotated[Path | None, typer.Option(help="Write what arrives to this file, as NDJSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how to connect to it.")] = False,
+    smtp_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Also take mail, on this port.")
+    ] = None,
 ) -> None:
     """Local stand-ins of the vendors, to try any integration with no account."""
     from core.sandbox import Sandbox, serve
@@ -110,7 +113,7 @@ def sandbox(
         sys.stdout.flush()
 
     try:
-        serve(port, journal or run_folder() / "sandbox.ndjson", tell)
+        serve(port, journal or run_folder() / "sandbox.ndjson", tell, smtp_port)
     except (OSError, ValueError) as error:
         raise Unusable(f"The sandbox cannot start: {error}") from None
 

@@ -101,7 +101,6 @@ def _message(item: Item, text: str) -> dict[str, Any]:
             *_facts(body.get("facts") or {}),
             _line([_run(one_line(ref, 200), size="Small", isSubtle=True)], separator=True),
         ],
-        "msteams": {"width": "Full"},
     }
     link = web_link(body.get("url"))
     if link and len(link) <= URL_CHARS:

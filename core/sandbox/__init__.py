@@ -1,6 +1,7 @@
 """Local stand-ins of the vendors: strict where they are, they keep what they accept and fail when asked to.
 
-One loopback port, a path per vendor. A further vendor is a module with a `Vendor` and its line in VENDORS.
+One loopback port, a path per vendor; mail has a port of its own, if one is given. A further vendor is a
+module with a `Vendor` and its line in VENDORS.
 """
 
 import contextlib
@@ -14,16 +15,30 @@ from typing import Self
 from core.sandbox.arrivals import Arrivals
 from core.sandbox.contract import Accepted, Vendor
 from core.sandbox.desk import Desk
+from core.sandbox.discord import Discord
+from core.sandbox.email import Email
 from core.sandbox.faults import SECONDS, Fault
 from core.sandbox.front import handle
 from core.sandbox.jira import Jira
+from core.sandbox.mailroom import Mailroom
+from core.sandbox.pagerduty import PagerDuty
 from core.sandbox.slack import Slack
 from core.sandbox.splunk import Splunk
+from core.sandbox.teams import Teams
+from core.sandbox.webhook import Webhook
 from core.sandbox.wire import Port
 
 __all__ = ["DEFAULT_PORT", "VENDORS", "Accepted", "Sandbox", "serve"]
 
-VENDORS: tuple[Vendor, ...] = (Splunk(), Jira(), Slack())
+VENDORS: tuple[Vendor, ...] = (
+    Splunk(),
+    Jira(),
+    Slack(),
+    Teams(),
+    PagerDuty(),
+    Discord(),
+    Webhook(),
+)
 DEFAULT_PORT = 8600
 
 
@@ -32,6 +47,7 @@ class Sandbox:
 
     The port is taken at once: OSError, in a sentence, if somebody else has it; ValueError for a host that is
     not loopback or a journal that is none. `index_lag_s` is how long a search misses what was just created.
+    `smtp_port` adds a mail server there.
     """
 
     def __init__(
@@ -41,11 +57,14 @@ class Sandbox:
         journal: Path | None = None,
         *,
         index_lag_s: float = 0.0,
+        smtp_port: int | None = None,
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
         try:
-            self._desk = Desk(VENDORS, Arrivals(journal), index_lag_s)
+            self._mailroom = None if smtp_port is None else Mailroom(host, smtp_port)
+            mail = () if self._mailroom is None else (Email(self._mailroom.port),)
+            self._desk = Desk((*VENDORS, *mail), Arrivals(journal), index_lag_s)
         except BaseException:
             self._port.server_close()
             raise
@@ -63,9 +82,13 @@ class Sandbox:
             target=self._port.serve_forever, args=(0.01,), name="sandbox", daemon=True
         )
         self._thread.start()
+        if self._mailroom is not None:
+            self._mailroom.start(self._desk)
 
     def stop(self) -> None:
         """Give the port back and end every open connection; what was accepted can still be read."""
+        if self._mailroom is not None:
+            self._mailroom.stop()
         if self._thread is not None:
             self._port.shutdown()
             self._thread.join()
@@ -116,15 +139,19 @@ class Sandbox:
 
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
-        return [vendor.connect_line(f"{self.url}/{vendor.slug}") for vendor in VENDORS]
+        return [vendor.connect_line(f"{self.url}/{vendor.slug}") for vendor in self._desk.vendors.values()]
 
 
 def serve(
     port: int = DEFAULT_PORT,
     journal: Path | None = None,
     ready: Callable[[Sandbox], None] = lambda sandbox: None,
+    smtp_port: int | None = None,
 ) -> None:
     """Run until Ctrl-C; `ready` is called once, when the port answers."""
-    with Sandbox(port, journal=journal) as sandbox, contextlib.suppress(KeyboardInterrupt):
+    with (
+        Sandbox(port, journal=journal, smtp_port=smtp_port) as sandbox,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         ready(sandbox)
         threading.Event().wait()
