@@ -153,6 +153,15 @@ def test_a_discord_message_stays_within_every_limit_and_their_sum(body: dict[str
     assert sum(map(units, texts)) <= 6000
 
 
+def test_the_sum_of_all_texts_is_kept_by_cutting_the_description() -> None:
+    facts = {f"{number}{'n' * 300}": "v" * 2000 for number in range(20)}
+    sent = discord.message(item({"title": "t" * 300, "text": "x" * 5000, "facts": facts, "ref": "r" * 200}))
+    (embed,) = sent["embeds"]
+    assert discord.length(embed) == 6000
+    assert embed["description"].endswith("x…")
+    assert len(embed["fields"]) == 10
+
+
 @given(hostile, st.integers(min_value=2, max_value=60))
 def test_no_markdown_survives_in_discord(words: str, limit: int) -> None:
     escaped = discord.escape(words, limit)
