@@ -1,4 +1,5 @@
 # make demo · run · test · lint · check · format          (needs Python 3.11+, make and git; no root)
+# make demo SANDBOX_PORT=8601 and HUB_PORT=8502 make demo choose other ports
 
 PYTHON ?= python3
 VENV   := .venv
@@ -6,11 +7,11 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: help install run demo test lint check format clean
+.PHONY: help install run demo test lint check conformance crash bench format clean
 
 help:
 	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
-	@echo "make run     the hub, empty"
+	@echo "make run     the hub alone, for your own records; it shares data/ with the demo"
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types and tests: what CI runs"
 	@echo "make format  put the code in shape"
@@ -21,7 +22,7 @@ run: $(VENV)/.run
 	@$(BIN)/hub up
 
 demo: $(VENV)/.run
-	@$(BIN)/hub up --demo
+	@$(BIN)/hub up --demo $(if $(SANDBOX_PORT),--sandbox-port $(SANDBOX_PORT))
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS)
@@ -33,6 +34,15 @@ lint: $(VENV)/.dev
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory lint test
+
+conformance: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS) tests/test_conformance.py
+
+crash: $(VENV)/.dev
+	@$(BIN)/python -m pytest -s tests/test_crash.py
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench.realtime
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

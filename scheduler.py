@@ -86,6 +86,7 @@ class Clock:
     def _keep_house(self) -> None:
         if time.monotonic() >= self.next_housekeeping:
             sync.housekeep()
+            sync.sweep()
             self.next_housekeeping = time.monotonic() + HOUSEKEEP_S
 
     def _start_due(self) -> None:

@@ -142,7 +142,7 @@ def beat(
     if held is None:
         row = {"name": name, "owner": owner, "beat_at": now, "started_at": now, "details": dict(details)}
         statement = db.upsert(session, Heartbeat).values(**row).on_conflict_do_nothing()
-        return db.affected(session.execute(statement)) > 0
+        return session.execute(statement.returning(Heartbeat.name)).first() is not None
     if held.owner != owner and held.beat_at > now - timedelta(seconds=stale_s):
         return False
     if held.owner != owner:

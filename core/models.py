@@ -300,6 +300,7 @@ class Connection(SQLModel, table=True):
         default=None, max_length=20
     )  # … because: throttled | backoff | misconfigured
     next_wake_at: datetime | None = _time(default=None)
+    rate_until: datetime | None = _time(default=None)  # when all calls so far fit the vendor's rate (GCRA)
     failures: int = 0  # calls that failed in a row; > 0 means: one probe at a time
     batch_learned: int | None = None  # what 413 taught us; smaller than the manifest's batch
     run_id: str | None = Field(default=None, max_length=36)
@@ -498,6 +499,19 @@ class Heartbeat(SQLModel, table=True):
     beat_at: datetime = _time()
     started_at: datetime = _time()
     details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """What was answered under an Idempotency-Key; without `status` the first request is still being worked on."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created", "created_at"),)
+    owner_id: str = Field(primary_key=True, max_length=36)  # whoever asked: keys of two people never meet
+    key: str = Field(primary_key=True, max_length=255)
+    request_hash: str = Field(max_length=64)
+    status: int | None = None
+    answer: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = _time()
 
 
 RECORD_TABLES: dict[Kind, type[RecordBase]] = {Kind.SCAN: Scan, Kind.CASE: Case, Kind.ALERT: Alert}

@@ -17,6 +17,23 @@ MIN_EVERY_S, MAX_EVERY_S = 10, 7 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+#: each option in a sentence, for help texts and forms
+WORDS = {
+    "every": "How often to sync: 30s, 5m, 2h, 1d.",
+    "batch_limit": "New records per sync, at most. The next sync goes on where this one stopped.",
+    "min_severity": "Only records of this severity and above: low, medium, high or critical.",
+    "high_risk_threshold": "Only scans with at least so many high risks.",
+    "start_from": "all, now, or a date: only records that the hub received from then on.",
+    "drain": "Repeat within one sync until nothing is left.",
+    "include_raw": "Send the record itself inside the event.",
+    "scope": "mine: records of the connection's owner. all: everybody's (admins only).",
+    "realtime": "Send as soon as a record arrives.",
+    "notify_via": "Another connection that is told when this one fails.",
+    "retry": "When to try again: attempts, first_wait, factor, cap, give_up_after.",
+    "mapping": "Other words for the vendor's fields, as templates.",
+}
+
+
 @dataclass(frozen=True)
 class Options:
     every_s: int = 300

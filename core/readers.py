@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +24,10 @@ MAX_LINE_BYTES = 5_000_000
 MAX_RECORD_LINES = 1_000  # of one CSV record whose quoted text has line breaks
 CHUNK_BYTES = 1 << 18
 BOM = codecs.BOM_UTF8
+#: how an object begins that has a list of objects as its first field
+_WRAPPED = re.compile(rb'\{\s*"(\w{1,60})"\s*:\s*\[\s*(?:\{|$)')
+#: no text has these
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SPACE = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder(strict=False)  # finds where an element ends; orjson then judges it
 _FORMATS = "Save it as NDJSON (one object per line), a JSON array or CSV, in UTF-8"
@@ -78,7 +82,7 @@ def _rows(stream: BinaryIO, name: str) -> Iterator[Row]:
     if start.startswith(b"["):
         yield from _array(start, stream)
     elif start.startswith(b"{"):
-        _refuse_spread_out(start, name)
+        _refuse_wrapped(start, lines, name)
         yield from (_object(number, raw) for number, raw in chain([first], lines) if raw.strip())
     else:
         yield from _table(start, lines, name)
@@ -97,13 +101,30 @@ def _lines(stream: BinaryIO) -> Iterator[Line]:
 
 def _refuse_binary(start: bytes, name: str) -> None:
     known = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
-    if known or b"\0" in start[:4096]:
-        raise Invalid(f"{name} is not a text file of records: it is {known or 'binary'}. {_FORMATS}.")
+    if known:
+        raise Invalid(f"{name} is {known}, not a text file of records. {_FORMATS}.")
+    if b"\0" in start[:4096]:
+        raise Invalid(f"{name} is not text. {_FORMATS}.")
 
 
-def _refuse_spread_out(start: bytes, name: str) -> None:
-    if start.strip() == b"{":
+def _refuse_wrapped(start: bytes, lines: Iterator[Line], name: str) -> None:
+    """One object that holds the list, or one object over several lines, is no list of records."""
+    is_spread = start.strip() == b"{"
+    found = _WRAPPED.match(start + next(lines, (0, b""))[1] if is_spread else start)
+    if found and not _has_id(start):
+        field = found[1].decode()
+        raise Invalid(
+            f'{name} is one JSON object with the records in "{field}". Take them out first: jq .{field} FILE'
+        )
+    if is_spread:
         raise Invalid(f"{name} is one JSON object over several lines, not a list of records. {_FORMATS}.")
+
+
+def _has_id(raw: bytes) -> bool:
+    try:
+        return "id" in orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _object(number: int, raw: bytes) -> Row:
@@ -171,7 +192,7 @@ def _element_end(text: str, at: int) -> tuple[int | None, str]:
 
 
 def _table(header: bytes, lines: Iterator[Line], name: str) -> Iterator[Row]:
-    columns, separator = _columns(header, name)
+    columns, separator = _columns(header, lines, name)
     again: deque[Line] = deque()  # lines that a bad record swallowed
 
     def take() -> Line | None:
@@ -191,11 +212,13 @@ def _table(header: bytes, lines: Iterator[Line], name: str) -> Iterator[Row]:
             yield _named(number, columns, cells)
 
 
-def _columns(header: bytes, name: str) -> tuple[list[str], str]:
+def _columns(header: bytes, lines: Iterator[Line], name: str) -> tuple[list[str], str]:
     try:
         text = header.decode()
     except UnicodeDecodeError:
-        raise Invalid(f"{name} is not in UTF-8. {_FORMATS}.") from None
+        sample = header + b"".join(line for _, line in islice(lines, 20))
+        what = "not text" if _CONTROL.search(sample) else "not in UTF-8"
+        raise Invalid(f"{name} is {what}. {_FORMATS}.") from None
     separator = max(",;\t", key=text.count)  # Excel writes ; where the comma is the decimal point
     try:
         columns = [column.strip() for column in _split(text, separator) or []]

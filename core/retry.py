@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Throttled, Unavailable
@@ -21,6 +22,7 @@ FULL_JITTER_S = 120
 DAY_S = 86_400
 MAX_ATTEMPTS, MAX_WAIT_S, MAX_GIVE_UP_S = 100, 7 * DAY_S, 30 * DAY_S
 MISCONFIGURED_S = 900  # a refused credential is probed every 15 minutes
+BURST_S = 10  # of calls at the vendor's rate may come at once
 THROTTLED_S = 60  # 429 without a usable Retry-After
 #: by consecutive failures; the last one repeats
 BACKOFF_S = (5, 30, 60, 120, 300)
@@ -101,6 +103,24 @@ def call_wait_s(fault: DeliveryError, failures: int, random: float) -> tuple[flo
         wait_s = min(_spread(_backoff_s(failures), random), BACKOFF_S[-1])
         return min(max(wait_s, _asked_s(fault)), DAY_S), "backoff"
     return 0, "none"
+
+
+def take_call(
+    rate_until: datetime | None, per_minute: int | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """One call out of the bucket: (the new `rate_until`, None), or (unchanged, when calls are possible again).
+
+    The generic cell rate algorithm: `rate_until` is the moment at which all calls so far would have fitted the
+    rate. A burst of ten seconds' worth may run ahead of it; then the connection waits until it has caught up,
+    so a worker sends bursts and holds no thread in between. At 60 a minute: 10 calls at once, then 10 s later.
+    """
+    if per_minute is None:
+        return rate_until, None
+    step = timedelta(seconds=60 / per_minute)
+    ahead = max(rate_until or now, now) + step
+    if ahead - now > max(timedelta(seconds=BURST_S), step):
+        return rate_until, rate_until
+    return ahead, None
 
 
 def _backoff_s(failures: int) -> float:

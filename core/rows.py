@@ -48,12 +48,29 @@ def parse(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
     if reason:
         raise Unfit(reason)
     known = COERCE[kind]
+    other = looks_like(kind, row)
+    if other:
+        raise Unfit(f"it looks like {_A[other]}; import it with `hub import {other}s`")
     columns = {name: known[name](name, value) for name, value in row.items() if name in known}
     columns["id"] = _checked_id(columns.get("id"))
+    if len(row) == 1:
+        raise Unfit("it has nothing but an id")
     if len(columns.get("user_id") or "") > MAX_USER_ID_CHARS:
         raise Unfit(f"user_id is longer than {MAX_USER_ID_CHARS} characters")
     columns["extra"] = {name: value for name, value in row.items() if name not in known}
     return columns
+
+
+def looks_like(kind: Kind, row: Mapping[str, Any]) -> Kind | None:
+    """The other kind that `row` is one of: it has marks of that one, and no field that only `kind` has."""
+    filled: set[str] | None = None
+    for other, marks, own in _MISTAKABLE[kind]:
+        if marks.isdisjoint(row):
+            continue
+        filled = filled or {name for name, value in row.items() if value not in (None, "")}
+        if filled & marks and not filled & own:
+            return other
+    return None
 
 
 def merge(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +146,7 @@ def _severity(name: str, value: Any) -> str | None:
 
 
 def _integer(name: str, value: Any) -> int | None:
-    if value is None or value == "" or (type(value) is int and abs(value) <= MAX_INT):
+    if value is None or value == "" or (type(value) is int and 0 <= value <= MAX_INT):
         return None if value == "" else value
     try:
         number = float(value) if not isinstance(value, int) else value
@@ -139,6 +156,8 @@ def _integer(name: str, value: Any) -> int | None:
         raise Unfit(f"{name} {_quoted(value)} is not a whole number") from None
     if abs(number) > MAX_INT:
         raise Unfit(f"{name} {_quoted(value)} is too large")
+    if number < 0:
+        raise Unfit(f"{name} {_quoted(value)} is below 0")
     return int(number)
 
 
@@ -205,3 +224,21 @@ def _coercers(kind: Kind) -> dict[str, Callable[[str, Any], Any]]:
 
 #: FootprintIQ's columns of each kind, and how a value becomes one
 COERCE: Mapping[Kind, Mapping[str, Callable[[str, Any], Any]]] = {kind: _coercers(kind) for kind in Kind}
+
+_A = {Kind.SCAN: "a scan", Kind.CASE: "a case", Kind.ALERT: "an alert"}
+#: fields by which a record of a kind is known; a field of one kind may be an unknown field of another
+_MARKS = {
+    Kind.SCAN: {"scan_type", "privacy_score", "total_sources_found"}
+    | {"high_risk_count", "medium_risk_count", "low_risk_count"},
+    Kind.CASE: {"priority", "assigned_to", "closed_at", "title"},
+    Kind.ALERT: {"alert_type", "schedule_id", "is_read", "is_resolved"},
+}
+#: per kind: (another kind, marks of that one, fields that this kind has and that one has not)
+_MISTAKABLE = {
+    kind: [
+        (other, frozenset(_MARKS[other] - COERCE[kind].keys()), COERCE[kind].keys() - COERCE[other].keys())
+        for other in (Kind.ALERT, Kind.SCAN, Kind.CASE)
+        if other is not kind
+    ]
+    for kind in Kind
+}

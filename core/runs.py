@@ -201,7 +201,7 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
     _journal(session, run, connection, status, now)
     connection.run_id = connection.run_worker = connection.lease_until = None
     connection.last_sync = now
-    if run.exports or connection.next_sync_at is None:
+    if connection.next_sync_at is None or connection.next_sync_at <= now:  # a person's sync moves no grid
         connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
     connection.next_wake_at = next_wake(session, connection, now)
     session.add(connection)

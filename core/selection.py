@@ -99,6 +99,13 @@ def _new(
     )
 
 
+def left_out(session: Session, connection: Connection, kind: Kind) -> int:
+    """Records that the connection's scope leaves out: they belong to others, or to nobody yet."""
+    if connection.scope == "all":
+        return 0
+    return sources.count(session, kind, None) - sources.count(session, kind, connection.user_id)
+
+
 def refilter(session: Session, connection: Connection, manifest: Manifest, options: Options) -> None:
     """After the filters changed: what waits and is not wanted any more is skipped, and the other way round."""
     kind = KIND_OF[manifest.category]

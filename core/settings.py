@@ -1,8 +1,9 @@
-"""Environment → one frozen Settings, read once."""
+"""Environment → one frozen Settings, read once. An empty variable is as good as none."""
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,10 +11,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import Unusable
 from core.secret import Secret
 
+#: scheme, host and no user name; what follows is the caller's
+_WEB = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", re.ASCII)
+_PROXY = re.compile(r"http://([^\s/?#@\\]+@)?[^\s/?#@\\]+/?", re.ASCII)
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="HUB_", frozen=True, extra="ignore", arbitrary_types_allowed=True
+        env_prefix="HUB_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        arbitrary_types_allowed=True,
     )
 
     database_url: str = "sqlite:///data/hub.db"
@@ -36,23 +45,43 @@ class Settings(BaseSettings):
     def _wrap(cls, value: object) -> object:
         return Secret(value) if isinstance(value, str) and value else value or None
 
-    @field_validator("ca_bundle", "proxy", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
-
     @field_validator("port")
     @classmethod
     def _is_port(cls, value: int) -> int:
         if not 0 < value < 65536:
-            raise ValueError("is not a port; choose a number from 1 to 65535")
+            raise ValueError("is not a port from 1 to 65535")
         return value
 
     @field_validator("retention_days")
     @classmethod
     def _is_positive(cls, value: int) -> int:
         if value < 1:
-            raise ValueError("is less than one day; choose a number from 1 up")
+            raise ValueError("is less than one day")
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                value.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ValueError(f"names a file that cannot be read, {value} ({reason})") from None
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: str | None) -> str | None:
+        if value is not None and not _PROXY.fullmatch(value):
+            raise ValueError("is not the address of a proxy like http://proxy.example.com:3128")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        if value and not _WEB.fullmatch(value):
+            raise ValueError("is not a web address like https://hub.example.com")
         return value
 
     @model_validator(mode="after")
@@ -68,7 +97,22 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "HUB_" + "_".join(str(part) for part in first["loc"]).upper()
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        raise Unusable(f"{name} {reason}. Correct it in the environment and start again.") from None
+        raise Unusable(_sentence(error.errors()[0])) from None
+
+
+def _sentence(fault: Any) -> str:
+    field = str(fault["loc"][0])
+    default = Settings.model_fields[field].default
+    or_empty = f" for {default}" if default else ""
+    return (
+        f"HUB_{field.upper()} {_reason(fault)}; correct it in the environment, or leave it empty{or_empty}."
+    )
+
+
+def _reason(fault: Any) -> str:
+    """pydantic's fault in our words."""
+    if fault["type"].startswith("int_"):
+        return "is not a whole number"
+    if fault["type"] == "literal_error":
+        return f"is not {' or '.join(re.findall(r'[a-z]+', fault['ctx']['expected'].replace(' or ', ' ')))}"
+    return str(fault["msg"]).removeprefix("Value error, ")

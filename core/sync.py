@@ -10,6 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, time
@@ -19,7 +20,7 @@ import structlog
 from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
-from core import catalog, db, journal, opening, options, outbox, runs
+from core import catalog, db, journal, opening, options, outbox, retention, runs
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -28,8 +29,10 @@ from core.journal import Tally
 from core.models import Category, Connection
 from core.opening import Live
 from core.outbox import Claim
+from core.retry import take_call
 from core.runs import LEASE_S, Run
-from core.selection import select_new
+from core.selection import left_out, select_new
+from core.settings import settings
 from core.settle import LeaseLost, Settlement
 from core.verdicts import Row
 
@@ -78,12 +81,12 @@ def run(
     begun = _start(connection_id, action, who, stopping, deadline_s)
     try:
         _work(begun)
+        return _end(begun)
     except LeaseLost:
         log.warning("lease lost", connection=connection_id, run=begun.id)
         return Result(
             False, begun.tally.delivered, "Another worker took this sync over.", runs.metadata(begun)
         )
-    return _end(begun)
 
 
 def housekeep() -> None:
@@ -92,6 +95,12 @@ def housekeep() -> None:
         reaped = runs.reap(session, db.now(session))
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+
+
+def sweep() -> int:
+    """One step of retention; returns the rows it took, 0 when nothing old is left."""
+    with db.session() as session:
+        return retention.sweep(session, db.now(session), settings().retention_days)
 
 
 def abandon() -> None:
@@ -103,17 +112,18 @@ def abandon() -> None:
 
 
 def _work(begun: Run) -> None:
-    try:
-        with opening.live(begun.manifest, opening.values(begun.connection)) as live:
-            while True:
-                if begun.exports:
-                    export(begun)
-                deliver(begun, live)
-                if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
-                    return
-    except (HubError, DeliveryError) as error:
-        fault = error if isinstance(error, DeliveryError) else Misconfigured(error.message)
-        _note(begun, fault)
+    with ExitStack() as stack:
+        try:
+            live = stack.enter_context(opening.live(begun.manifest, opening.values(begun.connection)))
+        except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none
+            _note(begun, error if isinstance(error, DeliveryError) else Misconfigured(error.message))
+            return
+        while True:
+            if begun.exports:
+                export(begun)
+            deliver(begun, live)
+            if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
+                return
 
 
 # --- export ---------------------------------------------------------------------------------------
@@ -166,6 +176,10 @@ def _claim(begun: Run) -> Claim | None:
         if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
             return None
         limits = begun.manifest.limits
+        rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
+        if wait is not None:
+            connection.next_call_at, connection.wait_reason = wait, "rate"
+            return None
         careful = connection.failures > 0 or connection.problem is not None  # exactly one probe
         claim = outbox.claim(
             session,
@@ -178,6 +192,7 @@ def _claim(begun: Run) -> Claim | None:
             now=now,
         )
         if claim:
+            connection.rate_until = rate_until
             runs.keep(session, begun, now)
             _open_log(session, begun, now)
         return claim
@@ -264,18 +279,23 @@ def _end(begun: Run) -> Result:
             raise LeaseLost
         waiting = outbox.count_waiting(session, begun.connection.id)
         connection = session.get_one(Connection, begun.connection.id)
+        idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
+        others = left_out(session, connection, begun.kind) if idle else 0
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
-    return Result(begun.fault is None, begun.tally.delivered, _message(begun, connection, waiting), metadata)
+    message = _message(begun, connection, waiting, others)
+    return Result(begun.fault is None, begun.tally.delivered, message, metadata)
 
 
-def _message(begun: Run, connection: Connection, waiting: int) -> str:
+def _message(begun: Run, connection: Connection, waiting: int, others: int) -> str:
     """One sentence: what happened, and what happens next."""
     if begun.fault is not None:
         return f"{begun.fault.message} {waiting} waiting." if waiting else begun.fault.message
     done, name = begun.tally, begun.manifest.name
     if not (done.delivered or done.dead or done.in_doubt or waiting):
-        return f"Nothing new for {name}."
+        belong = "record belongs" if others == 1 else "records belong"
+        hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
+        return f"Nothing new for {name}.{hint}"
     parts = [f"{done.delivered} delivered to {name}"]
     parts += [f"{done.dead} refused"] if done.dead else []
     parts += [f"{done.in_doubt} in doubt"] if done.in_doubt else []

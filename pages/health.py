@@ -3,16 +3,16 @@
 import streamlit as st
 
 from core import health, ui
-from core.health import Overview
+from core.health import Overview, Strip, Word
 from core.models import Category
 from core.ui import charts, words
+from core.ui.banner import scheduler_banner
 from core.ui.cards import cards
 from core.ui.tables import runs_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 CATEGORIES = {Category.SIEM: "SIEM", Category.TICKETING: "Ticketing", Category.COMMUNICATION: "Communication"}
 REFRESH_S = 5
-SILENT_S = 15  # the scheduler beats every 5 s
 NEEDS_YOU_ROWS = 4
 
 
@@ -50,10 +50,11 @@ def choose(label: str, everything: str, key: str, options: dict[str, str], width
 
 
 @st.fragment(run_every=REFRESH_S)
+@ui.guarded()
 def live(hours: int, category: str | None, connection: str | None) -> None:
     """All but the filters: drawn again every few seconds, so nothing to type into is in here."""
     view = health.overview(ui.watching_user(), hours, category, connection)
-    scheduler_banner(view)
+    scheduler_banner(view.heartbeat_age_s)
     if not view.connections:
         st.text("No connection matches these filters. Clear one of them to see more.")
         return
@@ -73,17 +74,6 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
     )
 
 
-def scheduler_banner(view: Overview) -> None:
-    if view.heartbeat_age_s is None:
-        title = "The scheduler has not run yet"
-    elif view.heartbeat_age_s > SILENT_S:
-        title = f"The scheduler has been silent for {health.duration(view.heartbeat_age_s)}"
-    else:
-        return
-    body = "Nothing is sent until it runs. Start it with `hub scheduler`, or everything with `hub up`."
-    st.warning(body, title=title, icon=":material/timer_off:")
-
-
 def failures(view: Overview) -> None:
     st.subheader("Failures over time", anchor=False)
     if not any(trouble.failed_runs or trouble.dead for trouble in view.timeline):
@@ -98,24 +88,49 @@ def needs_you(view: Overview) -> None:
     if not view.needs_you:
         st.caption("Nothing. Every connection runs as it should.")
     for strip in view.needs_you[:NEEDS_YOU_ROWS]:
-        word = strip.standing.word
-        with st.container(gap="xxsmall"):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.text(strip.name, width="stretch")
-                st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
-            st.text(strip.standing.sentence)  # as written: Markdown would make links of what a vendor said
+        needy(strip)
     left_out = len(view.needs_you) - NEEDS_YOU_ROWS
     if left_out > 0:
         st.caption(f"And {left_out} more: they are first in the list below.")
 
 
+def needy(strip: Strip) -> None:
+    """What is wrong, as it was written (Markdown would make links of what a vendor said), and the way on."""
+    word = strip.standing.word
+    with st.container(gap="xxsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(strip.name, width="stretch", wrap=False)
+            st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
+            label = "Fix" if word is Word.NEEDS_YOU else "Look"
+            if st.button(label, key=f"see_{strip.connection_id}", help=f"Open {ui.escaped(strip.name)}"):
+                st.switch_page("pages/connection.py", query_params={"id": strip.connection_id})
+        st.text(strip.standing.sentence)
+
+
 def connections(view: Overview) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Connections", anchor=False, width="stretch")
-        st.caption("Last 60 runs, newest at the right", width="content")
-    st.altair_chart(charts.strips(view, ui.palette()), key="strips", alt=charts.strips_alt(view))
-    if view.connections > len(view.strips):
-        st.caption(f"The worst {len(view.strips)} of {view.connections:,}. Filter to see the others.")
+    st.subheader("Connections", anchor=False)
+    last, over_time = st.tabs(["Last 60 runs", "Heat map"], key="shown", on_change="rerun")
+    if last.open:
+        with last:
+            st.altair_chart(charts.strips(view, ui.palette()), key="strips", alt=charts.strips_alt(view))
+            left_out(view, len(view.strips))
+    if over_time.open:
+        with over_time:
+            heat(view)
+
+
+def heat(view: Overview) -> None:
+    if not view.heat:
+        st.caption(f"No connection ran in the last {words.span(view.hours)}.")
+        return
+    st.caption(f"Share of runs that did not deliver everything, per {words.bucket(view.bucket_h)}")
+    st.altair_chart(charts.heat(view, ui.palette()), key="heat", alt=charts.heat_alt(view))
+    left_out(view, len(view.heat))
+
+
+def left_out(view: Overview, shown: int) -> None:
+    if view.connections > shown:
+        st.caption(f"The worst {shown} of {view.connections:,}. Filter to see the others.")
 
 
 def runs(view: Overview) -> None:
@@ -133,6 +148,7 @@ def runs(view: Overview) -> None:
 
 
 @st.fragment(run_every=REFRESH_S)
+@ui.guarded()
 def nothing_connected() -> None:
     """Two ways on; the page goes over to the real one by itself when the first connection is there."""
     if health.choices(ui.watching_user()):
@@ -141,18 +157,18 @@ def nothing_connected() -> None:
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
         st.subheader("Nothing is connected yet", anchor=False, text_alignment="center", width="content")
-        st.caption("Two ways to begin, both in a terminal on the hub's machine:", text_alignment="center")
+        st.caption("Connect a tool you have, or look around with local stand-ins first.", width="content")
         with st.container(horizontal=True, horizontal_alignment="center", gap="large"):
-            way("Look around first", "Local stand-ins of the tools, with sample records.", "make demo")
-            way("Connect a tool", "Asks for its address and credentials, and tests them.", "hub connect")
+            with st.container(width=340, gap="xsmall"):
+                st.markdown("**Connect a tool**")
+                st.caption("Asks for its address and credentials, tests them, and shows the first requests.")
+                if st.button("Open the catalog", type="primary", icon=":material/apps:", key="begin"):
+                    st.switch_page("pages/catalog.py")
+            with st.container(width=340, gap="xsmall"):
+                st.markdown("**Look around first**")
+                st.caption("Sample records and three stand-ins, with one command on the hub's machine:")
+                st.code("make demo", language=None)
         st.space("small")
-
-
-def way(title: str, explained: str, command: str) -> None:
-    with st.container(width=340, gap="xsmall"):
-        st.markdown(f"**{title}**")
-        st.caption(explained)
-        st.code(command, language=None)
 
 
 who = ui.require_user()

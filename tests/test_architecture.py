@@ -42,14 +42,18 @@ FLOORS: dict[str, int] = {
     "core.feed": 5,
     "core.runs": 5,
     "core.selection": 5,
+    "core.retention": 5,
     "core.health": 5,
+    "core.metrics": 5,
     # verbs: one transaction each
     "core.records": 6,
+    "core.idempotency": 6,
     "core.calls": 6,
     "core.connections": 6,
     "core.deliveries": 7,
     "core.sync": 7,
     # doors
+    "core.api": 8,
     "core.sandbox": 8,
     "core.ui": 8,
     "core.server": 9,
@@ -79,6 +83,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 7),
     ),
     "argon2": ("core.access",),
+    "prometheus_client": ("core.metrics",),
     "typer": ("core.cli",),
     "jsonschema": ("core.catalog",),
 }

@@ -1,8 +1,13 @@
 """The command line: its output, its exit codes, and one sentence for everything that goes wrong."""
 
 import json
+import os
+import pty
 import re
 import stat
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,9 @@ import typer
 from typer.testing import CliRunner
 
 from core.cli.output import Guarded
+from core.cli.program import called, runnable
+from core.options import WORDS
+from core.sandbox import Sandbox
 from tests.terminal import Hub
 
 SCAN = {
@@ -23,6 +31,30 @@ SCAN = {
 }
 SPLUNK = ("connect", "splunk", "--name", "SOC", "--set", "url=https://splunk.example.com:8088", "--no-test")
 TOKEN = "00000000-1111-2222-3333-444444444444"
+
+
+OTHERS = "1 record belongs to other people; set scope=all to send them too."
+
+
+def at_terminal(hub: Hub, *args: str, typed: str, columns: int = 120) -> str:
+    """What a person sees who runs the command at a terminal and types."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    command = [sys.executable, "-m", "core.cli", *args]
+    running = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=hub.folder, env=hub.env
+    )
+    os.write(ours, typed.encode())
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:
+        pass  # Linux's way to say that nobody writes any more
+    running.wait(60)
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +93,30 @@ def test_help_comes_at_once_because_it_loads_nothing_heavy(bare: Hub) -> None:
         "core.db",
         "core.sync",
     }
+
+
+def test_help_shows_no_type_for_a_switch_and_explains_every_option(bare: Hub) -> None:
+    for words in ((), ("connect",), ("user", "add"), ("import",)):
+        assert "<bool>" not in bare(*words, "--help").stdout
+    shown = bare("connect", "--help").stdout
+    assert all(name in shown for name in WORDS)
+    assert "docs/records.md" in bare("import", "--help").stdout
+
+
+def test_a_printed_command_is_called_as_it_can_be_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = tmp_path / ".venv" / "bin" / "hub", tmp_path / "other" / "hub"
+    for file in (mine, other):
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/hub"])
+    monkeypatch.setenv("PATH", str(other.parent))
+    assert called() == ".venv/bin/hub"
+    assert runnable("Run `hub init`, then `hub up`.") == "Run `.venv/bin/hub init`, then `.venv/bin/hub up`."
+    monkeypatch.setenv("PATH", str(mine.parent))
+    assert called() == "hub"
 
 
 # --- init -----------------------------------------------------------------------------------------
@@ -122,12 +178,21 @@ def test_a_key_file_that_others_may_read_is_refused(hub: Hub) -> None:
 def test_a_missing_key_file_is_not_replaced_while_connections_are_sealed_with_it(hub: Hub) -> None:
     hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
     (hub.folder / "hub.key").unlink()
-    assert "backup" in hub.refused("init")
+    for words in (("init",), ("sync", "SOC"), ("test", "SOC"), ("edit", "SOC", "--every", "1m"), ("serve",)):
+        said = hub.refused(*words)
+        assert "1 connection is sealed" in said
+        assert "Put it back from the backup" in said
+        assert "init" not in said
     assert not (hub.folder / "hub.key").exists()
 
 
 def test_a_setting_that_cannot_be_read_is_named(bare: Hub) -> None:
     assert "HUB_PORT" in bare.refused("init", HUB_PORT="many")
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "scheduler"])
+def test_nothing_starts_with_outgoing_rules_that_cannot_be_read(hub: Hub, command: str) -> None:
+    assert "HUB_EGRESS_ALLOW" in hub.refused(command, HUB_EGRESS_ALLOW="10.0.0.0/99")
 
 
 # --- people and tokens ----------------------------------------------------------------------------
@@ -167,6 +232,12 @@ def test_a_token_is_alone_on_stdout_and_can_be_revoked(hub: Hub) -> None:
 def test_a_token_for_nobody_names_the_nearest_person(hub: Hub) -> None:
     assert 'mean "admin@hub.local"' in hub.refused("token", "create", "admin@hub.locl")
     hub.refused("token", "revoke", "no-such-id")
+
+
+def test_a_person_is_looked_up_before_a_password_is_asked_for(hub: Hub) -> None:
+    asked = at_terminal(hub, "user", "password", "admin@hub.locl", typed="")
+    assert 'mean "admin@hub.local"' in asked
+    assert "Password" not in at_terminal(hub, "user", "add", "admin@hub.local", typed="")
 
 
 # --- connections ----------------------------------------------------------------------------------
@@ -212,6 +283,10 @@ def test_a_secret_can_come_from_a_file_or_from_stdin(hub: Hub) -> None:
         (("--set", "batch_limit=many"), "batch_limit"),
         (("--owner", "nobody@example.com"), "nobody@example.com"),
         (("--set", "retry=often"), "retry"),
+        (("--set", "zzz=1"), "batch_limit"),
+        (("--set", f"token={TOKEN}"), "--secret token"),
+        (("--secret", "indx=security"), 'mean "index"'),
+        (("--secret", "scope=all"), "scope"),
     ],
 )
 def test_a_wrong_field_or_option_is_named_and_nothing_is_saved(
@@ -239,7 +314,9 @@ def test_a_connection_that_fails_its_test_is_not_saved(hub: Hub) -> None:
         "--secret",
         f"token={TOKEN}",
     )
-    assert "127.0.0.1" in hub.refused(*words)
+    network, sentence = hub.refused(*words).splitlines()
+    assert "127.0.0.1" in network
+    assert "127.0.0.1" not in sentence
     assert json.loads(hub.done("connections", "--json")) == []
 
 
@@ -254,6 +331,63 @@ def test_a_secret_the_hub_makes_is_shown_once_and_never_again(hub: Hub) -> None:
     assert again["signing_secret"] != secret
     own = hub(*(word.replace("Hook", "Own") for word in words), "--secret", f"signing_secret={secret}")
     assert (own.returncode, own.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--set", "batch_limit=0"),
+        ("--owner", "nobody@example.com"),
+        ("--name", "SOC"),
+        ("--name", "\t"),
+        ("--set", "index=No Such"),
+    ],
+)
+def test_what_is_cheap_to_see_is_said_before_the_tool_is_asked(hub: Hub, words: tuple[str, ...]) -> None:
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    given = ("--name", "In", "--set", "url=https://127.0.0.1:9", "--secret", f"token={TOKEN}")
+    said = hub.refused("connect", "splunk", *given, *words)
+    assert "network" not in said
+    assert "127.0.0.1" not in said
+
+
+def test_connect_without_a_tool_lists_the_tools(hub: Hub) -> None:
+    said = hub.done("connect")
+    assert "splunk" in said
+    assert "--name NAME" in said
+
+
+def test_a_tool_is_listed_with_the_options_of_every_connection(hub: Hub) -> None:
+    said = hub.done("catalog", "splunk")
+    assert all(name in said for name in WORDS)
+
+
+def test_a_changed_field_asks_for_a_test_and_a_changed_option_does_not(hub: Hub) -> None:
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert 'test "SOC"`' in hub.done("edit", "SOC", "--set", "url=https://other.example.com:8088")
+    assert 'test "SOC"`' in hub.done("edit", "SOC", "--secret", f"token={TOKEN}")
+    assert "test" not in hub.done("edit", "SOC", "--every", "1h")
+
+
+def test_a_connection_is_not_deleted_unless_somebody_says_yes(hub: Hub) -> None:
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert "--yes" in hub.refused("delete", "SOC")
+    assert "--yes" in hub.refused("delete", "SOC", stdin="y\n")
+    assert "stays" in at_terminal(hub, "delete", "SOC", typed="n\n")
+    assert len(json.loads(hub.done("connections", "--json"))) == 1
+    assert "is deleted" in at_terminal(hub, "delete", "SOC", typed="y\n")
+    assert json.loads(hub.done("connections", "--json")) == []
+
+
+def test_a_connection_is_shown_with_its_problem_and_why_it_sends_nothing(hub: Hub) -> None:
+    hub.done("import", "scans", hub.write("scans.ndjson", SCAN))
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    shown = hub.done("show", "SOC")
+    assert re.search("(?m)^problem +none$", shown)
+    assert "Not run yet" in shown
+    assert OTHERS in shown
+    hub.done("disable", "SOC")
+    assert "Paused" in hub.done("show", "SOC")
 
 
 @pytest.mark.parametrize(
@@ -304,6 +438,40 @@ def test_a_file_that_is_missing_or_of_another_kind_is_refused(hub: Hub) -> None:
     hub.refused("import", "scans", ".")
 
 
+def test_an_empty_file_is_a_failure_that_says_so(hub: Hub) -> None:
+    (hub.folder / "empty.csv").write_text("id,status\n")
+    assert "No record was read: empty.csv" in hub.refused("import", "scans", "empty.csv")
+    assert "stdin" in hub.refused("import", "scans", "-")
+
+
+def test_a_file_of_another_kind_is_named_line_by_line(hub: Hub) -> None:
+    samples = Path(__file__).parents[1] / "data" / "samples"
+    said = hub("import", "cases", str(samples / "scans.ndjson"))
+    assert said.returncode == 1
+    assert said.stdout.startswith("520 read: 0 new")
+    assert "it looks like a scan; import it with `" in said.stderr
+    assert "hub import scans`" in said.stderr
+
+
+@pytest.mark.parametrize("name", ["scans.ndjson", "cases.json", "alerts.csv"])
+def test_a_sample_is_taken_whole_and_nothing_is_said_on_stderr(hub: Hub, name: str) -> None:
+    sample = Path(__file__).parents[1] / "data" / "samples" / name
+    taken = hub.process("import", sample.stem, str(sample))
+    assert (taken.returncode, taken.stderr) == (0, "")
+
+
+def test_records_of_others_are_named_where_nothing_would_be_sent(hub: Hub) -> None:
+    hub.done("import", "scans", hub.write("scans.ndjson", SCAN))
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert OTHERS in hub.done("preview", "SOC")
+    assert OTHERS in hub.done("sync", "SOC").replace("1 records belong", "1 record belongs")
+    assert OTHERS in hub.done("deliveries", "SOC")
+    assert f"SOC: {OTHERS}" in hub.done("deliveries")
+    hub.done("edit", "SOC", "--set", "scope=all")
+    assert "1 of 1 record" in hub.done("preview", "SOC")
+    assert "belongs" not in hub.done("deliveries", "SOC")
+
+
 def test_pull_without_a_source_says_which_setting_is_missing(hub: Hub) -> None:
     assert "HUB_SOURCE_URL" in hub.refused("pull")
 
@@ -323,8 +491,35 @@ def test_a_preview_shows_the_request_without_the_secret_and_changes_nothing(hub:
     assert "POST https://splunk.example.com:8088/services/collector" in shown
     assert SCAN["id"] in shown
     assert TOKEN not in shown
+    assert "1 of 1 record that" in shown
     assert len(json.loads(hub.done("preview", "SOC", "--json"))) == 1
     assert json.loads(hub.done("deliveries", "SOC", "--json")) == []
+
+
+def test_a_preview_says_how_many_records_it_leaves_out(hub: Hub) -> None:
+    hub.done("import", "scans", hub.write("scans.ndjson", *(SCAN | {"id": str(n)} for n in range(7))))
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}", "--set", "scope=all")
+    assert "3 of 7 records" in hub.done("preview", "SOC")
+    assert "7 of 7 records" in hub.done("preview", "SOC", "--limit", "9")
+
+
+def test_a_delivery_is_explained_by_the_id_that_is_listed_and_by_its_key(hub: Hub) -> None:
+    hub.done("import", "scans", hub.write("scans.ndjson", SCAN))
+    with Sandbox() as sandbox:
+        hub.env["HUB_EGRESS_ALLOW"] = sandbox.url.removeprefix("http://")
+        (url, token) = sandbox.credentials("splunk").values()
+        options = ("--set", f"url={url}", "--set", "scope=all", "--secret", f"token={token}")
+        hub.done("connect", "splunk", "--name", "SOC", *options)
+        assert "1 delivered" in hub.done("sync", "SOC")
+    [row] = json.loads(hub.done("deliveries", "--json"))
+    listed = hub.done("deliveries")
+    assert f"scan {SCAN['id']} " in listed
+    assert row["key"] not in listed
+    by_id = hub.done("explain", "scan", str(SCAN["id"]))
+    assert "SOC: Delivered" in by_id
+    assert hub.done("explain", "scan", row["key"]) == by_id
+    hub.refused("explain", "case", row["key"])
+    assert "--json` has the keys" in hub.refused("explain", "scan", "fiq-scan-nothing")
 
 
 # --- every command --------------------------------------------------------------------------------
@@ -347,12 +542,28 @@ def test_a_misspelt_state_names_the_nearest(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("frobnicate",), ("connect",), ("logs", "--limit", "0"), ("up", "--port", "x")]
+    "words",
+    [
+        ("frobnicate",),
+        ("connect", "splunk"),
+        ("connect", "--name", "x"),
+        ("logs", "--limit", "0"),
+        ("up", "--port", "x"),
+    ],
 )
 def test_wrong_usage_exits_with_2(bare: Hub, words: tuple[str, ...]) -> None:
     result = bare.process(*words)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_a_wide_table_folds_to_the_terminal(hub: Hub) -> None:
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    hub.done("edit", "SOC", "--name", "x" * 99)
+    shown = at_terminal(hub, "connections", typed="", columns=60)
+    assert shown.count("x") >= 99
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_a_damaged_database_is_one_sentence(hub: Hub) -> None:

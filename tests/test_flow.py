@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from core import connections, db, records, sync
-from core.errors import Conflict, NotFound
+from core import connections, db, deliveries, records, sync
+from core.errors import Conflict, NotFound, Unusable
 from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
 from tests.fault_server import http, json_answer, serving
 from tests.workplace import Workplace, sandbox, workplace
@@ -273,3 +273,82 @@ def test_nobody_can_stand_in_the_way_of_anothers_record(workplace: Workplace, pe
     everybody = replace(workplace, who=people.admin)
     everybody.connect("splunk", scope="all")
     assert everybody.sync("splunk").count == 2
+
+
+def test_an_unreadable_secret_pauses_its_connection_alone(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.connect("slack")
+    workplace.scans(1)
+    workplace.alerts(1)
+    with db.session() as session:  # the other row's ciphertext: bound to its row, it does not open here
+        splunk = session.get_one(Connection, workplace.ids["splunk"])
+        splunk.credentials_encrypted = workplace.row("slack").credentials_encrypted
+    result = workplace.sync("splunk")
+    assert not result.success
+    assert "cannot be read" in result.message
+    assert workplace.row("splunk").problem is not None
+    assert workplace.states("splunk") == []
+    assert workplace.sync("slack").count == 1
+
+
+def test_a_database_in_trouble_is_not_the_connections_fault(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("splunk")
+    workplace.scans(1)
+    real = db._begin
+
+    def broken(write: bool):
+        if write and workplace.row("splunk").run_id:
+            raise Unusable("The database is busy.")
+        return real(write)
+
+    monkeypatch.setattr(db, "_begin", broken)
+    with pytest.raises(Unusable):
+        workplace.sync("splunk")
+    monkeypatch.undo()
+    assert workplace.row("splunk").problem is None
+    workplace.pass_time(minutes=2)
+    assert workplace.sync("splunk").count == 1
+
+
+def test_messages_go_in_bursts_at_the_vendors_rate(workplace: Workplace) -> None:
+    workplace.connect("slack", batch_limit=30)
+    workplace.alerts(30)
+    first = workplace.sync("slack")
+    assert 10 <= first.count <= 12  # ten seconds' worth, and what the seconds of the test allow
+    row = workplace.row("slack")
+    assert row.wait_reason == "rate"
+    assert row.next_wake_at == row.next_call_at
+    assert "(rate)" in first.message
+    workplace.pass_time(seconds=11)
+    assert workplace.sync("slack", "scheduled").count >= 10
+
+
+def test_an_idle_sync_says_whose_records_it_leaves_out(workplace: Workplace, people) -> None:
+    workplace.connect("splunk")
+    records.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
+    told = workplace.sync("splunk").message
+    assert told == "Nothing new for Splunk. 1 record belongs to other people; set scope=all to send them too."
+
+
+def test_a_persons_sync_does_not_move_the_schedule(workplace: Workplace) -> None:
+    workplace.connect("splunk", every="5m")
+    workplace.sync("splunk", "scheduled")
+    due = workplace.row("splunk").next_sync_at
+    for _ in range(3):
+        workplace.sync("splunk")
+    assert workplace.row("splunk").next_sync_at == due
+
+
+def test_the_story_says_why_a_record_waits(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    (scan,) = workplace.scans(1)
+    workplace.sandbox.fault("splunk", "403", times=1)
+    workplace.sync("splunk")
+    (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
+    assert story["state"] == "pending"
+    assert story["sentence"].startswith("Waits. Splunk answered 403")
+    connections.disable(workplace.who, workplace.ids["splunk"])
+    (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
+    assert story["sentence"].endswith("Enable it to send what waits.")

@@ -1,20 +1,22 @@
 """Where each connection stands, and the figures of the health page, on both databases."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from core import db, health
 from core.access import LOCAL
 from core.errors import Invalid
 from core.health import Word, figures
 from core.health.figures import Span
+from core.health.shelf import Shelf
 from core.health.standing import duration, standing
-from core.models import Connection
+from core.models import Connection, HourlyFigures
 from tests import scenes
 from tests.conftest import People
 from tests.scenes import beat, connect, delays, hour_of, run
@@ -152,6 +154,34 @@ def test_histograms_of_different_lengths_are_added() -> None:
     assert figures.added([[1, 2], [], [0, 1, 4]]) == (1, 3, 4)
 
 
+@given(st.lists(st.lists(st.integers(0, 10**6), max_size=17), max_size=6))
+def test_histograms_are_added_from_their_texts(histograms: list[list[int]]) -> None:
+    texts = ",".join(json.dumps(histogram) for histogram in histograms)
+    assert figures.sum_of_texts(texts) == figures.added(histograms)
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=17, max_size=17), min_size=1, max_size=6))
+def test_histograms_of_todays_length_are_added_the_quick_way(histograms: list[list[int]]) -> None:
+    texts = ",".join(json.dumps(histogram) for histogram in histograms)
+    assert figures.sum_of_texts(texts) == figures.added(histograms)
+
+
+# --- what is kept -----------------------------------------------------------------------------------
+
+
+def test_a_shelf_forgets_what_is_old_and_what_is_used_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("core.health.shelf.time.monotonic", lambda: clock[0])
+    shelf: Shelf[str] = Shelf(most=2, keep_s=10)
+    shelf.put("a", "first")
+    shelf.put("b", "second")
+    assert shelf.get("a") == "first"
+    shelf.put("c", "third")
+    assert (shelf.get("a"), shelf.get("b"), shelf.get("c")) == ("first", None, "third")
+    clock[0] += 11
+    assert shelf.get("a") is None
+
+
 @pytest.mark.parametrize(("hours", "buckets", "start"), [(24, 24, 21), (168, 28, 15), (720, 30, 0)])
 def test_buckets_are_whole_and_the_last_one_holds_now(hours: int, buckets: int, start: int) -> None:
     span = Span.ending(NOW, hours)
@@ -161,7 +191,8 @@ def test_buckets_are_whole_and_the_last_one_holds_now(hours: int, buckets: int, 
     length = span.bucket.total_seconds()
     assert span.start.timestamp() % length == 0
     before_start, before_end = span.before
-    assert span.start - before_start == span.last_hour - before_end == timedelta(hours=hours)
+    back = timedelta(hours=hours)
+    assert span.start - before_start == span.last_hour + timedelta(hours=1) - before_end == back
 
 
 # --- the overview ---------------------------------------------------------------------------------
@@ -253,17 +284,14 @@ def test_a_strip_has_the_last_runs_oldest_first(people: People) -> None:
     with db.session() as session:
         connect(session, people.a.user_id, "only", recent=[[1_000, "success", 4], [2_000, "failed", 0]])
     (strip,) = health.overview(people.a, 24).strips
-    assert [(block.at.timestamp(), block.status, block.records) for block in strip.blocks] == [
-        (1_000, "success", 4),
-        (2_000, "failed", 0),
-    ]
+    assert [list(run) for run in strip.recent] == [[1_000, "success", 4], [2_000, "failed", 0]]
 
 
 def test_the_newest_twenty_runs_and_failures_are_listed(people: People) -> None:
     with db.session() as session:
         busy = connect(session, people.a.user_id, "busy")
-        add(session, busy, 0, runs_ok=30, runs_failed=1, runs_partial=1)
-        add(session, busy, 1, runs_ok=30)
+        add(session, busy, 0, runs_ok=30, runs_failed=1, runs_partial=1, delivered=99)
+        add(session, busy, 1, runs_ok=30, delivered=99)
         for minutes in range(30):
             run(session, busy, timedelta(minutes=minutes), records_synced=minutes)
         run(session, busy, timedelta(minutes=4, seconds=30), "failed", error_message="Splunk answered 503.")
@@ -362,3 +390,63 @@ def test_the_log_is_read_only_where_the_figures_say(people: People) -> None:
         event.remove(db.engine(), "before_cursor_execute", note)
     assert asked
     assert not [statement for statement in asked if "integration_logs" in statement]
+
+
+def test_the_hours_that_are_over_are_read_once_and_the_present_one_each_time(people: People) -> None:
+    with db.session() as session:
+        only = connect(session, people.a.user_id, "only")
+        add(session, only, 0, runs_ok=1, delivered=1)
+        add(session, only, 20, runs_ok=1, delivered=10)
+    assert health.overview(people.a, 24).delivered.value == 11
+    with db.session() as session:
+        for row in session.exec(select(HourlyFigures)).all():
+            row.delivered += 100
+            session.add(row)
+    assert health.overview(people.a, 24).delivered.value == 111
+
+
+def test_what_is_kept_is_kept_for_these_connections_alone(people: People) -> None:
+    with db.session() as session:
+        mine = connect(session, people.a.user_id, "mine")
+        theirs = connect(session, people.b.user_id, "theirs")
+        for connection, sent in ((mine, 5), (theirs, 7_000)):
+            add(session, connection, 20, runs_ok=1, delivered=sent)
+    seen = [health.overview(who, 24).delivered.value for who in (people.admin, people.a, people.b, people.a)]
+    assert seen == [7_005, 5, 7_000, 5]
+
+
+def test_many_connections_are_read_as_few_are(people: People) -> None:
+    with db.session() as session:
+        for number in range(8):
+            connection = connect(session, people.a.user_id, f"number {number}")
+            add(session, connection, 2, runs_ok=3, runs_failed=1, delivered=10, delay_s=delays(1.5))
+            add(session, connection, 26, runs_ok=1, delivered=4, delay_s=delays(3))
+            last = connection.id
+    many, one = health.overview(people.a, 24), health.overview(people.a, 24, connection=last)
+    assert (many.delivered.value, one.delivered.value) == (80, 10)
+    assert (many.delivered.before, one.delivered.before) == (32, 4)
+    assert many.success.value == one.success.value == 0.75
+    assert many.delay_p95_s == one.delay_p95_s
+    assert len(many.timeline) == 8
+
+
+def test_runs_that_found_nothing_do_not_hide_the_last_ones_that_did(people: People) -> None:
+    with db.session() as session:
+        quiet = connect(session, people.a.user_id, "quiet")
+        add(session, quiet, 70, runs_ok=1, delivered=2)
+        run(session, quiet, timedelta(hours=69, minutes=59), records_synced=2)
+        for back in range(70):
+            add(session, quiet, back, runs_ok=12)
+    assert [r.records for r in health.overview(people.a, 168).recent_runs] == [2]
+
+
+def test_the_heat_map_has_the_worst_first_and_room_for_six_hundred_cells(people: People) -> None:
+    with db.session() as session:
+        for number in range(30):
+            connection = connect(session, people.a.user_id, f"number {number:02}")
+            add(session, connection, 3, runs_ok=30 - number, runs_failed=number)
+    month = health.overview(people.a, 720)
+    assert [row.name for row in month.heat][:2] == ["number 29", "number 28"]
+    assert len(month.heat) == 600 // 30
+    (cell,) = month.heat[0].cells
+    assert (cell.runs, cell.failed, month.heat[0].share) == (30, 29, 29 / 30)

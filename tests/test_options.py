@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from core.errors import Invalid
 from core.models import Category
-from core.options import MAX_EVERY_S, MIN_EVERY_S, Options, dump, format_interval, parse, parse_interval
+from core.options import (
+    MAX_EVERY_S,
+    MIN_EVERY_S,
+    WORDS,
+    Options,
+    dump,
+    format_interval,
+    parse,
+    parse_interval,
+)
 from core.options import resolve_start as resolve
 
 #: a busy machine is not a failure
@@ -162,3 +171,7 @@ def test_any_value_is_an_option_or_a_sentence(values):
         assert isinstance(parse(values, Category.SIEM), Options)
     except Invalid as error:
         assert error.fields  # noqa: PT017 - either outcome is right, this is what each must keep
+
+
+def test_every_option_has_its_sentence() -> None:
+    assert set(WORDS) == set(dump(parse({}, Category.SIEM)))

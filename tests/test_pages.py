@@ -1,7 +1,9 @@
-"""The health page as a person gets it: empty, normal, on fire, and never another's."""
+"""Health and Connection as a person gets them: empty, normal, on fire, and never another's."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,28 +11,23 @@ from sqlmodel import select
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
-from core import access, db
+from core import access, connections, db
 from core.access import LOCAL
-from core.models import SignIn, User
-from core.secret import Secret
+from core.models import Connection, SignIn, State, User
+from core.secret import MASK
 from core.ui import words
-from tests import scenes
+from tests import scenes, sendings
 from tests.live import ROOT
 from tests.scenes import connect
+from tests.visits import PASSWORD, Visit, ana, own_hub, person, said, visit
 
-PASSWORD = Secret("a long enough one")
+__all__ = ["ana", "own_hub", "visit"]
 Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def ana(sqlite_database: str) -> User:
-    db.configure(sqlite_database)
-    return access.add_user(LOCAL, "ana@example.org", "member", PASSWORD)
-
-
-@pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Draws the dashboard in a browser that holds this person's cookie; AppTest has no cookies of its own."""
+def open_page(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Draws the dashboard in a browser that holds this person's cookie; `visit` makes it as in the server."""
 
     def opened(who: User | None, script: str = "dashboard.py", **query: str) -> AppTest:
         token = access.sign_in(who.email, PASSWORD, "127.0.0.1") if who else ""
@@ -61,7 +58,8 @@ def test_an_empty_hub_says_how_to_begin(ana: User, open_page: Open) -> None:
     page = open_page(ana)
     assert not page.exception
     assert [heading.value for heading in page.subheader] == ["Nothing is connected yet"]
-    assert [code.value for code in page.code] == ["make demo", "hub connect"]
+    assert [button.label for button in page.button] == ["Open the catalog"]
+    assert [code.value for code in page.code] == ["make demo"]
     assert not page.metric
 
 
@@ -95,6 +93,48 @@ def test_a_hub_on_fire_names_what_is_wrong_and_what_to_do(ana: User, open_page: 
     failures, strips = charts(page)
     assert "failed runs" in failures.alt
     assert "1 needs you, 1 failing, 1 late" in strips.alt
+    assert [button.label for button in page.button] == ["Fix", "Look", "Look"]
+
+
+def test_the_heat_map_is_drawn_when_it_is_asked_for(ana: User, open_page: Open) -> None:
+    scenes.hub(ana, 5, on_fire=True)
+    page = open_page(ana, range="30d")
+    page.session_state["shown"] = "Heat map"
+    page.run()
+    _, heat = charts(page)
+    assert "per connection and day; worst:" in heat.alt
+
+
+def test_sixty_connections_are_drawn(ana: User, open_page: Open) -> None:
+    with db.session() as session:
+        for number in range(60):
+            broken = connect(
+                session, ana.id, f"Number {number}", problem="Renew the token." if number % 2 else None
+            )
+            scenes.figures(session, broken, 1, runs_ok=5, runs_failed=number)
+    page = open_page(ana, range="7d")
+    assert not page.exception
+    assert metrics(page)["Need attention"] == "30 of 60"
+    assert "And 26 more" in everything(page)
+
+
+def test_a_locked_database_is_one_sentence(
+    ana: User, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scenes.hub(ana, 1)
+    page = open_page(ana)
+    monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 50)
+    db.configure(f"sqlite:///{tmp_path}/hub.db")
+    holder = sqlite3.connect(tmp_path / "hub.db", isolation_level=None)
+    try:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        page.run()
+    finally:
+        holder.close()
+    assert not page.exception
+    assert "another process holds it" in said(page)
+    assert not page.metric
 
 
 def test_no_failures_are_a_sentence_and_not_an_empty_chart(ana: User, open_page: Open) -> None:
@@ -107,7 +147,7 @@ def test_no_failures_are_a_sentence_and_not_an_empty_chart(ana: User, open_page:
 
 @pytest.mark.parametrize(
     ("ago_s", "title"),
-    [(None, "has not run yet"), (16, "silent for 16 s"), (7300, "silent for 2 h"), (3, None)],
+    [(None, "has not run yet"), (16, "silent for 1"), (7300, "silent for 2 h"), (3, None)],
 )
 def test_a_silent_scheduler_is_said_with_the_next_step(
     ana: User, open_page: Open, ago_s: float | None, title: str | None
@@ -146,7 +186,7 @@ def test_choosing_a_category_leaves_only_its_connections(ana: User, open_page: O
 def test_the_runs_say_when_what_and_why(ana: User, open_page: Open) -> None:
     with db.session() as session:
         splunk = connect(session, ana.id, "SOC")
-        scenes.figures(session, splunk, 0, runs_ok=1, runs_failed=1)
+        scenes.figures(session, splunk, 0, runs_ok=1, runs_failed=1, delivered=7)
         scenes.run(session, splunk, timedelta(minutes=2), records_synced=7)
         scenes.run(session, splunk, timedelta(minutes=1), "failed", error_message="Splunk answered 503.")
     runs, failed = (table.value for table in open_page(ana).dataframe)
@@ -156,7 +196,7 @@ def test_the_runs_say_when_what_and_why(ana: User, open_page: Open) -> None:
 
 
 def test_a_person_sees_nothing_of_anothers_connections(ana: User, open_page: Open) -> None:
-    ben = access.add_user(LOCAL, "ben@example.org", "member", PASSWORD)
+    ben = person("ben@example.org")
     with db.session() as session:
         theirs = connect(session, ben.id, "canary of ben", problem="canary problem")
         scenes.figures(session, theirs, 0, runs_failed=9, dead=9, delivered=987_654)
@@ -199,6 +239,98 @@ def test_opening_a_page_counts_as_activity(ana: User, open_page: Open) -> None:
     page.run()
     with db.reading() as session:
         assert session.exec(select(SignIn)).one().seen_at > before + timedelta(hours=6)
+
+
+@pytest.fixture
+def splunk(ana: User) -> str:
+    """A connection of ana's with a config, as the form saves one."""
+    return connections.create(
+        LOCAL,
+        "splunk",
+        name="SOC prod",
+        values={"url": "https://splunk.example:8088", "token": "canary-of-a-token"},
+        options={"every": "5m"},
+        owner=ana.email,
+    )
+
+
+def test_a_new_connection_says_what_comes_next(ana: User, splunk: str, visit: Visit) -> None:
+    page = visit(ana, "connection", id=splunk)
+    assert not page.exception
+    assert metrics(page)["Waiting"] == "0"
+    seen = said(page)
+    assert "It has not run since it was made." in seen
+    assert "Nothing waits" in seen
+    assert "14 times within 3 d" in seen
+
+
+def test_a_failing_connection_lists_its_next_attempts(ana: User, splunk: str, visit: Visit) -> None:
+    with db.session() as session:
+        row = session.get_one(Connection, splunk)
+        row.problem = "Splunk answered 403. Enable the token, then press Test."
+        scenes.figures(session, row, 0, runs_ok=2, runs_failed=7)
+        record = sendings.scan(session, ana.id, "ines.novak@example.net")
+        sendings.delivery(session, row, record, State.RETRYING)
+    page = visit(ana, "connection", id=splunk)
+    assert metrics(page)["Success rate"] == "22.2 %"
+    seen = said(page)
+    assert "Enable the token" in seen
+    assert "ines.novak@example.net" in seen
+    assert "Retrying · in 11 min" in seen
+    assert {"Sync now", "Test"} <= {button.label for button in page.button}
+
+
+def test_the_runs_of_a_connection_are_a_tab(ana: User, splunk: str, visit: Visit) -> None:
+    with db.session() as session:
+        row = session.get_one(Connection, splunk)
+        scenes.run(session, row, timedelta(minutes=2), records_synced=7)
+        scenes.run(session, row, timedelta(minutes=1), "failed", error_message="Splunk answered 503.")
+    page = visit(ana, "connection", id=splunk, tab="Runs")
+    (table,) = (frame.value for frame in page.dataframe)
+    assert list(table["message"]) == ["Splunk answered 503.", ""]
+    assert not page.metric
+
+
+def test_the_settings_of_a_connection_hide_its_secrets(ana: User, splunk: str, visit: Visit) -> None:
+    page = visit(ana, "connection", id=splunk, tab="Settings")
+    shown = [text.value for text in page.text]
+    assert "https://splunk.example:8088" in shown
+    assert MASK in shown
+    assert "canary-of-a-token" not in said(page)
+    assert {"Edit", "Re-authorize", "Delete"} <= {button.label for button in page.button}
+
+
+def test_a_connection_shared_with_somebody_cannot_be_changed_by_them(
+    ana: User, splunk: str, visit: Visit
+) -> None:
+    ben = person("ben@example.org")
+    connections.edit(LOCAL, splunk, shared=True)
+    for tab in ("Overview", "Runs", "Deliveries", "Settings"):
+        page = visit(ben, "connection", id=splunk, tab=tab)
+        assert not page.exception
+        assert "SOC prod" in said(page)
+        assert not {"Edit", "Delete", "Sync now", "Test"} & {button.label for button in page.button}
+
+
+@pytest.mark.parametrize("whose", ["deleted", "another's", "nonsense"])
+def test_a_connection_that_is_not_there_is_a_sentence(
+    ana: User, splunk: str, visit: Visit, whose: str
+) -> None:
+    who = ana
+    if whose == "another's":
+        who = person("ben@example.org")
+    page = visit(who, "connection", id=splunk if whose != "nonsense" else "../../etc")
+    if whose == "deleted":
+        connections.delete(LOCAL, splunk)
+        page.run()
+    assert not page.exception
+    assert "This is not there any more" in [heading.value for heading in page.subheader]
+    assert not page.metric
+
+
+def test_without_an_id_the_page_leads_on(ana: User, visit: Visit) -> None:
+    page = visit(ana, "connection")
+    assert [heading.value for heading in page.subheader] == ["Which one?"]
 
 
 HOSTILE = (

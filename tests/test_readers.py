@@ -214,7 +214,11 @@ def test_text_in_latin_1_is_reported_by_line() -> None:
         (b"PK\x03\x04rest", "an Excel or ZIP file"),
         (b"\x1f\x8b\x08rest", "compressed"),
         ("id,title\n1,a".encode("utf-16"), "in UTF-16"),
-        (b"\x7fELF\x00\x01", "binary"),
+        (b"\x7fELF\x00\x01", "is not text"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is not text"),
+        (b'{"scans": [{"id": 1}]}', 'records in "scans". Take them out first: jq .scans FILE'),
+        (b'{"scans": [\n{"id": 1}]}', "jq .scans FILE"),
+        (b'{\n  "scans": [\n    {"id": 1}\n]}', "jq .scans FILE"),
         (b"%PDF-1.7\n", "a PDF"),
         (b"<html>\n<body>", 'names no column "id"'),
         (b"username,email\nana,a@example.org\n", 'names no column "id"'),
@@ -227,6 +231,10 @@ def test_a_file_that_is_something_else_is_refused_in_one_sentence(data: bytes, w
     with pytest.raises(Invalid, match="the file") as raised:
         read(data)
     assert words in raised.value.message
+
+
+def test_a_record_that_begins_with_a_list_is_a_record() -> None:
+    assert good(read('{"tags": [{"a": 1}], "id": 1}')) == [{"tags": [{"a": 1}], "id": 1}]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\xef\xbb\xbf", b"[]", b" [ ]\n", b"id,title\n"])

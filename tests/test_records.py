@@ -21,7 +21,7 @@ def owner_of(id: str) -> str:
 
 def test_a_member_stores_their_own_records_only(people: People) -> None:
     rows = [
-        {"id": "1"},
+        {"id": "1", "status": "new"},
         {"id": "2", "user_id": A_UUID},
         {"id": "3", "user_id": people.b.email},
         {"id": "4", "user_id": "x"},
@@ -47,7 +47,7 @@ def test_an_admin_stores_for_anybody(people: People) -> None:
         {"id": "1", "user_id": A_UUID},
         {"id": "2", "user_id": "BEN@Example.org"},
         {"id": "3", "user_id": "x"},
-        {"id": "4"},
+        {"id": "4", "status": "new"},
     ]
     assert records.store(people.admin, Kind.SCAN, rows).new == 4
     assert owner_of("1") == people.a.user_id
@@ -57,7 +57,7 @@ def test_an_admin_stores_for_anybody(people: People) -> None:
 
 
 def test_what_nobody_owns_only_an_admin_sees(people: People) -> None:
-    records.store(LOCAL, Kind.CASE, [{"id": "1"}])
+    records.store(LOCAL, Kind.CASE, [{"id": "1", "status": "new"}])
     assert records.find(people.admin, Kind.CASE, "1")["owner_id"] == UNASSIGNED
     with pytest.raises(NotFound, match='no case "1"'):
         records.find(people.a, Kind.CASE, "1")
@@ -66,21 +66,28 @@ def test_what_nobody_owns_only_an_admin_sees(people: People) -> None:
 def test_a_viewer_stores_nothing(people: People) -> None:
     viewer = Principal(people.b.user_id, people.b.email, "viewer")
     with pytest.raises(Forbidden):
-        records.store(viewer, Kind.SCAN, [{"id": "1"}])
+        records.store(viewer, Kind.SCAN, [{"id": "1", "status": "new"}])
     with pytest.raises(Forbidden):
-        records.import_file(viewer, Kind.SCAN, io.BytesIO(b'{"id": 1}'))
+        records.import_file(viewer, Kind.SCAN, io.BytesIO(b'{"id": 1, "status": "new"}'))
 
 
 def test_a_listing_is_paged_newest_first(people: People) -> None:
-    records.store(people.a, Kind.SCAN, [{"id": str(number)} for number in range(5)])
-    records.store(people.b, Kind.SCAN, [{"id": "other"}])
+    records.store(people.a, Kind.SCAN, [{"id": str(number), "status": "new"} for number in range(5)])
+    records.store(people.b, Kind.SCAN, [{"id": "other", "status": "new"}])
     first = records.listing(people.a, Kind.SCAN, limit=3)
     rest = records.listing(people.a, Kind.SCAN, limit=3, before=first[-1]["change_seq"])
     assert [row["id"] for row in first + rest] == ["4", "3", "2", "1", "0"]
 
 
 def test_an_import_takes_what_it_can_and_names_the_bad_lines(people: People, tmp_path: Path) -> None:
-    lines = ['{"id": "1"}', "{", "", '{"id": ""}', '{"id": "2", "privacy_score": "much"}', '{"id": "3"}']
+    lines = [
+        '{"id": "1", "status": "new"}',
+        "{",
+        "",
+        '{"id": "", "status": "new"}',
+        '{"id": "2", "privacy_score": "much"}',
+        '{"id": "3", "status": "new"}',
+    ]
     file = tmp_path / "scans.ndjson"
     file.write_text("\n".join(lines))
     done = records.import_file(people.a, Kind.SCAN, file)
@@ -97,7 +104,7 @@ def test_an_import_repeated_changes_nothing(people: People) -> None:
 
 
 def test_an_import_reports_its_progress(people: People) -> None:
-    data = b'{"id": "1"}\n' * 2_001
+    data = b'{"id": "1", "status": "new"}\n' * 2_001
     seen: list[tuple[int, int | None, int]] = []
     records.import_file(people.a, Kind.SCAN, io.BytesIO(data), lambda *at: seen.append(at))
     assert [rows for _, _, rows in seen] == [1_000, 2_000, 2_001]
@@ -115,12 +122,16 @@ def test_a_missing_file_is_one_sentence(people: People) -> None:
 
 
 def test_many_bad_lines_do_not_fill_the_memory(people: People) -> None:
-    done = records.import_file(people.a, Kind.SCAN, io.BytesIO(b'{"id": "1"}\n' + b"{\n" * 5_000))
+    done = records.import_file(
+        people.a, Kind.SCAN, io.BytesIO(b'{"id": "1", "status": "new"}\n' + b"{\n" * 5_000)
+    )
     assert (len(done.bad), done.bad_count) == (records.BAD_KEPT, 5_000)
 
 
 def test_two_imports_at_once_lose_and_double_nothing(people: People) -> None:
-    data = "".join(json.dumps({"id": str(number)}) + "\n" for number in range(3_000)).encode()
+    data = "".join(
+        json.dumps({"id": str(number), "status": "new"}) + "\n" for number in range(3_000)
+    ).encode()
     done: list[records.Imported] = []
 
     def run() -> None:

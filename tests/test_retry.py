@@ -1,6 +1,7 @@
 """The arithmetic of trying again."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from core.connectors.base import (
     Unavailable,
 )
 from core.errors import Invalid
-from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s
+from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, take_call
 
 chance = st.floats(0, 1, exclude_max=True)
 
@@ -167,3 +168,28 @@ def test_a_refused_credential_is_probed_every_quarter_of_an_hour(kind: type[Deli
 @pytest.mark.parametrize("kind", [Rejected, TooLarge, NotTried])
 def test_a_record_s_own_fault_does_not_slow_the_connection(kind: type[DeliveryError]) -> None:
     assert call_wait_s(kind("no"), 3, 0.5) == (0, "none")
+
+
+def test_a_burst_runs_ahead_then_the_rate_is_kept() -> None:
+    now, until, sent = datetime(2026, 11, 22, tzinfo=UTC), None, []
+    for second in range(120):
+        moment = now + timedelta(seconds=second)
+        for _ in range(20):
+            until, wait = take_call(until, 60, moment)
+            if wait is not None:
+                assert moment < wait <= moment + timedelta(seconds=10)
+                break
+            sent.append(second)
+    assert sent[:10] == [0] * 10
+    assert len(sent) == 10 + 119  # one a second, and the burst ahead of it
+
+
+def test_a_slow_rate_lets_one_call_through() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    until, wait = take_call(None, 2, now)
+    assert wait is None
+    assert take_call(until, 2, now) == (until, now + timedelta(seconds=30))
+
+
+def test_without_a_limit_nothing_waits() -> None:
+    assert take_call(None, None, datetime(2026, 11, 22, tzinfo=UTC)) == (None, None)

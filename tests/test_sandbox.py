@@ -985,10 +985,18 @@ def test_the_connect_lines_say_how_to_reach_every_vendor(sandbox: Sandbox, http:
     for vendor, line in zip(VENDORS, lines, strict=True):
         words = shlex.split(line)
         given = {pair.split("=", 1)[0]: pair.split("=", 1)[1] for pair in words[7:] if "=" in pair}
+        assert given.pop("scope") == "all"
         assert given == sandbox.credentials(vendor.slug)
         secret = {words[at + 1].split("=")[0] for at, word in enumerate(words) if word == "--secret"}
         assert secret == vendor.secrets
-    assert "HUB_EGRESS_ALLOW=127.0.0.1:" in http.get(sandbox.url).text
+    assert "In another terminal first" in " ".join(http.get(sandbox.url).text.split())
+    assert "export HUB_EGRESS_ALLOW=127.0.0.1:" in http.get(sandbox.url).text
+
+
+def test_the_connect_lines_call_the_hub_as_they_are_told(http: httpx.Client) -> None:
+    with Sandbox(hub=".venv/bin/hub") as sandbox:
+        assert all(line.startswith(".venv/bin/hub connect ") for line in sandbox.connect_lines())
+        assert ".venv/bin/hub connect splunk" in http.get(sandbox.url).text
 
 
 def test_what_is_kept_is_what_was_sent(sandbox: Sandbox, http: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from core import db, sources
 from core.models import UNASSIGNED, CatalogEntry, Category, Connection, Kind, User
+from core.rows import looks_like
 from core.sources import Stored
 from tests.conftest import A_UUID, People
 
@@ -81,10 +82,10 @@ def test_alert_columns_are_coerced(people: People) -> None:
     [
         ({}, "no id"),
         (7, "not an object"),
-        ({"id": None}, "no id"),
-        ({"id": "  "}, "no id"),
+        ({"id": None, "status": "new"}, "no id"),
+        ({"id": "  ", "status": "new"}, "no id"),
         ({"id": "x" * 201}, "longer than 200"),
-        ({"id": ["x"]}, "id must be text"),
+        ({"id": ["x"], "status": "new"}, "id must be text"),
         ({"id": "1", "user_id": "x" * 255}, "longer than 254"),
         ({"id": "1", "privacy_score": "7.5"}, "not a whole number"),
         ({"id": "1", "privacy_score": True}, "not a whole number"),
@@ -98,16 +99,54 @@ def test_alert_columns_are_coerced(people: People) -> None:
         ({"id": "1", "note": "\ud800"}, "UTF-8"),
         ({"id": "1", "note": 2**70}, "64 bits"),
         ({"id": "1", "username": {"a": 1}}, "username must be text"),
+        ({"id": "1"}, "nothing but an id"),
+        ({"id": "1", "high_risk_count": -1}, 'high_risk_count "-1" is below 0'),
+        ({"id": "1", "privacy_score": "-7"}, 'privacy_score "-7" is below 0'),
+        ({"id": "1", "alert_type": "data_breach", "title": "t", "severity": "high"}, "like an alert"),
+        ({"id": "1", "title": "t", "priority": "high", "status": "open"}, "like a case"),
     ],
 )
 def test_a_row_that_cannot_be_kept_is_a_problem_and_the_others_go_in(
     people: People, row: dict[str, Any], words: str
 ) -> None:
-    stored = store([{"id": "first"}, row, {"id": "last"}])
+    stored = store([{"id": "first", "status": "new"}, row, {"id": "last", "status": "new"}])
     assert counts(stored) == (2, 0, 0, 1)
     ((index, reason),) = stored.problems
     assert index == 1
     assert words in reason
+
+
+SCAN = {
+    "id": "1",
+    "scan_type": "email",
+    "email": "a@example.org",
+    "high_risk_count": 3,
+    "status": "completed",
+}
+CASE = {"id": "1", "title": "t", "status": "open", "priority": "high"}
+ALERT = {"id": "1", "title": "t", "alert_type": "data_breach", "severity": "high", "is_read": False}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize(("row", "looks"), [(SCAN, Kind.SCAN), (CASE, Kind.CASE), (ALERT, Kind.ALERT)])
+def test_a_row_of_another_kind_is_told_from_one_of_its_own(
+    row: dict[str, Any], looks: Kind, kind: Kind
+) -> None:
+    assert looks_like(kind, row) == (None if kind is looks else looks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        (Kind.CASE, {"id": "1", "title": "t", "status": "open", "high_risk_count": 3}),
+        (Kind.SCAN, {"id": "1", "username": "ana", "title": "t", "priority": "high"}),
+        (Kind.ALERT, {"id": "1", "title": "t", "severity": "high", "privacy_score": 3}),
+        (Kind.SCAN, {"id": "1", "status": "completed", "alert_type": None, "title": ""}),
+        (Kind.ALERT, {"id": "1", "note": "n"}),
+    ],
+)
+def test_a_field_of_another_kind_beside_its_own_is_just_unknown(kind: Kind, row: dict[str, Any]) -> None:
+    assert looks_like(kind, row) is None
 
 
 def test_an_alert_flag_that_is_neither_is_a_problem(people: People) -> None:
@@ -123,7 +162,7 @@ def test_the_same_again_changes_nothing(people: People) -> None:
 
 
 def test_a_change_is_a_new_revision_with_a_new_number_and_keeps_other_fields(people: People) -> None:
-    store([{"id": "1", "high_risk_count": 5, "username": "ana", "note": "n"}, {"id": "2"}])
+    store([{"id": "1", "high_risk_count": 5, "username": "ana", "note": "n"}, {"id": "2", "status": "new"}])
     received_at = changes()[0]["received_at"]
     assert counts(store([{"id": "1", "high_risk_count": 6, "tag": "t"}])) == (0, 1, 0, 0)
     found = changes()[-1]
@@ -155,14 +194,18 @@ def test_an_older_copy_is_ignored(people: People) -> None:
 
 
 def test_an_alert_that_is_read_is_numbered_anew_but_no_new_revision(people: People) -> None:
-    store([{"id": "1", "title": "t"}, {"id": "2"}], Kind.ALERT)
+    store([{"id": "1", "title": "t"}, {"id": "2", "status": "new"}], Kind.ALERT)
     assert counts(store([{"id": "1", "is_read": True}], Kind.ALERT)) == (0, 0, 1, 0)
     found = changes(Kind.ALERT)[-1]
     assert (found["id"], found["is_read"], found["revision"], found["change_seq"]) == ("1", True, 1, 3)
 
 
 def test_of_a_record_that_comes_twice_the_last_counts(people: People) -> None:
-    rows = [{"id": "1", "status": "first", "note": "n"}, {"id": "2"}, {"id": "1", "status": "last"}]
+    rows = [
+        {"id": "1", "status": "first", "note": "n"},
+        {"id": "2", "status": "new"},
+        {"id": "1", "status": "last"},
+    ]
     assert counts(store(rows)) == (2, 0, 1, 0)
     found = {row["id"]: row for row in changes()}
     assert (found["1"]["status"], found["1"]["extra"], found["1"]["revision"]) == ("last", {"note": "n"}, 1)
@@ -183,7 +226,11 @@ def test_owners_are_found_by_id_external_id_and_email(people: People) -> None:
 
 
 def test_a_caller_may_own_what_names_nobody_and_keep_others_out(people: People) -> None:
-    rows = [{"id": "1"}, {"id": "2", "user_id": people.b.email}, {"id": "3", "user_id": "nobody"}]
+    rows = [
+        {"id": "1", "status": "new"},
+        {"id": "2", "user_id": people.b.email},
+        {"id": "3", "user_id": "nobody"},
+    ]
     stored = store(rows, default_owner=people.a.user_id, only_owner=people.a.user_id)
     assert counts(stored) == (1, 0, 0, 2)
     assert [index for index, _ in stored.problems] == [1, 2]
@@ -215,11 +262,11 @@ def test_a_number_taken_first_is_committed_first(people: People) -> None:
 
     def second() -> None:
         started.set()
-        store([{"id": "second"}])
+        store([{"id": "second", "status": "new"}])
         seen.extend(row["change_seq"] for row in changes())
 
     with db.session() as session:
-        sources.store(session, Kind.SCAN, [{"id": "first"}])
+        sources.store(session, Kind.SCAN, [{"id": "first", "status": "new"}])
         thread = threading.Thread(target=second)
         thread.start()
         started.wait()
@@ -232,7 +279,7 @@ def test_a_number_taken_first_is_committed_first(people: People) -> None:
 def test_a_failed_transaction_stores_nothing(people: People) -> None:
     def fail() -> None:
         with db.session() as session:
-            sources.store(session, Kind.SCAN, [{"id": "1"}])
+            sources.store(session, Kind.SCAN, [{"id": "1", "status": "new"}])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

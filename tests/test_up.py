@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -137,12 +138,27 @@ def test_the_demo_delivers_to_all_three_vendors_stops_whole_and_goes_on(
     assert '"event": "stopping"' in up.said  # the scheduler was asked before it could be killed
     before = delivered()
 
-    again = start(*demo).running()
+    assert up.said.count(password[1]) == 1
+    assert f"export HUB_EGRESS_ALLOW=127.0.0.1:{demo[-1]}" in up.said
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (hub.folder / "run").iterdir()}
+    assert modes["sandbox.ndjson"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+    moved = str(free_port())
+    again = start("--demo", "--sandbox-port", moved).running()
+    assert f"port {moved} now: changed the address of" in again.said
+    [splunk] = [v for v in json.loads(hub.done("connections", "--json")) if v["slug"] == "splunk"]
+    assert splunk["config"]["url"] == f"http://127.0.0.1:{moved}/splunk"
     assert password[1] not in again.said
     assert "hub user password" in again.said
     assert [view["id"] for view in json.loads(hub.done("connections", "--json"))] == [v["id"] for v in views]
     assert all(now >= before[name] for name, now in delivered().items())
     assert again.stop(signal.SIGTERM) == 0
+
+    without = start().running()
+    assert re.search(r"The \d+ Sandbox connections are the demo's: run `make demo`", without.said)
+    assert "changed the address" not in without.said
+    assert without.stop() == 0
 
 
 def test_an_empty_hub_says_how_to_get_the_demo_and_a_second_one_is_refused(

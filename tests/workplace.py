@@ -83,7 +83,7 @@ def pass_time(step: timedelta) -> None:
     moved: dict[type[SQLModel], tuple[str, ...]] = {
         Delivery: ("next_attempt_at", "in_doubt_since"),
         Attempt: ("lease_until",),
-        Connection: ("next_sync_at", "next_call_at", "next_wake_at", "lease_until"),
+        Connection: ("next_sync_at", "next_call_at", "next_wake_at", "lease_until", "rate_until"),
     }
     with db.session() as session:
         for table, columns in moved.items():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli import fields
 from core.cli.output import Json, print_json, print_pairs, print_table, say
 
 if TYPE_CHECKING:
@@ -23,15 +24,20 @@ def catalog(
     from core import catalog
 
     if slug is None:
-        entries = list(catalog.manifests().values())
         if as_json:
-            return print_json([asdict(entry) for entry in entries])
-        rows = [(e.slug, e.name, e.category, e.summary) for e in entries]
-        return print_table(("Slug", "Name", "Category", "Does"), rows, empty="The catalog is empty.")
+            return print_json([asdict(entry) for entry in catalog.manifests().values()])
+        return print_tools()
     entry = catalog.get(slug)
     if as_json:
         return print_json(asdict(entry))
     _print_entry(entry, catalog.secret_fields(entry))
+
+
+def print_tools() -> None:
+    from core import catalog
+
+    rows = [(e.slug, e.name, e.category, e.summary) for e in catalog.manifests().values()]
+    print_table(("Slug", "Name", "Category", "Does"), rows, empty="The catalog is empty.")
 
 
 def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:
@@ -49,6 +55,9 @@ def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:
             for n, s in entry.config.get("properties", {}).items()
         ],
         empty="It takes no fields.",
+    )
+    print_table(
+        ("Option of every connection, by --set", "Means"), fields.option_words().items(), empty="No options."
     )
     for number, step in enumerate(entry.setup, start=1):
         say(f"{number}. {step}")

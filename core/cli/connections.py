@@ -1,14 +1,16 @@
 """`hub connect`, `hub connections` and what is done to one of them."""
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from core.cli import fields
+from core.cli.catalog import print_tools
 from core.cli.operator import operator, pairs, secrets
 from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
-from core.cli.trials import Ref, step_line
+from core.cli.trials import Ref, left_out, step_line
 from core.errors import HubError, Invalid
 
 if TYPE_CHECKING:
@@ -31,13 +33,15 @@ Every = Annotated[str | None, typer.Option(help="How often to sync: 30s, 5m, 2h,
 
 def register(app: typer.Typer) -> None:
     app.command("connections")(listing)
-    for command in (connect, show, edit, enable, disable, delete):
-        app.command()(command)
+    for command in (connect, edit):
+        app.command(cls=fields.WithOptions)(command)
+    for other in (show, enable, disable, delete):
+        app.command()(other)
 
 
 def connect(
-    slug: Annotated[str, typer.Argument(help="The tool, as `hub catalog` names it.")],
-    name: Annotated[str, typer.Option(help="What to call the connection.")],
+    slug: Annotated[str | None, typer.Argument(help="The tool; without it, all are listed.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the connection; needed.")] = None,
     owner: Annotated[str | None, typer.Option(help="E-mail of its owner; default: the first admin.")] = None,
     settings: Set = None,
     secret: SecretPairs = None,
@@ -51,12 +55,19 @@ def connect(
     from core import connections
     from core.catalog import generated, get
 
-    who = operator()
+    if slug is None and name is None:
+        return _say_how_to_connect()
+    if slug is None:
+        raise typer.BadParameter("say which tool; `hub catalog` lists them.", param_hint="slug")
+    if name is None:
+        raise typer.BadParameter("say what to call the connection.", param_hint="--name")
+    who = operator(opens_secrets=True)
     manifest = get(slug)
     values, options = fields.split(manifest, _given(settings, every))
-    values |= fields.split(manifest, secrets(secret or [], secret_file or []))[0]
+    values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
     shown_once = generated(manifest, values)
     values |= shown_once
+    connections.check_new(who, slug, name=name, values=values, options=options, owner=owner)
     if not no_test:
         _require_passed(connections.test_draft(who, slug, values), manifest.name)
     made = connections.create(
@@ -92,8 +103,12 @@ def show(ref: Ref, as_json: Json = False) -> None:
     """One connection with its fields (secrets masked) and options."""
     from core import connections
 
-    view = connections.find(operator(), ref)
-    print_json(asdict(view)) if as_json else _print_view(view)
+    who = operator()
+    view = connections.find(who, ref)
+    if as_json:
+        return print_json(asdict(view))
+    line = next(line for line in connections.board(who).lines if line.id == view.id)
+    _print_view(view, f"{line.standing.word}. {line.standing.sentence}")
 
 
 def edit(
@@ -108,14 +123,15 @@ def edit(
     from core import connections
     from core.catalog import get
 
-    who = operator()
+    who = operator(opens_secrets=True)
     manifest = get(connections.find(who, ref).slug)
     values, options = fields.split(manifest, _given(settings, every))
-    values |= fields.split(manifest, secrets(secret or [], secret_file or []))[0]
+    values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
     if name is None and not values and not options:
         raise Invalid("Nothing to change was named. Use --name, --set, --secret or --every.")
     connections.edit(who, ref, name=name, values=values or None, options=options or None)
-    say(f"{name or ref} is changed.")
+    hint = f' Test it with `hub test "{name or ref}"`.' if values else ""
+    say(f"{name or ref} is changed.{hint}")
 
 
 def enable(
@@ -143,17 +159,25 @@ def delete(
     ref: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False
 ) -> None:
     """Delete a connection: its secret is destroyed, what waits is skipped, the history stays."""
-    import sys
-
     from core import connections
 
     who = operator()
     view = connections.find(who, ref)
     question = f'Delete "{view.name}"? Its secret is destroyed and {view.waiting} waiting are skipped.'
-    if not yes and sys.stdin.isatty() and not typer.confirm(question):
-        raise Invalid("Nothing was deleted.")
+    if not yes and not sys.stdin.isatty():
+        raise Invalid(
+            f'"{view.name}" was not deleted: there is no terminal to ask at. Add --yes if you mean it.'
+        )
+    if not yes and not typer.confirm(question):
+        raise Invalid(f'Nothing was deleted: "{view.name}" stays.')
     connections.delete(who, view.id)
     say(f'"{view.name}" is deleted.')
+
+
+def _say_how_to_connect() -> None:
+    print_tools()
+    say("Fields of one: `hub catalog SLUG`. Connect it:")
+    say("`hub connect SLUG --name NAME --set FIELD=VALUE --secret FIELD`")
 
 
 def _given(settings: list[str] | None, every: str | None) -> dict[str, str]:
@@ -163,11 +187,8 @@ def _given(settings: list[str] | None, every: str | None) -> dict[str, str]:
 def _require_passed(steps: "list[Step]", vendor: str) -> None:
     for step in steps:
         say_error(step_line(step))
-    failed = [step for step in steps if step.ok is False]
-    if failed:
-        raise Invalid(
-            f"{vendor} was not connected: {failed[0].text} Nothing was saved; correct it, or add --no-test."
-        )
+    if any(step.ok is False for step in steps):
+        raise Invalid(f"{vendor} was not connected, nothing was saved. Correct it, or add --no-test.")
 
 
 def _each(refs: list[str], act: Any, done: str) -> None:
@@ -184,12 +205,15 @@ def _each(refs: list[str], act: Any, done: str) -> None:
         raise typer.Exit(1)
 
 
-def _print_view(view: "View") -> None:
+def _print_view(view: "View", standing: str) -> None:
     print_pairs(
         [
             *((n, getattr(view, n)) for n in ("name", "id", "vendor", "owner", "shared")),
             ("on", view.is_active),
-            ("problem", view.problem),
+            ("standing", standing),
+            ("problem", view.problem or "none"),
+            ("waits until", view.next_call_at if view.is_active else None),
+            ("left out", left_out(view.id)),
             *((f"field {n}", value) for n, value in view.config.items()),
             *((f"option {n}", value) for n, value in view.options.items()),
             ("last sync", view.last_sync),

@@ -1,22 +1,32 @@
-"""What `make demo` shows: sample records and three connections to the sandbox, made once."""
+"""What `make demo` shows: sample records and connections to the sandbox, made once."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound
+
+if TYPE_CHECKING:
+    from core.sandbox.contract import Vendor
 
 OPTIONS = {"every": "1m", "scope": "all"}
 #: one of each kind; the other stand-ins are there to be connected by hand
 SHOWN = ("splunk", "jira", "slack")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+LOCAL_START = "http://127.0.0.1:"
+
+
+def wanted() -> dict[str, "Vendor"]:
+    """The demo's connections, by name."""
+    from core.sandbox import VENDORS
+
+    return {f"Sandbox {vendor.name}": vendor for vendor in VENDORS if vendor.slug in SHOWN}
 
 
 def connect(sandbox: str) -> list[str]:
     """Import the samples and connect what is not there yet, by name. Returns the names connected now."""
     from core import access, connections
-    from core.sandbox import VENDORS
 
-    wanted = {f"Sandbox {vendor.name}": vendor for vendor in VENDORS if vendor.slug in SHOWN}
-    missing = {name: vendor for name, vendor in wanted.items() if not _exists(name)}
+    missing = {name: vendor for name, vendor in wanted().items() if _stored(name) is None}
     if missing:
         _import()
     for name, vendor in missing.items():
@@ -25,14 +35,42 @@ def connect(sandbox: str) -> list[str]:
     return list(missing)
 
 
-def _exists(name: str) -> bool:
+def repoint(sandbox: str) -> list[str]:
+    """Give the demo's connections the sandbox's address where it has another port now. Returns their names."""
     from core import access, connections
 
+    moved = []
+    for name, vendor in wanted().items():
+        stored = _stored(name) or {}
+        values = {
+            field: value
+            for field, value in vendor.credentials(f"{sandbox}/{vendor.slug}").items()
+            if value.startswith(LOCAL_START) and _is_elsewhere(stored.get(field), value)
+        }
+        if values:
+            connections.edit(access.LOCAL, name, values=values)
+            moved.append(name)
+    return moved
+
+
+def _is_elsewhere(stored: Any, address: str) -> bool:
+    """Another local port; an address that somebody entered for a real tool is theirs."""
+    return isinstance(stored, str) and stored.startswith(LOCAL_START) and stored != address
+
+
+def _stored(name: str) -> dict[str, Any] | None:
+    """The connection's fields with its secrets: an incoming webhook's address is one."""
+    from core import access, db, opening
+    from core.connections.views import row_of
+    from core.connectors.base import Misconfigured
+
     try:
-        connections.find(access.LOCAL, name)
+        with db.reading() as session:
+            return opening.values(row_of(session, access.LOCAL, name)[0])
     except NotFound:
-        return False
-    return True
+        return None
+    except Misconfigured:
+        return {}  # it is there, but its secret does not open: its own page says so
 
 
 def _import() -> None:

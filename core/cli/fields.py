@@ -1,10 +1,11 @@
 """`--set name=value` sorted into the vendor's fields and the hub's own options."""
 
 from collections.abc import Mapping
-from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING, Any
 
-from core.errors import Invalid, nearest
+from typer.core import TyperCommand
+
+from core.errors import Invalid, did_you_mean
 
 if TYPE_CHECKING:
     from core.catalog import Manifest
@@ -13,29 +14,56 @@ if TYPE_CHECKING:
 TABLES = ("mapping", "retry")
 
 
+class WithOptions(TyperCommand):
+    """A command whose help ends with the options; they are loaded when somebody asks for that help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        lines = [f"{name}: {words}" for name, words in option_words().items()]
+        title = "--set takes the tool's fields (`hub catalog SLUG`) and the options of every connection:"
+        self.epilog = "\n".join([title, "", "\b", *lines])  # \b: these lines stay as they are
+        super().format_help(ctx, formatter)
+
+
 def split(manifest: "Manifest", given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(config values, options). A name that is neither is for the config's own check."""
-    declared = manifest.config["properties"]
-    names = option_names()
+    """(the tool's fields, options) of `--set`. Raises Invalid for an unknown name and for a secret."""
+    from core.catalog import secret_fields
+
     values: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for name, text in given.items():
-        if name in names and name not in declared:
-            options[name] = _table(name, text) if name in TABLES else text
-        elif name in declared or nearest(name, [*declared, *names]) not in names:
-            values[name] = text
-        else:
-            meant = nearest(name, names)
+        if name in secret_fields(manifest):
             raise Invalid(
-                f'There is no field or option "{name}". Did you mean "{meant}"? Nothing was changed.'
+                f'"{name}" is a secret: give it with --secret {name}, which asks for it. Nothing was changed.'
             )
+        if name in manifest.config["properties"]:
+            values[name] = text
+        elif name in option_words():
+            options[name] = _table(name, text) if name in TABLES else text
+        else:
+            raise _unknown(manifest, name)
     return values, options
 
 
-def option_names() -> set[str]:
-    from core.options import Options
+def secret_values(manifest: "Manifest", given: Mapping[str, str]) -> dict[str, str]:
+    """`--secret` and `--secret-file`. Any field may come this way; an option may not."""
+    for name in given:
+        if name not in manifest.config["properties"]:
+            raise _unknown(manifest, name)
+    return dict(given)
 
-    return {field.name for field in dataclass_fields(Options)} - {"every_s"} | {"every"}
+
+def option_words() -> dict[str, str]:
+    """Each option of every connection in a sentence."""
+    from core.options import WORDS
+
+    return WORDS
+
+
+def _unknown(manifest: "Manifest", name: str) -> Invalid:
+    fields, options = manifest.config["properties"], option_words()
+    guess = did_you_mean(name, [*fields, *options])
+    known = f" {manifest.name} has {', '.join(fields)}; every connection has {', '.join(options)}."
+    return Invalid(f'There is no field or option "{name}".{guess or known} Nothing was changed.')
 
 
 def _table(name: str, text: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.cli.output import counted
 from core.errors import Invalid, Unusable
 from core.secret import Secret
 
@@ -16,12 +17,35 @@ if TYPE_CHECKING:
 MAX_SECRET_BYTES = 65_536
 
 
-def operator() -> "Principal":
-    """The operator at this machine, once the database is there and current. Raises Unusable otherwise."""
+def operator(*, opens_secrets: bool = False) -> "Principal":
+    """The operator at this machine, once the database is there and current. Raises Unusable otherwise.
+
+    With `opens_secrets` also when the key file is gone.
+    """
     from core import access, db
 
     db.check_current()
+    if opens_secrets:
+        require_key()
     return access.LOCAL
+
+
+def require_key() -> None:
+    """Raises Unusable when the key file is gone and connections are sealed with it: a new key opens none."""
+    from core import access, connections
+    from core.secret import MASK
+    from core.settings import settings
+
+    chosen = settings()
+    if chosen.secret_keys is not None or chosen.secret_key_file.exists():
+        return
+    sealed = sum(MASK in view.config.values() for view in connections.list_views(access.LOCAL))
+    if sealed:
+        raise Unusable(
+            f"The key file {chosen.secret_key_file} is missing, and "
+            f"{counted(sealed, 'connection is', 'connections are')} sealed with it. "
+            "Put it back from the backup, or point HUB_SECRET_KEY_FILE at it."
+        )
 
 
 def password(*, from_stdin: bool, prompt: str = "Password: ") -> Secret | None:

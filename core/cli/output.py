@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from core.cli.program import runnable
 from core.errors import HubError, Invalid, Unusable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -22,6 +23,15 @@ _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 class Guarded(TyperGroup):
     """The program's last catch: a failure becomes one sentence on stderr and exit 1."""
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        command = super().get_command(ctx, name)
+        if command:
+            _untyped(command.get_params(ctx))
+        return command
+
+    def get_params(self, ctx: Any) -> Any:
+        return _untyped(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -39,6 +49,14 @@ class Guarded(TyperGroup):
         raise typer.Exit(1)
 
 
+def _untyped(params: Any) -> Any:
+    """A switch takes no value: without this its help says <bool>."""
+    for option in params:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return params
+
+
 def sentence_of(error: HubError) -> str:
     """The error's sentence, and each wrong field's own where it is not in that sentence already."""
     lines = [error.message]
@@ -48,12 +66,12 @@ def sentence_of(error: HubError) -> str:
 
 
 def say(text: str = "") -> None:
-    print(text, flush=True)  # noqa: T201 - flushed, because `hub up` says a line and then waits for hours
+    print(runnable(text), flush=True)  # noqa: T201 - flushed, because `hub up` says a line and then waits for hours
 
 
 def say_error(text: str) -> None:
     sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(runnable(text) + "\n")
 
 
 def print_json(data: Any) -> None:
@@ -70,7 +88,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich import box
     from rich.table import Table
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # nothing is cut off, however narrow the terminal
     for line in cells:
         table.add_row(*line)
     _console().print(table)
@@ -97,6 +117,11 @@ def cell(value: object) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(cell(item) for item in value)
     return printable(str(value))
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 record belongs`, `1,200 records belong`."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def printable(text: str) -> str:
@@ -151,7 +176,7 @@ def run_folder() -> Path:
 
     folder = settings().secret_key_file.parent / "run"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Unusable(
             f"The folder {folder} cannot be made ({error.strerror}). "

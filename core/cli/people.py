@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from core.cli.operator import operator, password
-from core.cli.output import Json, print_json, print_table, say, say_error
-from core.errors import Invalid
+from core.cli.output import Guarded, Json, print_json, print_table, say, say_error
+from core.errors import Conflict, Invalid, NotFound
 
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from one line of stdin.")]
 
-users = typer.Typer(no_args_is_help=True, help="People who may sign in.")
-tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
+users = typer.Typer(cls=Guarded, no_args_is_help=True, help="People who may sign in.")
+tokens = typer.Typer(cls=Guarded, no_args_is_help=True, help="API tokens.")
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +31,7 @@ def add(
     from core import access, db, sources
 
     who = operator()
+    _require_new(email)
     secret = password(from_stdin=password_stdin)
     user = access.add_user(who, email, role, secret, external_id)
     with db.session() as session:
@@ -38,6 +39,22 @@ def add(
     say(f"Added {user.email} as {user.role}; {theirs:,} records that came before are theirs.")
     if secret is None:
         say_error(f"No password was given: set one with `hub user password {user.email}` before signing in.")
+
+
+def _require_known(email: str) -> None:
+    """Before a password is asked for. Raises NotFound that names the nearest."""
+    from core import access, db
+
+    with db.reading() as session:
+        access.find_user(session, email)
+
+
+def _require_new(email: str) -> None:
+    try:
+        _require_known(email)
+    except NotFound:
+        return
+    raise Conflict(f'There is already a user "{email}". Choose another e-mail or change that one.')
 
 
 @users.command("list")
@@ -62,6 +79,7 @@ def set_password(email: str, password_stdin: Stdin = False) -> None:
     from core import access
 
     who = operator()
+    _require_known(email)
     secret = password(from_stdin=password_stdin, prompt=f"New password for {email}: ")
     if secret is None:
         raise Invalid("There is no terminal to ask for the password. Pipe it in with --password-stdin.")

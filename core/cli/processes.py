@@ -1,6 +1,7 @@
 """`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub sandbox`."""
 
 import os
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -10,7 +11,8 @@ import typer
 
 from core.cli import children
 from core.cli.operator import operator
-from core.cli.output import Json, print_json, run_folder, say
+from core.cli.output import Json, counted, print_json, run_folder, say
+from core.cli.program import called
 from core.cli.setup import ADMIN, Made, prepare
 from core.errors import Unusable
 
@@ -44,11 +46,8 @@ def init(admin: Admin = ADMIN, as_json: Json = False) -> None:
             }
         )
     say(f"Database  {made.database}")
-    say(
-        f"Key file  {made.key_file}  (back it up: without it no stored secret can be read)"
-        if made.key_file
-        else ""
-    )
+    if made.key_file:
+        say(f"Key file  {made.key_file}  (back it up: without it no stored secret can be read)")
     say(_sign_in(made))
 
 
@@ -65,8 +64,9 @@ def up(
     from core.settings import settings
 
     _choose(host, port)
-    if demo and not settings().egress_allow:
-        _set("HUB_EGRESS_ALLOW", f"{SANDBOX_HOST}:{sandbox_port}")
+    if demo:
+        _allow(f"{SANDBOX_HOST}:{sandbox_port}")
+    _check_egress()
     with children.alone(run_folder() / "hub.lock"), children.stopping() as stop:
         children.require_free(settings().host, settings().port, "--port or HUB_PORT")
         if demo:
@@ -83,7 +83,8 @@ def serve_pages(host: Host = None, port: Port = None) -> None:
     from core.settings import settings
 
     _choose(host, port)
-    operator()
+    _check_egress()
+    operator(opens_secrets=True)
     from core.server import serve
 
     serve(settings().host, settings().port)
@@ -91,7 +92,8 @@ def serve_pages(host: Host = None, port: Port = None) -> None:
 
 def scheduler() -> None:
     """The clock that runs what is due, alone."""
-    operator()
+    _check_egress()
+    operator(opens_secrets=True)
     sys.stdout.flush()
     os.execv(SCHEDULER[0], SCHEDULER)  # noqa: S606 - our own program, no shell
 
@@ -108,12 +110,14 @@ def sandbox(
     from core.sandbox import Sandbox, serve
 
     def tell(ready: Sandbox) -> None:
-        lines = [] if quiet else ["Connect to it with:", *ready.connect_lines(), "Ctrl-C stops it."]
+        first = f"In another terminal first: {_export(f'{SANDBOX_HOST}:{port}')}"
+        lines = [] if quiet else [first, "Then:", *ready.connect_lines(), "Ctrl-C stops it."]
         say("\n".join([f"Sandbox at {ready.url}", *lines]))
-        sys.stdout.flush()
 
+    kept = journal or run_folder() / "sandbox.ndjson"
     try:
-        serve(port, journal or run_folder() / "sandbox.ndjson", tell, smtp_port)
+        kept.touch(mode=0o600)  # it holds people's data
+        serve(port, kept, tell, hub=called(), smtp_port=smtp_port)
     except (OSError, ValueError) as error:
         raise Unusable(f"The sandbox cannot start: {error}") from None
 
@@ -144,20 +148,43 @@ def _demo(running: list[children.Child], stop: threading.Event, port: int) -> No
         made = demo.connect(f"http://{SANDBOX_HOST}:{port}")
         if made:
             say(f"Imported the sample records and connected {', '.join(made)}.")
+        moved = demo.repoint(f"http://{SANDBOX_HOST}:{port}")
+        if moved:
+            say(f"The sandbox has port {port} now: changed the address of {', '.join(moved)}.")
 
 
 def _banner(made: Made, sandbox_port: int | None) -> str:
     from core import access, connections
     from core.settings import settings
 
-    lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {_sign_in(made)}"]
+    sign_in = f"Sign in as {made.admin} with the password above." if made.password else _sign_in(made)
+    lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {sign_in}"]
+    views = connections.list_views(access.LOCAL)
     if sandbox_port is not None:
         lines.append(f"  The sandbox shows what it received at http://{SANDBOX_HOST}:{sandbox_port}")
-    elif not connections.list_views(access.LOCAL):
+        lines.append(f"  In another terminal first: {_export(settings().egress_allow)}")
+    elif not views:
         lines.append(
             "  No connections yet: `hub connect` makes one; `make demo` instead shows the hub with sample data."
         )
+    else:
+        lines += _lost_sandbox([view.name for view in views])
     return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+
+
+def _lost_sandbox(names: list[str]) -> list[str]:
+    """A line about connections of the demo, which fail while their sandbox does not run."""
+    from core.cli import demo
+
+    left = set(names) & set(demo.wanted())
+    if not left:
+        return []
+    whose = counted(len(left), "Sandbox connection is", "Sandbox connections are")
+    return [f"  The {whose} the demo's: run `make demo` for their sandbox, or delete them."]
+
+
+def _export(allowed: str) -> str:
+    return f"export HUB_EGRESS_ALLOW={shlex.quote(allowed)}"
 
 
 def _sign_in(made: Made) -> str:
@@ -165,7 +192,7 @@ def _sign_in(made: Made) -> str:
         return f"Sign in as {made.admin} with the password {made.password.reveal()} (not shown again)."
     return (
         f"Sign in as {made.admin} with the password shown at the first start; "
-        f"forgotten: hub user password {made.admin}"
+        f"forgotten: `hub user password {made.admin}`"
     )
 
 
@@ -183,6 +210,22 @@ def _choose(host: str | None, port: int | None) -> None:
         _set("HUB_HOST", host)
     if port is not None:
         _set("HUB_PORT", str(port))
+
+
+def _allow(target: str) -> None:
+    """Let calls reach the sandbox, here and in the children, besides what the environment allows."""
+    from core.settings import settings
+
+    allowed = [part for part in settings().egress_allow.split(",") if part.strip()]
+    if target not in [part.strip() for part in allowed]:
+        _set("HUB_EGRESS_ALLOW", ",".join([*allowed, target]))
+
+
+def _check_egress() -> None:
+    """Raises Unusable now for a HUB_EGRESS_ALLOW that would fail every call later."""
+    from core import opening
+
+    opening.egress()
 
 
 def _set(name: str, value: str) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli.operator import operator
-from core.cli.output import Json, cell, print_json, printable, say, say_error
-from core.errors import Invalid, did_you_mean
+from core.cli.output import Json, cell, counted, print_json, printable, say, say_error
+from core.errors import Invalid, NotFound, did_you_mean
 
 if TYPE_CHECKING:
+    from core.access import Principal
     from core.models import Kind
     from core.records import Imported, Progress
 
@@ -44,7 +45,10 @@ def import_records(
     file: Annotated[str, typer.Argument(help="NDJSON, a JSON array or CSV; - for stdin.")],
     as_json: Json = False,
 ) -> None:
-    """Take records from a file; safe to repeat. Exit 1 when a line could not be taken."""
+    """Take records from a file; safe to repeat. Exit 1 when a line could not be taken.
+
+    docs/records.md has the fields of each kind; data/samples/ has a file of each.
+    """
     from core import records
 
     who, what = operator(), kind_of(kind)
@@ -54,6 +58,10 @@ def import_records(
         print_json(asdict(done))
     else:
         say(f"{done.total:,} read: {done.new:,} new, {done.changed:,} changed, {done.same:,} already there.")
+    if not done.total:
+        raise Invalid(
+            f"No record was read: {'stdin' if file == '-' else file} holds none. Is it the right one?"
+        )
     if done.bad_count:
         _say_bad(done)
         raise typer.Exit(1)
@@ -63,7 +71,7 @@ def _say_bad(done: "Imported") -> None:
     for line, reason in done.bad[:SHOWN_BAD_LINES]:
         say_error(printable(f"Line {line}: {reason}"))
     if done.bad_count > SHOWN_BAD_LINES:
-        say_error(f"… and {done.bad_count - SHOWN_BAD_LINES:,} more lines.")
+        say_error(f"… and {counted(done.bad_count - SHOWN_BAD_LINES, 'more line', 'more lines')}.")
     say_error(
         f"{done.bad_count:,} of {done.total:,} could not be taken; correct them and import the file again."
     )
@@ -84,18 +92,34 @@ def pull(as_json: Json = False) -> None:
         return print_json({str(kind): asdict(stored) for kind, stored in pulled.items()})
     for kind, stored in pulled.items():
         say(f"{kind}s: {stored.new:,} new, {stored.changed:,} changed, {stored.same:,} already there.")
+        if stored.problems:
+            bad = counted(len(stored.problems), f"{kind} was not taken", f"{kind}s were not taken")
+            say_error(printable(f"{bad}; the first: {stored.problems[0][1]}."))
 
 
 def explain(
     kind: Annotated[str, typer.Argument(help="scan, case or alert.")],
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="FootprintIQ's id of the record.")],
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="FootprintIQ's id, or a delivery's key.")],
     as_json: Json = False,
 ) -> None:
     """The whole story of one record: when it came, where it went, and why not elsewhere."""
     from core import deliveries
 
-    story = deliveries.explain(operator(), kind_of(kind), record_id)
+    who, wanted = operator(), kind_of(kind)
+    story = deliveries.explain(who, wanted, _id_of(who, wanted, record_id))
     print_json(story) if as_json else _tell(story)
+
+
+def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
+    """FootprintIQ's id of the record whose delivery has this key, as tickets and events carry it."""
+    from core.deliveries.search import KEY_PREFIX, Filter, search
+
+    if not word.startswith(KEY_PREFIX):
+        return word
+    found = [row for row in search(who, Filter(record=word), limit=1).rows if row.kind == kind]
+    if not found or found[0].record_id is None:
+        raise NotFound(f'No {kind} went out under the key "{word}". `hub deliveries --json` has the keys.')
+    return found[0].record_id
 
 
 def _tell(story: dict[str, Any]) -> None:
@@ -110,12 +134,13 @@ def _tell(story: dict[str, Any]) -> None:
 
 @contextmanager
 def _bar(title: str) -> Iterator["Progress"]:
-    """A progress bar on stderr that appears once there is something to wait for."""
+    """A progress bar on a terminal's stderr that appears once there is something to wait for."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(title), BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(title, total=None, visible=False, rows=0)
         yield lambda done, size, rows: bar.update(
             task, completed=done, total=size, rows=rows, visible=rows >= BAR_FROM_ROWS

@@ -8,6 +8,7 @@ import typer
 from core.cli import children
 from core.cli.operator import operator
 from core.cli.output import Json, print_json, print_table, printable, say, say_error
+from core.cli.trials import left_out
 from core.errors import HubError
 
 Limit = Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")]
@@ -25,7 +26,7 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Run one sync of each connection now. Exit 1 when one of them failed."""
-    who = operator()
+    who = operator(opens_secrets=True)
     results = {ref: _sync_one(who, ref) for ref in refs}
     if as_json:
         print_json([{"connection": ref, **result} for ref, result in results.items()])
@@ -76,7 +77,7 @@ def deliveries(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Records on their way, or arrived: one line per record and connection."""
+    """Records on their way, or arrived: one line per record and connection. `hub explain` tells more."""
     from core import deliveries as verbs
 
     rows = verbs.listing(operator(), ref, state=state, limit=limit)
@@ -86,10 +87,22 @@ def deliveries(
         ("Id", "Connection", "Record", "State", "Tries", "Vendor's id", "Delivered", "Next try", "Why"),
         [
             (
-                *(r["id"], r["connection"], r["key"], r["state"], r["attempt_count"]),
+                *(r["id"], r["connection"], f"{r['kind']} {r['record_id']}", r["state"], r["attempt_count"]),
                 *(r["vendor_id"], r["delivered_at"], r["next_attempt_at"], r["reason"] or ""),
             )
             for r in rows
         ],
-        empty="No deliveries. Import records with `hub import`, then `hub sync C`.",
+        empty=_no_deliveries(ref, state),
     )
+
+
+def _no_deliveries(ref: str | None, state: str | None) -> str:
+    """What to do next, and the connections that leave out what was imported."""
+    from core import connections
+
+    if state is not None:
+        return f"No deliveries are {state}."
+    who = operator()
+    views = [connections.find(who, ref)] if ref else connections.list_views(who)
+    others = [f"{view.name}: {words}" for view in views if (words := left_out(view.id))]
+    return "\n".join(["No deliveries. Import records with `hub import`, then `hub sync C`.", *others])

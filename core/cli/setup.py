@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import Unusable
+from core.cli.operator import require_key
 from core.secret import Secret
 
 ADMIN = "admin@hub.local"
@@ -23,7 +23,7 @@ def prepare(admin: str) -> Made:
     """Raises Unusable before anything is written where database address or key file cannot be used."""
     from core import connections, db
     from core.settings import settings
-    from core.vault import Ring
+    from core.vault import Ring, create_key_file
 
     chosen = settings()
     db.engine()
@@ -33,24 +33,11 @@ def prepare(admin: str) -> Made:
     db.migrate()
     connections.publish_catalog()
     if not has_key:
-        _make_key(chosen.secret_key_file)
+        require_key()
+        create_key_file(chosen.secret_key_file)
     email, password = _first_admin(admin)
     database = db.engine().url.render_as_string(hide_password=True)
     return Made(database, None if chosen.secret_keys else chosen.secret_key_file, email, password)
-
-
-def _make_key(path: Path) -> None:
-    """Only where nothing was sealed with an older one: a new key would lock those secrets for good."""
-    from core import access, connections
-    from core.vault import create_key_file
-
-    sealed = len(connections.list_views(access.LOCAL))
-    if sealed:
-        raise Unusable(
-            f"The key file {path} is missing, and {sealed} connections are sealed with it. "
-            "Put it back from the backup, or point HUB_SECRET_KEY_FILE at it."
-        )
-    create_key_file(path)
 
 
 def _first_admin(email: str) -> tuple[str, Secret | None]:

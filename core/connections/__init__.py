@@ -1,22 +1,44 @@
 """Connections as people handle them: create, edit, test, preview, pause, delete. One transaction per verb."""
 
+from core.connections.board import Board, Line, board, count_by_slug
 from core.connections.changing import delete, disable, edit, enable
-from core.connections.creating import create, publish_catalog
-from core.connections.trying import PreviewRequest, preview, test, test_draft
-from core.connections.views import View, find, list_views
+from core.connections.creating import check_new, create, publish_catalog
+from core.connections.trying import (
+    PreviewRequest,
+    Wanted,
+    count_wanted,
+    preview,
+    preview_draft,
+    stages,
+    stages_draft,
+    test,
+    test_draft,
+)
+from core.connections.views import View, find, left_out, list_views
 
 __all__ = [
+    "Board",
+    "Line",
     "PreviewRequest",
     "View",
+    "Wanted",
+    "board",
+    "check_new",
+    "count_by_slug",
+    "count_wanted",
     "create",
     "delete",
     "disable",
     "edit",
     "enable",
     "find",
+    "left_out",
     "list_views",
     "preview",
+    "preview_draft",
     "publish_catalog",
+    "stages",
+    "stages_draft",
     "test",
     "test_draft",
 ]

@@ -49,6 +49,31 @@ def _words(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def check_new(
+    who: Principal,
+    slug: str,
+    *,
+    name: str,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+    owner: str | None = None,
+) -> None:
+    """Raise what `create` would, without saving and without a call: cheap mistakes come before the test."""
+    manifest = catalog.get(slug)
+    config, _ = split(manifest, catalog.check_config(manifest, values))
+    guard_proxy(who, config)
+    with db.reading() as session:
+        checked_options(who, manifest, options, db.now(session))
+        person = _owner(session, who, owner)
+        taken = select(col(Connection.id)).where(
+            col(Connection.user_id) == person.id,
+            col(Connection.name) == checked_name(name),
+            col(Connection.deleted_at).is_(None),
+        )
+        if session.execute(taken).first():
+            raise _name_taken(name)
+
+
 def create(
     who: Principal,
     slug: str,
@@ -65,12 +90,12 @@ def create(
     """
     manifest = catalog.get(slug)
     config, secrets = split(manifest, catalog.check_config(manifest, values))
+    guard_proxy(who, config)
     with db.session() as session:
         now = db.now(session)
         chosen = checked_options(who, manifest, options, now)
         person = _owner(session, who, owner)
         connection_id = str(uuid.uuid4())
-        guard_proxy(who, config)
         session.add(
             Connection(
                 id=connection_id,
@@ -131,7 +156,11 @@ def flush_name(session: Session, name: str) -> None:
     except IntegrityError as error:
         if "name" not in str(error.orig):
             raise
-        raise Conflict(f'There is already a connection called "{name}". Choose another name.') from None
+        raise _name_taken(name) from None
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict(f'There is already a connection called "{name}". Choose another name.')
 
 
 def _owner(session: Session, who: Principal, email: str | None) -> User:

@@ -1,21 +1,35 @@
-"""Try a connection: staged test, and the exact requests that the next sync would send."""
+"""Try a connection, saved or not: staged test, how much it would send, and the exact first requests.
 
+A draft is a config and options that nobody has saved. With `ref` it is an edit of that connection: what is
+not given is taken from it, secrets included.
+"""
+
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from core import catalog, db, opening, options, outbox
+from sqlmodel import Session
+
+from core import catalog, db, mapping, opening, options, outbox, sources
 from core.access import Principal
 from core.catalog import Manifest
-from core.connections.creating import guard_proxy, split
+from core.connections.creating import checked_options, guard_proxy, split
 from core.connections.views import row_of
-from core.connectors.base import Connector, DeliveryError, Item, Step
+from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
+from core.errors import Forbidden
 from core.http import Previewed, Recorder
+from core.models import Connection, Role
+from core.options import Options
 from core.secret import MASK, redact
 from core.selection import select_new
 
 #: headers that carry a credential, whatever the vendor
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+#: the newest records that are looked at to count: a form must answer while somebody types
+COUNTED = 10_000
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -29,62 +43,64 @@ class PreviewRequest:
     keys: list[str]  # of the records inside
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """How many stored records a connection would send; without `is_all`, of the newest COUNTED only."""
+
+    records: int
+    is_all: bool
+
+
+# --- the staged test ----------------------------------------------------------------------------------
+
+
 def test_draft(who: Principal, slug: str, values: Mapping[str, Any]) -> list[Step]:
     """Test a config before it is saved. Raises Invalid for a wrong one; a failed stage is a Step."""
+    return list(stages_draft(who, slug, values))
+
+
+def stages_draft(
+    who: Principal, slug: str, values: Mapping[str, Any], ref: str | None = None
+) -> Iterator[Step]:
+    """`test_draft`, each stage as soon as it is known."""
     manifest = catalog.get(slug)
-    checked = catalog.check_config(manifest, values)
-    guard_proxy(who, split(manifest, checked)[0])
-    return _steps(manifest, checked)
+    yield from _stages(manifest, _checked(who, manifest, values, ref))
 
 
 def test(who: Principal, ref: str) -> list[Step]:
     """Test a saved connection. When all is well, what was wrong with it is forgotten and it goes on."""
+    return list(stages(who, ref))
+
+
+def stages(who: Principal, ref: str) -> Iterator[Step]:
+    """`test`, each stage as soon as it is known."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref, to_change=True)
     try:
         values = opening.values(row)
     except DeliveryError as fault:
-        return [Step("credentials", False, fault.message)]
-    steps = _steps(catalog.get(slug), values)
-    if all(step.ok is not False for step in steps):
+        yield Step("credentials", False, fault.message)
+        return
+    is_well = True
+    for step in _stages(catalog.get(slug), values):
+        is_well = is_well and step.ok is not False
+        yield step
+    if is_well:
         _forgive(who, row.id)
-    return steps
 
 
-def preview(who: Principal, ref: str, limit: int = 3) -> list[PreviewRequest]:
-    """The requests that the next sync would send for at most `limit` records. Sends and changes nothing."""
-    with db.reading() as session:
-        row, slug, _ = row_of(session, who, ref)
-        manifest = catalog.get(slug)
-        chosen = options.parse(row.options, manifest.category)
-        items = [Item(key, payload) for key, payload in outbox.peek(session, row.id, limit)]
-        if len(items) < limit:
-            new = select_new(session, row, manifest, chosen, limit - len(items)).rows
-            items += [Item(each.key, each.payload) for each in new if each.payload is not None]
-    values = opening.values(row)
-    secrets = [str(values[name]) for name in catalog.secret_fields(manifest) if values.get(name)]
-    with opening.recorded(manifest, values) as (connector, recorder):
-        size = manifest.limits.batch_items
-        batches = [items[start : start + size] for start in range(0, len(items), size)]
-        return [request for batch in batches for request in _requests(connector, recorder, batch, secrets)]
-
-
-def _steps(manifest: Manifest, values: Mapping[str, Any]) -> list[Step]:
+def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
     """Every stage up to the first that fails; a raised fault is the last one."""
-    steps: list[Step] = []
+    has_begun = False
     try:
         with opening.live(manifest, values) as live:
-            steps.extend(_until_failed(live.connector.check()))
+            for step in live.connector.check():
+                has_begun = True
+                yield step
+                if step.ok is False:
+                    return
     except DeliveryError as fault:
-        steps.append(Step("network" if not steps else "answer", False, fault.message))
-    return steps
-
-
-def _until_failed(stages: Iterator[Step]) -> Iterator[Step]:
-    for step in stages:
-        yield step
-        if step.ok is False:
-            return
+        yield Step("answer" if has_begun else "network", False, fault.message)
 
 
 def _forgive(who: Principal, connection_id: str) -> None:
@@ -93,6 +109,70 @@ def _forgive(who: Principal, connection_id: str) -> None:
         row.problem = row.next_call_at = row.wait_reason = None
         row.failures, row.next_wake_at = 0, db.now(session)
         session.add(row)
+
+
+# --- the first requests -------------------------------------------------------------------------------
+
+
+def preview(who: Principal, ref: str, limit: int = 3) -> list[PreviewRequest]:
+    """The requests that the next sync would send for at most `limit` records. Sends and changes nothing."""
+    with db.reading() as session:
+        row, slug, _ = row_of(session, who, ref)
+        manifest = catalog.get(slug)
+        items = _next(session, row, manifest, options.parse(row.options, manifest.category), limit)
+    return _recorded(manifest, opening.values(row), items)
+
+
+def preview_draft(
+    who: Principal,
+    slug: str,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+    limit: int = 3,
+    ref: str | None = None,
+) -> list[PreviewRequest]:
+    """The same for a draft. Raises Invalid for a wrong field or option."""
+    manifest = catalog.get(slug)
+    checked = _checked(who, manifest, values, ref)
+    with db.reading() as session:
+        row, chosen = _draft(session, who, manifest, options, ref)
+        items = _next(session, row, manifest, chosen, limit)
+    return _recorded(manifest, checked, items)
+
+
+def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str | None = None) -> Wanted:
+    """How many of the stored records the options let through, sent already or not."""
+    manifest = catalog.get(slug)
+    with db.reading() as session:
+        row, chosen = _draft(session, who, manifest, options, ref)
+        owner = None if chosen.scope == "all" else row.user_id
+        since = None if chosen.start_from == "all" else datetime.fromisoformat(chosen.start_from)
+        wanted, before = 0, None
+        for _ in range(COUNTED // _PAGE):
+            page = sources.latest(session, manifest.kind, owner_id=owner, limit=_PAGE, before=before)
+            due = (record for record in page if since is None or record["received_at"] >= since)
+            wanted += sum(mapping.is_wanted(manifest.kind, record, chosen) for record in due)
+            if len(page) < _PAGE:
+                return Wanted(wanted, is_all=True)
+            before = page[-1]["change_seq"]
+    return Wanted(wanted, is_all=False)
+
+
+def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options, limit: int) -> list[Item]:
+    """What waits, then what is new."""
+    items = [Item(key, payload) for key, payload in outbox.peek(session, row.id, limit)]
+    if len(items) < limit:
+        new = select_new(session, row, manifest, chosen, limit - len(items)).rows
+        items += [Item(each.key, each.payload) for each in new if each.payload is not None]
+    return items
+
+
+def _recorded(manifest: Manifest, values: Mapping[str, Any], items: Sequence[Item]) -> list[PreviewRequest]:
+    secrets = [str(values[name]) for name in catalog.secret_fields(manifest) if values.get(name)]
+    with opening.recorded(manifest, values) as (connector, recorder):
+        size = manifest.limits.batch_items
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        return [request for batch in batches for request in _requests(connector, recorder, batch, secrets)]
 
 
 def _requests(
@@ -115,3 +195,41 @@ def _requests(
             redact(request.content.decode("utf-8", "replace"), secrets),  # PagerDuty's key is in the body
             [item.key for item in batch],
         )
+
+
+# --- drafts -------------------------------------------------------------------------------------------
+
+
+def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
+    """The draft's whole config, secrets as plain strings."""
+    if who.role == Role.VIEWER:
+        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    merged = (_saved(who, ref) if ref else {}) | dict(given)
+    checked = catalog.check_config(manifest, {name: v for name, v in merged.items() if v not in (None, "")})
+    if ref is None or "proxy" in given:
+        guard_proxy(who, split(manifest, checked)[0])
+    return checked
+
+
+def _saved(who: Principal, ref: str) -> dict[str, Any]:
+    with db.reading() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+    try:
+        return opening.values(row)
+    except Misconfigured:
+        return dict(row.config)  # the secrets cannot be read any more: they are what is being entered
+
+
+def _draft(
+    session: Session, who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None
+) -> tuple[Connection, Options]:
+    """A row that is in no table, as saving would make it."""
+    now = db.now(session)
+    chosen = options.parse(checked_options(who, manifest, given, now), manifest.category)
+    owner, made_at, id = who.user_id, now, str(uuid.uuid4())
+    if ref is not None:
+        saved, _, _ = row_of(session, who, ref, to_change=True)
+        owner, made_at, id = saved.user_id, saved.created_at, saved.id
+    return Connection(
+        id=id, user_id=owner, integration_id="", name="", export_cursor=0, created_at=made_at, updated_at=now
+    ), chosen

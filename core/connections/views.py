@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
-from core import catalog, db, outbox
+from core import catalog, db, outbox, selection
 from core.access import Principal, changeable, visible
 from core.errors import Invalid, NotFound, did_you_mean
 from core.models import CatalogEntry, Connection, User
@@ -56,6 +56,14 @@ def list_views(who: Principal) -> list[View]:
     with db.reading() as session:
         rows = session.execute(_select(who).order_by(col(Connection.name), col(Connection.id))).all()
         return _views(session, [(row[0], row[1], row[2]) for row in rows])
+
+
+def left_out(who: Principal, ref: str) -> int:
+    """How many records of the connection's kind belong to other people, and are not sent because of its scope."""
+    with db.reading() as session:
+        row, slug, _ = row_of(session, who, ref)
+        kind = catalog.KIND_OF[catalog.get(slug).category]
+        return selection.left_out(session, row, kind)
 
 
 def row_of(

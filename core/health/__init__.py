@@ -3,7 +3,8 @@
 from core.health.figures import Figure
 from core.health.overview import (
     OBJECTIVE,
-    Block,
+    Heat,
+    HeatCell,
     Overview,
     Strip,
     Trouble,
@@ -11,12 +12,13 @@ from core.health.overview import (
     overview,
 )
 from core.health.runs import Run
-from core.health.standing import Standing, Word, duration, standing
+from core.health.standing import Standing, Word, duration, every_s, standing
 
 __all__ = [
     "OBJECTIVE",
-    "Block",
     "Figure",
+    "Heat",
+    "HeatCell",
     "Overview",
     "Run",
     "Standing",
@@ -25,6 +27,7 @@ __all__ = [
     "Word",
     "choices",
     "duration",
+    "every_s",
     "overview",
     "standing",
 ]

@@ -1,29 +1,26 @@
-"""The hourly figures of some connections over a span of hours, and the span before it."""
+"""The hourly figures of some connections over a span of hours, and over the span before it."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
-from typing import Any
 
 import orjson
-from sqlalchemy import Select, String, cast, func, select
-from sqlmodel import Session, col
+from sqlmodel import Session
 
+from core.health import hourly
+from core.health.hourly import FEW, Cell, Part, Query
+from core.health.shelf import Shelf
 from core.journal import BOUNDS_S
-from core.models import HourlyFigures
 
 #: hours shown → hours per bar: 24, 28 and 30 bars
 BUCKET_H = {24: 1, 168: 6, 720: 24}
-BEFORE = -1  # the bucket of the span before
 _HOUR = timedelta(hours=1)
-Query = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Whole buckets, the last one still filling; `before` is as far back as the same time one span ago."""
+    """Whole buckets, the last one still filling; `before` ends at the same time one span ago."""
 
     start: datetime
     last_hour: datetime
@@ -41,8 +38,11 @@ class Span:
         return BUCKET_H[self.hours] * _HOUR
 
     @property
-    def before(self) -> tuple[datetime, datetime]:
-        return self.start - self.hours * _HOUR, self.last_hour - self.hours * _HOUR
+    def before(self) -> Part:
+        return self.start - self.hours * _HOUR, self.last_hour - (self.hours - 1) * _HOUR
+
+    def part(self, bucket: int) -> Part:
+        return self.time_of(bucket), self.time_of(bucket + 1)
 
     def bucket_of(self, hour: datetime) -> int:
         return (hour - self.start) // self.bucket
@@ -54,13 +54,18 @@ class Span:
     def buckets(self) -> int:
         return self.hours // BUCKET_H[self.hours]
 
+    @property
+    def times(self) -> list[datetime]:
+        """When each bucket begins."""
+        return [self.time_of(bucket) for bucket in range(self.buckets)]
+
 
 @dataclass(frozen=True)
 class Sums:
     runs: int = 0
     ok: int = 0
     delivered: int = 0
-    delays: tuple[int, ...] = ()
+    delays: tuple[int, ...] = ()  # a histogram with the bounds BOUNDS_S
 
     @classmethod
     def of(cls, parts: Sequence["Sums"]) -> "Sums":
@@ -71,15 +76,17 @@ class Sums:
             added([part.delays for part in parts]),
         )
 
+
+@dataclass(frozen=True)
+class Bucket:
+    cells: tuple[Cell, ...]  # each connection that ran in it
+    sums: Sums
+
     @classmethod
-    def of_hours(cls, rows: Sequence[Any]) -> "Sums":
-        histograms = orjson.loads("[" + ",".join(row.delays for row in rows if row.delays) + "]")
-        return cls(
-            sum(row.runs for row in rows),
-            sum(row.ok for row in rows),
-            sum(row.delivered for row in rows),
-            added(histograms),
-        )
+    def of(cls, cells: Sequence[Cell], histograms: str) -> "Bucket":
+        runs, ok = sum(cell.runs for cell in cells), sum(cell.ok for cell in cells)
+        sent = sum(cell.delivered for cell in cells)
+        return cls(tuple(cells), Sums(runs, ok, sent, sum_of_texts(histograms)))
 
 
 @dataclass(frozen=True)
@@ -95,24 +102,33 @@ class Figure:
 class Past:
     now: Sums
     before: Sums
-    buckets: tuple[Sums, ...]
+    buckets: tuple[Bucket, ...]
 
     def figure(self, measure: Callable[[Sums], float | None]) -> Figure:
-        series = _filled([measure(bucket) for bucket in self.buckets])
+        series = _filled([measure(bucket.sums) for bucket in self.buckets])
         return Figure(measure(self.now), measure(self.before), series)
 
 
-def read(session: Session, ids: Query, span: Span) -> Past:
-    """One pass over the hours of `span` and of the span before it, summed over the connections."""
-    first, last = span.before
-    hours: dict[int, list[Any]] = defaultdict(list)
-    for row in session.execute(_by_hour(ids).where(col(HourlyFigures.hour) >= first)):
-        if row.hour >= span.start:
-            hours[min(span.bucket_of(row.hour), span.buckets - 1)].append(row)
-        elif row.hour <= last:
-            hours[BEFORE].append(row)
-    buckets = tuple(Sums.of_hours(hours[bucket]) for bucket in range(span.buckets))
-    return Past(Sums.of(buckets), Sums.of_hours(hours[BEFORE]), buckets)
+#: A bucket that ended over an hour ago is not written to any more. The key has the connections themselves
+#: and not who asks, so nobody is answered with another's. A page that refreshes itself reads the rest alone.
+_over: Shelf[Bucket] = Shelf(most=1000, keep_s=300)
+
+
+def read(session: Session, ids: Query, known: frozenset[str], span: Span) -> Past:
+    """The hours of `span` and of the span before it; `ids` selects the connections `known`."""
+    database, few = str(session.get_bind().engine.url), len(known) <= FEW
+    keys = [(database, known, *span.part(bucket)) for bucket in range(span.buckets)]
+    found = {bucket: kept for bucket, key in enumerate(keys) if (kept := _over.get(key))}
+    wanted = {bucket: span.part(bucket) for bucket in range(span.buckets) if bucket not in found}
+    for bucket, read_now in hourly.read(session, ids, wanted, few=few).items():
+        found[bucket] = Bucket.of(*read_now)
+        if span.time_of(bucket + 1) < span.last_hour:
+            _over.put(keys[bucket], found[bucket])
+    key = (database, known, "before", *span.before)
+    before = _over.get(key) or Bucket.of(*hourly.read_sums(session, ids, span.before, few=few))
+    _over.put(key, before)
+    buckets = tuple(found[bucket] for bucket in range(span.buckets))
+    return Past(Sums.of([bucket.sums for bucket in buckets]), before.sums, buckets)
 
 
 def success_rate(sums: Sums) -> float | None:
@@ -141,26 +157,20 @@ def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> 
     return lower
 
 
+def sum_of_texts(histograms: str) -> tuple[int, ...]:
+    """`[1,2],[3,4]` → (4, 6)."""
+    if not histograms:
+        return ()
+    rows, width = histograms.count("["), len(BOUNDS_S) + 1
+    if histograms.count(",") == rows * width - 1:  # none is longer, so all are whole: half the time
+        flat = orjson.loads("[" + histograms.replace("[", "").replace("]", "") + "]")
+        return tuple(sum(flat[bound::width]) for bound in range(width))
+    return added(orjson.loads(f"[{histograms}]"))
+
+
 def added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
     """Counts bucket by bucket; a shorter histogram has nothing in its missing buckets."""
     return tuple(map(sum, zip_longest(*histograms, fillvalue=0)))
-
-
-def _by_hour(ids: Query) -> Query:
-    # The histograms of an hour come as one text and are added up here: JSON arithmetic differs per database.
-    figures = HourlyFigures
-    runs = func.sum(col(figures.runs_ok) + col(figures.runs_partial) + col(figures.runs_failed))
-    return (
-        select(
-            col(figures.hour).label("hour"),
-            runs.label("runs"),
-            func.sum(col(figures.runs_ok)).label("ok"),
-            func.sum(col(figures.delivered)).label("delivered"),
-            func.aggregate_strings(cast(col(figures.delay_s), String), ",").label("delays"),
-        )
-        .where(col(figures.connection_id).in_(ids))
-        .group_by(col(figures.hour))
-    )
 
 
 def _filled(values: Sequence[float | None]) -> tuple[float, ...]:

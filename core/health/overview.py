@@ -5,18 +5,20 @@ page follows the hours and connections shown, never the length of the log.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlmodel import Session, col
 
 from core import access, db
 from core.access import Principal
 from core.errors import Invalid
 from core.health import figures
-from core.health.figures import BUCKET_H, Figure, Query, Span
+from core.health.figures import BUCKET_H, Figure, Past, Span
+from core.health.hourly import Query
 from core.health.runs import Run, newest
 from core.health.standing import Standing, standing
 from core.models import (
@@ -25,7 +27,6 @@ from core.models import (
     Connection,
     Delivery,
     Heartbeat,
-    HourlyFigures,
     RunStatus,
     State,
     User,
@@ -35,10 +36,11 @@ OBJECTIVE = 0.99  # of the runs deliver every record
 SCHEDULER = "scheduler"
 #: a person reads the worst ones, and each strip is up to 60 blocks in the browser
 MAX_STRIPS = 60
+#: what a heat map may have and still be drawn at once
+HEAT_CELLS = 600
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What failed of one connection in one bucket of time."""
 
     at: datetime
@@ -49,16 +51,28 @@ class Trouble:
     retried: int
 
 
-@dataclass(frozen=True)
-class Block:
+class HeatCell(NamedTuple):
     at: datetime
-    status: str
-    records: int
+    runs: int
+    failed: int  # also those that delivered in part
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One connection's row of the heat map; a bucket in which it did not run is missing."""
+
+    name: str
+    cells: tuple[HeatCell, ...]
+
+    @property
+    def share(self) -> float:
+        """Of all its runs that failed."""
+        return sum(cell.failed for cell in self.cells) / sum(cell.runs for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One connection: how it stands, and its last runs, oldest first."""
+    """One connection: how it stands, and its last runs."""
 
     connection_id: str
     name: str  # with the owner's e-mail where two connections have the same name
@@ -67,7 +81,7 @@ class Strip:
     standing: Standing
     last_sync: datetime | None
     waiting: int
-    blocks: tuple[Block, ...]
+    recent: Sequence[Any]  # its last runs, oldest first: [epoch s, status, records]
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,18 @@ class Overview:
     attention: Figure  # connections that need somebody now; the series: how many failed in each bucket
     delay_p95_s: Figure
     timeline: tuple[Trouble, ...]
+    heat: tuple[Heat, ...]  # the worst first
     strips: tuple[Strip, ...]  # the worst first, at most MAX_STRIPS
     connections: int
     needs_you: tuple[Strip, ...]
     recent_runs: tuple[Run, ...]
     recent_failures: tuple[Run, ...]
     heartbeat_age_s: float | None  # of the scheduler; None: it never ran
+
+    @property
+    def times(self) -> list[datetime]:
+        """When each bucket begins."""
+        return [self.since + timedelta(hours=hour) for hour in range(0, self.hours, self.bucket_h)]
 
 
 def overview(
@@ -101,7 +121,8 @@ def overview(
         ids: Query = select(col(Connection.id)).where(*chosen)
         strips = _strips(session, chosen, ids, now)
         names = {strip.connection_id: strip.name for strip in strips}
-        past, timeline = figures.read(session, ids, span), _timeline(session, ids, span, names)
+        past = figures.read(session, ids, frozenset(names), span)
+        timeline = _timeline(past, span, names)
         needs_you = tuple(strip for strip in strips if strip.standing.needs_attention)
         return Overview(
             at=now,
@@ -113,6 +134,7 @@ def overview(
             attention=_attention(len(needs_you), timeline, span),
             delay_p95_s=past.figure(figures.delay_p95_s),
             timeline=timeline,
+            heat=_heat(past, span, names),
             strips=strips[:MAX_STRIPS],
             connections=len(strips),
             needs_you=needs_you,
@@ -175,12 +197,8 @@ def _strip(
         standing=standing(connection, waiting=waiting, retrying=retrying, now=now),
         last_sync=connection.last_sync,
         waiting=waiting,
-        blocks=tuple(_block(*run) for run in connection.recent),
+        recent=connection.recent,
     )
-
-
-def _block(at: float, status: str, records: int) -> Block:
-    return Block(datetime.fromtimestamp(at, UTC), status, records)
 
 
 def _labels(owned: list[tuple[Connection, str]]) -> dict[str, str]:
@@ -206,27 +224,30 @@ def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
     return queues
 
 
-def _timeline(session: Session, ids: Query, span: Span, names: dict[str, str]) -> tuple[Trouble, ...]:
-    table = HourlyFigures
-    wrong = or_(col(table.runs_failed) > 0, col(table.dead) > 0, col(table.retried) > 0)
-    wanted = (table.connection_id, table.hour, table.runs_failed, table.dead, table.retried)
-    query: Query = select(*map(col, wanted)).where(
-        col(table.hour) >= span.start, col(table.connection_id).in_(ids), wrong
-    )
-    found: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for connection_id, hour, *counts in session.execute(query):
-        bucket = min(span.bucket_of(hour), span.buckets - 1)
-        sums = found[bucket, connection_id]
-        sums[:] = [before + more for before, more in zip(sums, counts, strict=True)]
+def _timeline(past: Past, span: Span, names: dict[str, str]) -> tuple[Trouble, ...]:
     return tuple(
-        Trouble(span.time_of(bucket), connection_id, names[connection_id], *sums)
-        for (bucket, connection_id), sums in sorted(found.items())
+        Trouble(at, cell.connection_id, names[cell.connection_id], cell.failed, cell.dead, cell.retried)
+        for at, bucket in zip(span.times, past.buckets, strict=True)
+        for cell in bucket.cells
+        if cell.failed or cell.dead or cell.retried
     )
+
+
+def _heat(past: Past, span: Span, names: dict[str, str]) -> tuple[Heat, ...]:
+    """The connections that failed most, as many as HEAT_CELLS has room for."""
+    ran: dict[str, list[HeatCell]] = defaultdict(list)
+    for at, bucket in zip(span.times, past.buckets, strict=True):
+        for cell in bucket.cells:
+            if cell.runs:
+                ran[cell.connection_id].append(HeatCell(at, cell.runs, cell.partial + cell.failed))
+    rows = [Heat(names[connection], tuple(cells)) for connection, cells in ran.items()]
+    rows.sort(key=lambda row: (-row.share, row.name.lower()))
+    return tuple(rows[: HEAT_CELLS // span.buckets])
 
 
 def _attention(count: int, timeline: tuple[Trouble, ...], span: Span) -> Figure:
     failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs)
-    series = tuple(float(failed[span.time_of(bucket)]) for bucket in range(span.buckets))
+    series = tuple(float(failed[at]) for at in span.times)
     return Figure(float(count), None, series)
 
 

@@ -1,17 +1,20 @@
 """The newest runs out of a log of any length: the hourly figures say where in it they are."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import Session, col
 
-from core.health.figures import Query, Span
+from core.health.figures import Span
+from core.health.hourly import Query
 from core.models import HourlyFigures, RunLog, RunStatus
 
 LIST_ROWS = 20
-#: hours of connections that are looked through; each has at least one of the runs
-MOST_HOURS = 60
+#: hours of connections that are looked through; each has at least one of the runs, a long run is in several
+MOST_HOURS = 40
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -38,47 +41,47 @@ def newest(
     windows = _windows(session, ids, span, failed_only=RunStatus.SUCCESS not in statuses)
     if not windows:
         return ()
-    query = (
-        select(RunLog)
-        .where(or_(*windows), col(RunLog.status).in_([str(status) for status in statuses]))
-        .order_by(col(RunLog.created_at).desc(), col(RunLog.id).desc())
+    log = RunLog
+    wanted = (
+        log.id,
+        log.user_integration_id,
+        log.created_at,
+        log.finished_at,
+        log.status,
+        log.sync_type,
+        log.records_synced,
+        log.error_message,
+    )
+    query: Query = (
+        select(*map(col, wanted))
+        .where(or_(*windows), col(log.status).in_([str(status) for status in statuses]))
+        .order_by(col(log.created_at).desc(), col(log.id).desc())
         .limit(LIST_ROWS)
     )
-    return tuple(_run(row, names) for row in session.scalars(query))
+    return tuple(Run(row[0], row[1], names[row[1]], *row[2:]) for row in session.execute(query))
 
 
 def _windows(session: Session, ids: Query, span: Span, *, failed_only: bool) -> list[ColumnElement[bool]]:
+    """A run that found nothing to do is in the figures and not in the log: only hours with work are of use."""
     table, log = HourlyFigures, RunLog
-    runs = col(table.runs_failed) + col(table.runs_partial)
+    work = col(table.runs_failed) + col(table.runs_partial)
     if not failed_only:
-        runs = runs + col(table.runs_ok)
+        work = work + col(table.delivered) + col(table.dead) + col(table.retried) + col(table.in_doubt)
     query = (
         select(col(table.connection_id), col(table.hour))
-        .where(col(table.hour) >= span.start, col(table.connection_id).in_(ids), runs > 0)
+        .where(col(table.hour) >= span.start, col(table.connection_id).in_(ids), work > 0)
         .order_by(col(table.hour).desc(), col(table.connection_id))
         .limit(MOST_HOURS)
     )
-    hour_long = timedelta(hours=1)  # a run is counted in the hour it ended, and is logged when it begins
+    by_hour: dict[datetime, list[str]] = defaultdict(list)
+    for connection_id, hour in session.execute(query):
+        by_hour[hour].append(connection_id)
+    # A run is counted in the hour it ended, and is logged when it begins.
     return [
         and_(
-            col(log.user_integration_id) == connection_id,
-            col(log.created_at) >= hour - hour_long,
-            col(log.created_at) < hour + hour_long,
+            col(log.user_integration_id).in_(connections),
+            col(log.created_at) >= hour - _HOUR,
+            col(log.created_at) < hour + _HOUR,
         )
-        for connection_id, hour in session.execute(query)
+        for hour, connections in by_hour.items()
     ]
-
-
-def _run(row: RunLog, names: dict[str, str]) -> Run:
-    assert row.id is not None
-    return Run(
-        id=row.id,
-        connection_id=row.user_integration_id,
-        name=names[row.user_integration_id],
-        started_at=row.created_at,
-        finished_at=row.finished_at,
-        status=row.status,
-        sync_type=row.sync_type,
-        records=row.records_synced,
-        error=row.error_message,
-    )

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import update
+import orjson
+from sqlalchemy import and_, false, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import Delivery, State
+from core.models import Delivery, Kind, SiemEvent, State
 from core.outbox.looking import waiting
 
 
@@ -37,6 +38,26 @@ def skip_rows(session: Session, ids: Sequence[int], reason: str) -> None:
 
 def unskip_rows(session: Session, ids: Sequence[int], now: datetime) -> None:
     _set_state(session, ids, (State.SKIPPED,), State.PENDING, None, now)
+
+
+def replay(session: Session, delivery_id: int, *, again: bool, payload: str | None, now: datetime) -> bool:
+    """Dead or skipped → pending: same key, attempts from 0. False when the row is in another state.
+
+    With `again` a delivered row too, but never a ticket. A row that may have arrived stays marked so:
+    its ticket is looked for before it is created. `payload` fills one that could not be mapped before.
+    """
+    sent = and_(col(Delivery.state) == State.DELIVERED, col(Delivery.record_kind) != Kind.CASE)
+    stopped = col(Delivery.state).in_((State.DEAD, State.SKIPPED))
+    values = {"state": State.PENDING, "attempt_count": 0, "look_ups": 0, "next_attempt_at": now}
+    put_back = session.execute(
+        update(Delivery)
+        .where(col(Delivery.id) == delivery_id, or_(stopped, sent if again else false()))
+        .values(**values, reason=None, delivered_at=None, **({"payload": payload} if payload else {}))
+    )
+    if payload and db.affected(put_back):
+        event = update(SiemEvent).where(col(SiemEvent.delivery_id) == delivery_id)
+        session.execute(event.values(raw_data=orjson.loads(payload), description=""))
+    return db.affected(put_back) > 0
 
 
 def _set_state(

@@ -18,7 +18,7 @@ from core.sandbox.desk import Desk
 from core.sandbox.discord import Discord
 from core.sandbox.email import Email
 from core.sandbox.faults import SECONDS, Fault
-from core.sandbox.front import handle
+from core.sandbox.front import connect_line, handle
 from core.sandbox.jira import Jira
 from core.sandbox.mailroom import Mailroom
 from core.sandbox.pagerduty import PagerDuty
@@ -48,6 +48,7 @@ class Sandbox:
     The port is taken at once: OSError, in a sentence, if somebody else has it; ValueError for a host that is
     not loopback or a journal that is none. `index_lag_s` is how long a search misses what was just created.
     `smtp_port` adds a mail server there.
+    `hub` is how the program is called in the commands that are shown.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Sandbox:
         *,
         index_lag_s: float = 0.0,
         smtp_port: int | None = None,
+        hub: str = "hub",
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
@@ -68,7 +70,8 @@ class Sandbox:
         except BaseException:
             self._port.server_close()
             raise
-        self._handle = partial(handle, self._desk, self.url)
+        self._handle = partial(handle, self._desk, self.url, hub)
+        self._hub = hub
         self._thread: threading.Thread | None = None
 
     @property
@@ -139,19 +142,22 @@ class Sandbox:
 
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
-        return [vendor.connect_line(f"{self.url}/{vendor.slug}") for vendor in self._desk.vendors.values()]
+        return [
+            connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub)
+            for vendor in self._desk.vendors.values()
+        ]
 
 
 def serve(
     port: int = DEFAULT_PORT,
     journal: Path | None = None,
     ready: Callable[[Sandbox], None] = lambda sandbox: None,
+    *,
+    hub: str = "hub",
     smtp_port: int | None = None,
 ) -> None:
     """Run until Ctrl-C; `ready` is called once, when the port answers."""
-    with (
-        Sandbox(port, journal=journal, smtp_port=smtp_port) as sandbox,
-        contextlib.suppress(KeyboardInterrupt),
-    ):
+    running = Sandbox(port, journal=journal, hub=hub, smtp_port=smtp_port)
+    with running as sandbox, contextlib.suppress(KeyboardInterrupt):
         ready(sandbox)
         threading.Event().wait()

@@ -11,7 +11,12 @@ SHOWN_MAX = 50
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
-def handle(desk: Desk, address: str, request: Request) -> Answer:
+def connect_line(vendor: Vendor, base: str, hub: str) -> str:
+    """The command that connects the hub, called `hub` here; the samples belong to several people."""
+    return f"{hub}{vendor.connect_line(base).removeprefix('hub')} --set scope=all"
+
+
+def handle(desk: Desk, address: str, hub: str, request: Request) -> Answer:
     """The answer to a request at the sandbox's `address`."""
     first, _, rest = request.path.lstrip("/").partition("/")
     vendor = desk.vendors.get(first)
@@ -24,7 +29,7 @@ def handle(desk: Desk, address: str, request: Request) -> Answer:
     if first == "_sandbox":
         return control(desk, _below(request, rest))
     return (
-        _for_people(desk, address, request, first, rest)
+        _for_people(desk, address, hub, request, first, rest)
         if request.method in ("GET", "HEAD")
         else page.missing()
     )
@@ -53,21 +58,21 @@ def _at_vendor(desk: Desk, vendor: Vendor, base: str, request: Request) -> Answe
     return page.detail(shown) if shown else desk.answer(vendor, request, base)
 
 
-def _for_people(desk: Desk, address: str, request: Request, first: str, rest: str) -> Answer:
+def _for_people(desk: Desk, address: str, hub: str, request: Request, first: str, rest: str) -> Answer:
     if not first:
-        boards = [_board(desk, address, vendor) for vendor in desk.vendors.values()]
+        boards = [_board(desk, address, hub, vendor) for vendor in desk.vendors.values()]
         return page.index(address, boards, refresh=request.query.get("refresh") != "off")
     accepted = desk.numbered(int(rest)) if first == "accepted" and rest.isdecimal() else None
     return page.detail(accepted) if accepted else page.missing()
 
 
-def _board(desk: Desk, address: str, vendor: Vendor) -> page.Board:
+def _board(desk: Desk, address: str, hub: str, vendor: Vendor) -> page.Board:
     base = f"{address}/{vendor.slug}"
     return page.Board(
         slug=vendor.slug,
         name=vendor.name,
         base=base,
-        connect_line=vendor.connect_line(base),
+        connect_line=connect_line(vendor, base, hub),
         count=desk.count(vendor.slug),
         faults=desk.faults(vendor.slug),
         latest=desk.accepted(vendor.slug)[: -SHOWN_MAX - 1 : -1],

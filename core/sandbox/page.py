@@ -96,7 +96,8 @@ def _page(title: str, body: str, *, refresh: bool, status: int = 200) -> Answer:
 def _connect(address: str, boards: Sequence[Board]) -> str:
     lines = "\n".join([f"export HUB_EGRESS_ALLOW={address}", *(board.connect_line for board in boards)])
     return f"""<section class="card"><h2>Connect the hub</h2>
-<p class="quiet">The hub calls no local address unless it is told so. Then one line per vendor.</p>
+<p class="quiet">The hub calls no local address unless it is told so. In another terminal first: the
+first line. Then one line per vendor.</p>
 <pre>{escape(lines)}</pre></section>"""
 
 

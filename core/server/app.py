@@ -4,10 +4,12 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -15,8 +17,9 @@ from starlette.routing import BaseRoute, Route
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
-from core.server import sign_in
-from core.server.gate import Gate, KnownHosts, SafeHeaders
+from core.api import Syncs, create_api
+from core.server import reference, sign_in, watch
+from core.server.gate import OPEN, Gate, KnownHosts, SafeHeaders
 from core.server.origins import host_names
 from core.settings import settings
 
@@ -25,12 +28,12 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(routes: Sequence[BaseRoute] = ()) -> st.App:
-    """`routes` come first: the API's. One process only: Streamlit keeps media and sessions in memory."""
-    known = settings()
+    """`routes` come first. One process only: Streamlit keeps media and sessions in memory."""
+    known, api = settings(), create_api()
     app = st.App(
         DASHBOARD,
-        lifespan=_warm,
-        routes=[*routes, *_routes()],
+        lifespan=partial(_living, api.state.syncs),
+        routes=[*routes, *_api_routes(api), *_routes()],
         middleware=[
             Middleware(SafeHeaders, public_url=known.public_url),
             Middleware(KnownHosts, names=host_names(known.public_url, known.host)),
@@ -39,6 +42,12 @@ def create_app(routes: Sequence[BaseRoute] = ()) -> st.App:
     )
     _configure_streamlit(known.public_url)
     return app
+
+
+def _api_routes(api: FastAPI) -> list[BaseRoute]:
+    """Whole paths, not mounts: the API's own 404 answers below its roots, and /openapi.json shows them all."""
+    roots = ("/api/{rest:path}", "/functions/{rest:path}")
+    return [*(Route(path, api) for path in roots), *reference.routes(api), *watch.routes()]
 
 
 def _routes() -> list[BaseRoute]:
@@ -50,7 +59,7 @@ def _routes() -> list[BaseRoute]:
         Route("/health", _home),
         *(
             Route(path, _no_such_path, methods=METHODS)
-            for root in ("/auth", "/api", "/functions", "/hooks")
+            for root in OPEN  # below these the gate asks nobody, so nothing of Streamlit may be there
             for path in (root, f"{root}/{{rest:path}}")
         ),
     ]
@@ -81,8 +90,9 @@ def _configure_streamlit(public_url: str) -> None:
 
 
 @asynccontextmanager
-async def _warm(app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Import what the first page needs while nobody waits for it."""
+async def _living(syncs: Syncs, app: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Import what the first page needs while nobody waits for it; at the end no sync is left behind."""
     slow = asyncio.create_task(asyncio.to_thread(importlib.import_module, "core.ui.charts"))
     yield {}
     await slow
+    await asyncio.to_thread(syncs.stop)

@@ -22,7 +22,19 @@ from core.server.next_page import sign_in_address
 from core.server.origins import is_known_host, is_own_page
 
 #: these check for themselves who asks; everything else needs a session
-OPEN = ("/healthz", "/auth", "/api", "/functions", "/hooks")
+OPEN = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/auth",
+    "/api",
+    "/functions",
+    "/hooks",
+    "/docs",
+    "/openapi.json",
+)
+#: a container's health check asks these by address
+PROBES = ("/healthz", "/readyz")
 #: parts of a page; a person never opens them, so they get no redirect
 PARTS = ("/_stcore", "/static", "/media", "/component", "/app")
 
@@ -85,8 +97,7 @@ class KnownHosts:
         self.app, self.names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A container's health check asks by address.
-        is_checked = scope["type"] in ("http", "websocket") and scope["path"] != "/healthz"
+        is_checked = scope["type"] in ("http", "websocket") and scope["path"] not in PROBES
         if not is_checked or is_known_host(Headers(scope=scope).get("host"), self.names):
             return await self.app(scope, receive, send)
         sentence = "This hub does not answer to that host name. Set HUB_PUBLIC_URL to the address people use."

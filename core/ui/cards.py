@@ -1,10 +1,11 @@
-"""The four cards on top of the health page: one shape, so they are read as one row."""
+"""The four cards on top of a page of figures: one shape, so they are read as one row."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
 
+from core.connections import View
 from core.health import OBJECTIVE, Figure, Overview
 from core.ui.look import Color
 from core.ui.words import compact, percent, seconds, span
@@ -13,25 +14,10 @@ SAME = "no change"
 
 
 def cards(view: Overview) -> None:
-    before = f"vs {span(view.hours)} before"
+    """Of all connections together."""
     with st.grid(4, min_column_width=210, gap="small"):
-        _card(
-            "Success rate",
-            None if view.success.value is None else percent(view.success.value),
-            _points(view.success),
-            before,
-            [value * 100 for value in view.success.series],
-            color=_grade(view.success.value),
-            explained=f"Share of runs that delivered every record. The objective is {OBJECTIVE:.0%}.",
-        )
-        _card(
-            "Records delivered",
-            compact(view.delivered.value or 0),
-            _relative(view.delivered),
-            before,
-            view.delivered.series,
-            explained="Records that a tool has confirmed.",
-        )
+        _success(view)
+        _delivered(view)
         _card(
             "Need attention",
             f"{view.attention.value or 0:.0f} of {view.connections}",
@@ -41,14 +27,69 @@ def cards(view: Overview) -> None:
             color="red" if view.needs_you else "gray",
             explained="Connections that fail, are late, or wait for a person. The line: failing ones.",
         )
+        _delay(view)
+
+
+def connection_cards(view: Overview, connection: View) -> None:
+    """Of one connection."""
+    failed = [float(sum(t.failed_runs for t in view.timeline if t.at == at)) for at in view.times]
+    with st.grid(4, min_column_width=210, gap="small"):
+        _success(view)
+        _delivered(view)
         _card(
-            "Delay, 95th percentile",
-            None if view.delay_p95_s.value is None else seconds(view.delay_p95_s.value),
-            _slower(view.delay_p95_s),
-            before,
-            view.delay_p95_s.series,
-            explained="19 of 20 records reach the tool within this time after the hub has them.",
+            "Waiting",
+            compact(connection.waiting),
+            _stuck(connection),
+            "now",
+            failed,
+            color="red" if connection.dead else "gray",
+            explained="Records that are on their way: new, tried again, or in doubt. The line: failed runs.",
         )
+        _delay(view)
+
+
+def _success(view: Overview) -> None:
+    _card(
+        "Success rate",
+        None if view.success.value is None else percent(view.success.value),
+        _points(view.success),
+        _before(view),
+        [value * 100 for value in view.success.series],
+        color=_grade(view.success.value),
+        explained=f"Share of runs that delivered every record. The objective is {OBJECTIVE:.0%}.",
+    )
+
+
+def _delivered(view: Overview) -> None:
+    _card(
+        "Records delivered",
+        compact(view.delivered.value or 0),
+        _relative(view.delivered),
+        _before(view),
+        view.delivered.series,
+        explained="Records that a tool has confirmed.",
+    )
+
+
+def _delay(view: Overview) -> None:
+    _card(
+        "Delay, 95th percentile",
+        None if view.delay_p95_s.value is None else seconds(view.delay_p95_s.value),
+        _slower(view.delay_p95_s),
+        _before(view),
+        view.delay_p95_s.series,
+        explained="19 of 20 records reach the tool within this time after the hub has them.",
+    )
+
+
+def _before(view: Overview) -> str:
+    return f"vs {span(view.hours)} before"
+
+
+def _stuck(connection: View) -> str:
+    parts = [f"{connection.dead:,} refused"] if connection.dead else []
+    parts += [f"{connection.in_doubt:,} in doubt"] if connection.in_doubt else []
+    return ", ".join(parts) or "none refused"
 
 
 def _card(

@@ -1,8 +1,7 @@
-"""The health page's two charts: failures over time, and the last runs of each connection."""
+"""The charts of health: failures over time, the last runs of each connection, and its good and bad days."""
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import altair as alt
@@ -11,18 +10,22 @@ import pandas as pd
 from core.health import Overview, Strip, Trouble
 from core.models import RunStatus
 from core.ui.look import Palette
-from core.ui.words import ago, span
+from core.ui.words import ago, bucket, span
 
 LINES = 5  # connections with a colour of their own; the rest is one grey
 OTHERS = "Other connections"
 BLOCKS, STATE_AT, SYNC_AT, RIGHT_END = 60, 61.5, 71, 79
 ROW_PX = 26
+HEAT_ROW_PX, HEAT_FRAME_PX = 22, 72  # a row; the axis and the legend below
+#: share of a bucket's runs that failed → how loud it is; a run now and then fails everywhere, and stays quiet
+LEVELS = ((0.5, "half or more failed"), (0.2, "20 to 50 %"), (0.05, "5 to 20 %"), (0.0, "under 5 %"))
 
 
 def failures(view: Overview, palette: Palette) -> Any:
     """Bars of failed runs and undeliverable records, by connection."""
     worst = _worst(view.timeline)
     shown = [*worst, OTHERS] if len({t.name for t in view.timeline if _weight(t)}) > LINES else worst
+    legend = _legend() if view.connections > 1 else None
     count = alt.Axis(tickMinStep=1, format="d", tickCount=4, domain=False, ticks=False)
     return (
         alt.Chart(_trouble_frame(view, worst))
@@ -30,7 +33,7 @@ def failures(view: Overview, palette: Palette) -> Any:
         .encode(
             x=_bucket_axis(view),
             y=alt.Y("problems:Q", title=None, axis=count),
-            color=alt.Color("connection:N", sort=shown, scale=alt.Scale(domain=shown), legend=_legend()),
+            color=alt.Color("connection:N", sort=shown, scale=alt.Scale(domain=shown), legend=legend),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("connection:N", title="Connection"),
@@ -75,6 +78,43 @@ def strips(view: Overview, palette: Palette) -> Any:
 def strips_alt(view: Overview) -> str:
     states = Counter(str(strip.standing.word) for strip in view.strips)
     return "Last runs by connection: " + ", ".join(f"{n} {word.lower()}" for word, n in states.items()) + "."
+
+
+def heat(view: Overview, palette: Palette) -> Any:
+    """A row per connection, a column per bucket; only what failed has a colour."""
+    warm, hot = palette.run[RunStatus.PARTIAL], palette.run[RunStatus.FAILED]
+    names = [name for _, name in reversed(LEVELS)]
+    legend = alt.Legend(title=None, orient="bottom", symbolType="square", offset=6, symbolOpacity=1)
+    return (
+        alt.Chart(_heat_frame(view))
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=_bucket_axis(view, padding=0.12),
+            y=alt.Y("name:N", sort=[row.name for row in view.heat], title=None, axis=_name_axis(palette)),
+            color=alt.Color(
+                "level:N",
+                scale=alt.Scale(domain=names, range=[palette.grid, _mixed(warm, palette.grid), warm, hot]),
+                legend=legend,
+            ),
+            tooltip=[
+                alt.Tooltip("name:N", title="Connection"),
+                alt.Tooltip("at:T", title="From", format="%d %b %H:%M"),
+                alt.Tooltip("runs:Q", title="Runs", format=",d"),
+                alt.Tooltip("failed:Q", title="Not fully delivered", format=",d"),
+                alt.Tooltip("share:Q", title="Share", format=".1%"),
+            ],
+        )
+        .properties(
+            height=HEAT_ROW_PX * len(view.heat), padding={"left": 0, "right": 8, "top": 4, "bottom": 0}
+        )
+        .configure_view(strokeWidth=0)
+    )
+
+
+def heat_alt(view: Overview) -> str:
+    worst = next((row for row in view.heat if row.share), None)
+    told = f"; worst: {worst.name} with {worst.share:.0%}" if worst else "; no run failed"
+    return f"Share of runs that failed per connection and {bucket(view.bucket_h)}{told}."
 
 
 def _blocks(view: Overview, palette: Palette, x: Any, y: Any) -> Any:
@@ -127,13 +167,13 @@ def _trouble_frame(view: Overview, worst: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _bucket_axis(view: Overview) -> alt.X:
+def _bucket_axis(view: Overview, padding: float = 0.2) -> alt.X:
     """Every bucket has its place, whether something failed in it or not; the browser says its own time."""
-    buckets = [view.since + timedelta(hours=hour) for hour in range(0, view.hours, view.bucket_h)]
-    names = [at.isoformat() for at in buckets]
+    times = view.times
+    names = [at.isoformat() for at in times]
     is_day = view.hours == 24
     form = "%H:%M" if is_day else "%d %b"
-    labelled = names[::3] if is_day else [at.isoformat() for at in buckets if at.hour == 0]
+    labelled = names[::3] if is_day else [at.isoformat() for at in times if at.hour == 0]
     axis = alt.Axis(
         values=labelled,
         labelExpr=f"timeFormat(toDate(datum.value), '{form}')",
@@ -141,7 +181,7 @@ def _bucket_axis(view: Overview) -> alt.X:
         labelOverlap=True,
         ticks=False,
     )
-    return alt.X("bucket:O", title=None, axis=axis, scale=alt.Scale(domain=names, paddingInner=0.2))
+    return alt.X("bucket:O", title=None, axis=axis, scale=alt.Scale(domain=names, paddingInner=padding))
 
 
 def _legend() -> alt.Legend:
@@ -191,15 +231,27 @@ def _row_frame(view: Overview, palette: Palette) -> pd.DataFrame:
 
 def _block_frame(shown: Sequence[Strip]) -> pd.DataFrame:
     rows = [
-        {
-            "name": strip.name,
-            "x": x,
-            "x2": x + 0.8,
-            "status": block.status,
-            "at": block.at,
-            "records": block.records,
-        }
+        (strip.name, x, x + 0.8, status, at, records)
         for strip in shown
-        for x, block in enumerate(strip.blocks, start=BLOCKS - len(strip.blocks))
+        for x, (at, status, records) in enumerate(strip.recent, start=BLOCKS - len(strip.recent))
     ]
-    return pd.DataFrame(rows, columns=["name", "x", "x2", "status", "at", "records"])
+    frame = pd.DataFrame(rows, columns=["name", "x", "x2", "status", "at", "records"])
+    frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
+    return frame
+
+
+def _heat_frame(view: Overview) -> pd.DataFrame:
+    rows = [
+        (row.name, cell.at.isoformat(), cell.at, cell.runs, cell.failed, cell.failed / cell.runs)
+        for row in view.heat
+        for cell in row.cells
+    ]
+    frame = pd.DataFrame(rows, columns=["name", "bucket", "at", "runs", "failed", "share"])
+    frame["level"] = [next(name for least, name in LEVELS if share >= least) for share in frame["share"]]
+    return frame
+
+
+def _mixed(one: str, other: str) -> str:
+    """The colour half-way between two, each as `#RRGGBB`."""
+    pairs = [(int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5)]
+    return "#" + "".join(f"{(first + second) // 2:02X}" for first, second in pairs)

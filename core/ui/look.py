@@ -83,6 +83,12 @@ MARK = (
     '<circle cx="16" cy="16" r="3.6" fill="#fff"/><circle cx="16" cy="16" r="1.4" fill="#2563EB"/>'
 )
 
+#: Streamlit writes white on the primary colour. On a dark page that colour must be light to be read as text
+#: (tabs, chosen segments), and white on it is 2.4 to 1; this is 7.4 to 1.
+DARK_STYLE = """<style>
+[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primaryFormSubmit"] { color: #10161F; }
+</style>"""
+
 
 def is_dark() -> bool:
     return st.context.theme.type == "dark"

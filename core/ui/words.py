@@ -43,3 +43,18 @@ def span(hours: int) -> str:
 
 def bucket(hours: int) -> str:
     return {1: "hour", 24: "day"}.get(hours, f"{hours} hours")
+
+
+def exact(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M:%S} UTC"
+
+
+def within(moment: datetime, now: datetime) -> str:
+    """`in 12 min`, or `now` for what is due."""
+    left_s = (moment - now).total_seconds()
+    return f"in {duration(left_s)}" if left_s >= 1 else "now"
+
+
+def size(count: int) -> str:
+    """`312 B`, `4.2 kB`."""
+    return f"{count} B" if count < 1000 else f"{compact(count)}B".replace("k", " k").replace("M", " M")

@@ -220,6 +220,7 @@ def upgrade() -> None:
         sa.Column("next_call_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("wait_reason", sa.String(length=20), nullable=True),
         sa.Column("next_wake_at", models.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("rate_until", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("batch_learned", sa.Integer(), nullable=True),
         sa.Column("run_id", sa.String(length=36), nullable=True),

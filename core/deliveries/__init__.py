@@ -1,0 +1,7 @@
+"""Where did it go? Runs, deliveries, events, tickets and the whole story of one record; and once more."""
+
+from core.deliveries.listing import delivered_since, events, listing, logs, one, tickets
+from core.deliveries.replaying import replay_one
+from core.deliveries.story import explain
+
+__all__ = ["delivered_since", "events", "explain", "listing", "logs", "one", "replay_one", "tickets"]

@@ -1,0 +1,130 @@
+"""The whole story of one record: for each connection, what became of it or why nothing did."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from core import catalog, db, mapping, sources
+from core import options as options_
+from core.access import Principal, visible
+from core.deliveries.told import attempts, told
+from core.errors import Invalid, NotFound
+from core.models import CatalogEntry, Connection, Delivery, Kind, State
+
+
+def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
+    """The whole story of one scan, case or alert: for each connection, what became of it or why nothing did."""
+    wanted = _kind(kind)
+    with db.reading() as session:
+        record = _record(session, who, wanted, record_id)
+        connections = session.execute(
+            select(Connection, col(CatalogEntry.slug))
+            .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+            .where(visible(who), col(Connection.deleted_at).is_(None))
+            .order_by(col(Connection.name))
+        ).all()
+        stories = [
+            _story(session, who, connection, slug, wanted, record)
+            for connection, slug in connections
+            if catalog.KIND_OF[catalog.get(slug).category] is wanted
+        ]
+        return {
+            "kind": wanted,
+            "id": record["id"],
+            "title": _title(wanted, record),
+            "severity": mapping.severity_of(wanted, record),
+            "received_at": record["received_at"],
+            "revision": record["revision"],
+            "connections": stories,
+        }
+
+
+def _title(kind: Kind, record: dict[str, Any]) -> str:
+    title: str = mapping.facts(kind, record, key="", hub_url="", include_raw=False)["title"]
+    return title
+
+
+def _story(
+    session: Session, who: Principal, connection: Connection, slug: str, kind: Kind, record: dict[str, Any]
+) -> dict[str, Any]:
+    base = {"connection": connection.name, "connection_id": connection.id}
+    row = session.execute(
+        select(Delivery).where(
+            col(Delivery.record_kind) == kind,
+            col(Delivery.record_id) == record["local_id"],
+            col(Delivery.webhook_id) == connection.id,
+        )
+    ).scalar_one_or_none()
+    if row is None:
+        return base | {"state": "not queued", "sentence": _why_not(connection, slug, kind, record)}
+    shown = told(session, [(row, connection.name)])[0]
+    # A call carries other people's records too: only the connection's owner sees what was exchanged.
+    is_theirs = who.is_admin or connection.user_id == who.user_id
+    tried = attempts(session, row) if is_theirs else []
+    return base | shown | {"sentence": _sentence(row, connection, shown["ticket_url"]), "attempts": tried}
+
+
+def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:
+    """Why a record has no row with a connection."""
+    chosen = options_.parse(connection.options, catalog.get(slug).category)
+    if chosen.scope == "mine" and record["owner_id"] != connection.user_id:
+        return (
+            "Not this connection's: it takes its owner's records only, and this one is somebody else's. "
+            "With scope=all it would take it."
+        )
+    if chosen.start_from != "all" and record["received_at"] < datetime.fromisoformat(chosen.start_from):
+        return f"Filtered: the connection takes records received from {chosen.start_from} on."
+    reason = mapping.why_not(kind, record, chosen) or mapping.unwanted_event(
+        kind, record, connection.config.get("events", ())
+    )
+    if reason is not None:
+        return f"Filtered: {reason}"
+    if not connection.is_active:
+        return "Waits: the connection is paused. Enable it to send the record."
+    return f"Waits for its turn: {chosen.batch_limit} new records go per sync, oldest change first."
+
+
+def _holding(connection: Connection) -> str:
+    """Why nothing leaves for the connection right now; empty when something would."""
+    if not connection.is_active:
+        return f"{connection.problem or 'The connection is paused.'} Enable it to send what waits."
+    if connection.problem:
+        return connection.problem
+    if connection.next_call_at and connection.wait_reason:
+        return f"The vendor is called again at {connection.next_call_at:%Y-%m-%d %H:%M:%S} UTC."
+    return ""
+
+
+def _sentence(row: Delivery, connection: Connection, ticket_url: str | None) -> str:
+    when = row.delivered_at or row.next_attempt_at
+    at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
+    told = {
+        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}.",
+        State.PENDING: f"Waits. {_holding(connection)}"
+        if _holding(connection)
+        else "Queued; sent with the next sync.",
+        State.SENDING: "Being sent right now.",
+        State.RETRYING: f"Not delivered yet: {row.reason} Tried again at {at}.",
+        State.IN_DOUBT: f"May have arrived: {row.reason} Looked at again at {at}.",
+        State.DEAD: f"Not delivered: {row.reason}",
+        State.HELD: f"Held: {row.reason}",
+        State.SKIPPED: f"Not sent: {row.reason}",
+    }[State(row.state)]
+    return f"{told} {ticket_url}" if ticket_url else told
+
+
+def _record(session: Session, who: Principal, kind: Kind, record_id: str) -> dict[str, Any]:
+    owner = None if who.is_admin else who.user_id
+    found = sources.latest(session, kind, owner_id=owner, limit=1, id=record_id)
+    if not found:
+        raise NotFound(f'There is no {kind} "{record_id}". Import it with `hub import {kind}s FILE`.')
+    return found[0]
+
+
+def _kind(word: str) -> Kind:
+    name = word.lower().removesuffix("s")
+    if name not in set(Kind):
+        raise Invalid(f'"{word}" is not a kind of record. Kinds are scan, case and alert.')
+    return Kind(name)

@@ -1,0 +1,182 @@
+"""Connection: everything about one. How it stands, its runs, its deliveries, its settings."""
+
+import streamlit as st
+
+from core import connections, deliveries, health, ui
+from core.connections import View
+from core.deliveries import search
+from core.deliveries.search import Filter
+from core.health import Overview, Strip
+from core.models import Role, State
+from core.ui import actions, charts, details, story, words
+from core.ui.banner import scheduler_banner
+from core.ui.cards import connection_cards
+from core.ui.tables import STATE, deliveries_table, logs_table
+
+RANGES = {"24h": 24, "7d": 168, "30d": 720}
+REFRESH_S = 5
+
+
+@st.fragment(run_every=REFRESH_S)
+@ui.guarded()
+def top(ref: str) -> None:
+    """Its name, how it stands, and what can be done; drawn again every few seconds."""
+    who = ui.watching_user()
+    view, strip = connections.find(who, ref), standing(ref)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(ui.escaped(view.name), anchor=False, width="content")
+        word = strip.standing.word
+        st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
+        st.space("stretch")
+        if may_change(view):
+            for action in (actions.SYNC, actions.TEST):
+                icon = actions.MENU_ICON[action]
+                if st.button(action, key=action, icon=icon, disabled=not view.is_active):
+                    actions.act(who, action, view.id)
+            actions.menu(who, view.id, view.is_active)
+    st.text(strip.standing.sentence)
+    owner = "" if view.owner == who.email else f" · {view.owner}"
+    st.caption(ui.escaped(f"{view.vendor} · {details.category(view)}{owner}"))
+
+
+def standing(ref: str) -> Strip:
+    (strip,) = health.overview(ui.watching_user(), 24, connection=ref).strips
+    return strip
+
+
+def may_change(view: View) -> bool:
+    return who.is_admin or (who.role == Role.MEMBER and view.owner == who.email)
+
+
+def overview(ref: str) -> None:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        shown = st.segmented_control(
+            "Range",
+            list(RANGES),
+            default="24h",
+            required=True,
+            label_visibility="collapsed",
+            key="range",
+            bind="query-params",
+        )
+    figures(ref, RANGES[shown or "24h"])
+
+
+@st.fragment(run_every=REFRESH_S)
+@ui.guarded()
+def figures(ref: str, hours: int) -> None:
+    who = ui.watching_user()
+    view, found = connections.find(who, ref), health.overview(who, hours, connection=ref)
+    scheduler_banner(found.heartbeat_age_s)
+    connection_cards(found, view)
+    left, right = st.columns([2, 1], gap="small")
+    with left.container(border=True, height="stretch"):
+        failures(found)
+    with right.container(border=True, height="stretch"):
+        st.subheader("What comes next", anchor=False)
+        details.next_steps(view, search.upcoming(who, ref), found.at)
+    with st.container(border=True):
+        st.subheader("Last 60 runs", anchor=False)
+        st.altair_chart(charts.strips(found, ui.palette()), key="strip", alt=charts.strips_alt(found))
+
+
+def failures(found: Overview) -> None:
+    st.subheader("Failures over time", anchor=False)
+    if any(trouble.failed_runs or trouble.dead for trouble in found.timeline):
+        st.caption(f"Failed runs and undeliverable records per {words.bucket(found.bucket_h)}")
+        st.altair_chart(charts.failures(found, ui.palette()), key="failures", alt=charts.failures_alt(found))
+    else:
+        st.caption(f"No run failed and no record was refused in the last {words.span(found.hours)}.")
+
+
+def runs(ref: str) -> None:
+    before = st.session_state.get("runs_before")
+    found = deliveries.logs(who, ref, before=before)
+    if not found:
+        st.caption("No run had anything to send yet. A run that finds nothing to do leaves no line here.")
+        return
+    logs_table(found, "runs", f"{len(found)} runs, newest first")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if before is not None:
+            st.button("Newest", key="runs_newest", on_click=st.session_state.pop, args=("runs_before", None))
+        if len(found) == search.LIST_ROWS:
+            st.button("Older", key="runs_older", on_click=older_runs, args=(found[-1]["id"],))
+
+
+def older_runs(last: int) -> None:
+    st.session_state["runs_before"] = last
+
+
+def sent(view: View) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state = st.selectbox(
+            "State",
+            list(State),
+            index=None,
+            format_func=lambda value: STATE[value][0],
+            placeholder="All states",
+            label_visibility="collapsed",
+            key="state",
+            bind="query-params",
+            width=160,
+        )
+        st.space("stretch")
+        st.page_link(
+            "pages/deliveries.py",
+            label="Search in all of them",
+            icon=":material/outbox:",
+            query_params={"connection": view.name},
+        )
+    page = search.search(who, Filter(state, view.id))
+    if not page.rows:
+        st.caption("No delivery here. Records go out with the next sync that finds some it wants.")
+        return
+
+    def opened() -> None:
+        story.ask(page.rows[st.session_state["sent_open"]["row"]].id)
+
+    deliveries_table(page.rows, "sent", opened, with_connection=False)
+
+
+def settings(view: View) -> None:
+    if may_change(view):
+        with st.container(horizontal=True, gap="small"):
+            for action in (actions.EDIT, actions.SECRETS, actions.DELETE):
+                if st.button(action, key=f"settings_{action}", icon=actions.MENU_ICON[action]):
+                    actions.act(who, action, view.id)
+    left, right = st.columns(2, gap="small")
+    with left.container(border=True, height="stretch"):
+        st.subheader("Where it sends", anchor=False)
+        details.config(view)
+    with right.container(border=True, height="stretch"):
+        st.subheader("What and when", anchor=False)
+        details.options(view)
+
+
+def which() -> None:
+    st.header("Connection", anchor=False)
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.subheader("Which one?", anchor=False, width="content")
+        st.caption("Open a connection from the list.", width="content")
+        st.page_link("pages/connections.py", label="See the connections", icon=":material/cable:")
+        st.space("small")
+
+
+who = ui.require_user()
+ref = st.query_params.get("id", "")
+if not ref:
+    which()
+else:
+    view = connections.find(who, ref)
+    top(view.id)
+    tabs = st.tabs(["Overview", "Runs", "Deliveries", "Settings"], key="tab", bind="query-params")
+    drawn = (lambda: overview(view.id), lambda: runs(view.id), lambda: sent(view), lambda: settings(view))
+    for tab, draw in zip(tabs, drawn, strict=True):
+        if tab.open:
+            with tab:
+                draw()
+    delivery = story.asked()
+    if delivery is not None:
+        story.show(who, delivery)
+    actions.show_asked(who)

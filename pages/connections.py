@@ -1,0 +1,116 @@
+"""Connections: what is on, how each stands, and everything that can be done to one."""
+
+import streamlit as st
+
+from core import connections, ui
+from core.connections import Board, Line
+from core.models import Role
+from core.ui import actions, lines
+from core.ui.banner import scheduler_banner
+
+REFRESH_S = 10
+ROWS = 25
+STATES = {"attention": "Needs attention", "on": "On", "off": "Off"}
+
+
+def header() -> tuple[str, str | None]:
+    """Search words and state; both in the address."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header("Connections", anchor=False, width="stretch")
+        words = st.text_input(
+            "Search",
+            key="q",
+            type="search",
+            placeholder="Search connections",
+            label_visibility="collapsed",
+            live=True,
+            bind="query-params",
+            width=240,
+        )
+        state = st.segmented_control(
+            "State",
+            list(STATES),
+            format_func=STATES.__getitem__,
+            label_visibility="collapsed",
+            key="state",
+            bind="query-params",
+        )
+        if may_connect and st.button("Connect a tool", type="primary", icon=":material/add:", key="add"):
+            st.switch_page("pages/catalog.py")
+    return words or "", state
+
+
+def chosen(board: Board, words: str, state: str | None) -> list[Line]:
+    return [line for line in board.lines if is_in(line, state) and matches(line, words)]
+
+
+def is_in(line: Line, state: str | None) -> bool:
+    if state == "attention":
+        return line.standing.needs_attention
+    return state is None or line.is_active == (state == "on")
+
+
+def matches(line: Line, words: str) -> bool:
+    text = f"{line.name} {line.vendor} {line.category} {line.owner} {line.standing.word}".lower()
+    return all(word in text for word in words.lower().split())
+
+
+@st.fragment(run_every=REFRESH_S)
+@ui.guarded()
+def rows(words: str, state: str | None, place: int) -> None:
+    """Drawn again every few seconds. The page number is outside: typing and turning pages must not be lost."""
+    if actions.is_asked():
+        st.rerun()
+    who = ui.watching_user()
+    ui.show_flash()
+    board = connections.board(who)
+    scheduler_banner(board.heartbeat_age_s)
+    found = chosen(board, words, state)
+    if not found:
+        st.text("No connection matches. Clear the search or choose another state.")
+        return
+    with st.container(gap="xsmall"):
+        for line in found[(place - 1) * ROWS : place * ROWS]:
+            lines.line(who, line, board.at)
+    ui.muted(f"{len(found):,} of {len(board.lines):,} connections, as of {board.at:%H:%M:%S} UTC.")
+
+
+def pages(board: Board, words: str, state: str | None) -> int:
+    """Which 25 rows; the control is there when there are more."""
+    count = -(-len(chosen(board, words, state)) // ROWS)
+    if count < 2:
+        return 1
+    return st.pagination(count, key="page", bind="query-params")
+
+
+def nothing_connected() -> None:
+    st.header("Connections", anchor=False)
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.subheader("Nothing is connected yet", anchor=False, width="content")
+        if may_connect:
+            ui.muted(
+                "Choose a tool; the form tests it and shows the first requests before it sends.",
+                width="content",
+            )
+            if st.button("Open the catalog", type="primary", icon=":material/apps:", key="first"):
+                st.switch_page("pages/catalog.py")
+        else:
+            ui.muted("As soon as somebody shares a connection with you, it is here.", width="content")
+        st.space("small")
+
+
+who = ui.require_user()
+may_connect = who.role != Role.VIEWER
+asked = actions.take_asked()
+board = connections.board(who)
+if not board.lines:
+    nothing_connected()
+else:
+    words, state = header()
+    above = st.container()
+    with st.container(horizontal_alignment="center"):
+        place = pages(board, words, state)
+    with above:
+        rows(words, state, place)
+actions.show_asked(who, asked)

@@ -1,0 +1,53 @@
+"""Record: where the links in tickets, events and messages lead; what one scan, case or alert became."""
+
+import streamlit as st
+
+from core import deliveries, ui
+from core.ui import words
+
+
+def asked() -> tuple[str, str]:
+    """Kind and id from the address, or from the form."""
+    kind, found = st.query_params.get("kind", "scan"), st.query_params.get("id", "")
+    if kind and found:
+        return kind, found
+    with st.form("record", border=True):
+        st.text("Which record? Give its kind and its id in FootprintIQ.")
+        chosen = st.selectbox("Kind", ["scan", "case", "alert"])
+        wanted = st.text_input("Id")
+        if st.form_submit_button("Show", type="primary"):
+            return chosen, wanted.strip()
+    return "", ""
+
+
+def connections(story: dict[str, object]) -> None:
+    rows = story["connections"]
+    assert isinstance(rows, list)
+    st.subheader("Where it went", anchor=False)
+    if not rows:
+        st.text("No connection takes this kind of record yet. Connect one from the catalog.")
+        st.page_link("pages/catalog.py", label="Open the catalog", icon=":material/apps:")
+    for row in rows:
+        with st.container(border=True, gap="xxsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.text(row["connection"], width="stretch")
+                st.badge(ui.escaped(row["state"].replace("_", " ")), color=COLORS.get(row["state"], "gray"))
+            st.text(row["sentence"])  # as written: a vendor's words are not Markdown
+
+
+COLORS = {"delivered": "green", "dead": "red", "in_doubt": "orange", "retrying": "orange", "held": "orange"}
+
+ui.require_user()
+st.header("Record", anchor=False)
+kind, wanted = asked()
+if wanted:
+    with ui.guarded():
+        story = deliveries.explain(ui.require_user(), kind, wanted)
+        with st.container(border=True, gap="xxsmall"):
+            st.text(story["title"])
+            st.caption(
+                f"{story['kind'].capitalize()} · {story['severity']} · received {words.exact(story['received_at'])}"
+                f" · revision {story['revision']}"
+            )
+            st.text(f"Id {story['id']}")
+        connections(story)

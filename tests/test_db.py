@@ -1,0 +1,97 @@
+"""The database: its address, its migrations, its transactions; a sentence for everything that is wrong with it."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from core import db
+from core.errors import Unusable
+from core.models import Counter
+
+
+def test_the_migrations_make_the_tables_of_the_models(database: str) -> None:
+    with db.engine().connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_migrating_again_changes_nothing(database: str) -> None:
+    with db.session() as session:
+        session.add(Counter(name="kept", value=7))
+    db.migrate()
+    db.check_current()
+    with db.reading() as session:
+        assert session.get_one(Counter, "kept").value == 7
+
+
+def test_an_exception_rolls_back_and_the_lock_is_free_again(database: str) -> None:
+    with pytest.raises(ZeroDivisionError), db.session() as session:
+        session.add(Counter(name="lost", value=1))
+        session.flush()
+        raise ZeroDivisionError
+    with db.session() as session:
+        assert session.get(Counter, "lost") is None
+
+
+def test_the_clock_is_utc(database: str) -> None:
+    with db.reading() as session:
+        now = db.now(session)
+    assert now.utcoffset() is not None
+    assert now.utcoffset().total_seconds() == 0
+
+
+def test_a_new_sqlite_file_is_its_owners_alone_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "hub.db"
+    db.configure(f"sqlite:///{path}")
+    db.migrate()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with db.engine().connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("nonsense", "HUB_DATABASE_URL is not a database address"),
+        ("mysql://u:hunter2@h/d", "HUB_DATABASE_URL is not a database address"),
+        ("sqlite://", "The hub's processes share one database file."),
+        ("postgresql://u:hunter2@127.0.0.1:1/d", "cannot be used"),
+    ],
+)
+def test_a_wrong_address_is_one_sentence_without_the_password(url: str, sentence: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        db.configure(url)
+        db.migrate()
+    assert sentence in caught.value.message
+    assert "hunter2" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    path.write_bytes(os.urandom(8192))
+    db.configure(f"sqlite:///{path}")
+    with pytest.raises(Unusable, match="is not a SQLite database"):
+        db.migrate()
+
+
+def test_a_newer_database_is_left_alone(database: str) -> None:
+    with db.session() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for verb in (db.migrate, db.check_current):
+        with pytest.raises(Unusable, match=r"made by a newer hub \(revision 9999\)"):
+            verb()
+
+
+def test_a_missing_database_leads_to_init(tmp_path: Path) -> None:
+    db.configure(f"sqlite:///{tmp_path}/none.db")
+    with pytest.raises(Unusable, match="Run `hub init`"):
+        db.check_current()
