@@ -11,6 +11,7 @@ from core.models import Role, State
 from core.ui import actions, charts, details, story, words
 from core.ui.banner import scheduler_banner
 from core.ui.cards import connection_cards
+from core.ui.heartbeats import heartbeats
 from core.ui.tables import STATE, deliveries_table, logs_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
@@ -77,7 +78,7 @@ def figures(ref: str, hours: int) -> None:
         details.next_steps(view, search.upcoming(who, ref), found.at)
     with st.container(border=True):
         st.subheader("Last 60 runs", anchor=False)
-        st.altair_chart(charts.strips(found, ui.palette()), key="strip", alt=charts.strips_alt(found))
+        heartbeats(found)
 
 
 def failures(found: Overview) -> None:

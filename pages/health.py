@@ -8,6 +8,7 @@ from core.models import Category
 from core.ui import charts, words
 from core.ui.banner import scheduler_banner
 from core.ui.cards import cards
+from core.ui.heartbeats import heartbeats
 from core.ui.tables import runs_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
@@ -112,7 +113,7 @@ def connections(view: Overview) -> None:
     last, over_time = st.tabs(["Last 60 runs", "Heat map"], key="shown", on_change="rerun")
     if last.open:
         with last:
-            st.altair_chart(charts.strips(view, ui.palette()), key="strips", alt=charts.strips_alt(view))
+            heartbeats(view)
             left_out(view, len(view.strips))
     if over_time.open:
         with over_time:
@@ -134,17 +135,19 @@ def left_out(view: Overview, shown: int) -> None:
 
 
 def runs(view: Overview) -> None:
-    recent, failed = st.tabs(["Recent runs", "Recent failures"])
-    with recent:
-        if view.recent_runs:
-            runs_table(view.recent_runs, "runs", "The newest runs")
-        else:
-            st.caption(f"No run had anything to send in the last {words.span(view.hours)}.")
-    with failed:
-        if view.recent_failures:
-            runs_table(view.recent_failures, "failed_runs", "The newest runs that failed")
-        else:
-            st.caption(f"No run failed in the last {words.span(view.hours)}.")
+    recent, failed = st.tabs(["Recent runs", "Recent failures"], key="listed", on_change="rerun")
+    if recent.open:
+        with recent:
+            if view.recent_runs:
+                runs_table(view.recent_runs, "runs", "The newest runs")
+            else:
+                st.caption(f"No run had anything to send in the last {words.span(view.hours)}.")
+    if failed.open:
+        with failed:
+            if view.recent_failures:
+                runs_table(view.recent_failures, "failed_runs", "The newest runs that failed")
+            else:
+                st.caption(f"No run failed in the last {words.span(view.hours)}.")
 
 
 @st.fragment(run_every=REFRESH_S)

@@ -1,4 +1,4 @@
-"""The charts of health: failures over time, the last runs of each connection, and its good and bad days."""
+"""The charts of health: failures over time, and the good and the bad days of each connection."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,15 +7,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from core.health import Overview, Strip, Trouble
+from core.health import Overview, Trouble
 from core.models import RunStatus
 from core.ui.look import Palette
-from core.ui.words import ago, bucket, span
+from core.ui.words import bucket, span
 
 LINES = 5  # connections with a colour of their own; the rest is one grey
 OTHERS = "Other connections"
-BLOCKS, STATE_AT, SYNC_AT, RIGHT_END = 60, 61.5, 71, 79
-ROW_PX = 26
+SHORT_PX, TALL_PX, MANY = 250, 330, 4
 HEAT_ROW_PX, HEAT_FRAME_PX = 22, 72  # a row; the axis and the legend below
 #: share of a bucket's runs that failed → how loud it is; a run now and then fails everywhere, and stays quiet
 LEVELS = ((0.5, "half or more failed"), (0.2, "20 to 50 %"), (0.05, "5 to 20 %"), (0.0, "under 5 %"))
@@ -26,6 +25,7 @@ def failures(view: Overview, palette: Palette) -> Any:
     worst = _worst(view.timeline)
     shown = [*worst, OTHERS] if len({t.name for t in view.timeline if _weight(t)}) > LINES else worst
     legend = _legend() if view.connections > 1 else None
+    height = TALL_PX if len(view.needs_you) >= MANY else SHORT_PX  # beside the list of who needs somebody
     count = alt.Axis(tickMinStep=1, format="d", tickCount=4, domain=False, ticks=False)
     return (
         alt.Chart(_trouble_frame(view, worst))
@@ -43,7 +43,7 @@ def failures(view: Overview, palette: Palette) -> Any:
                 alt.Tooltip("retried:Q", title="Records tried again", format=",d"),
             ],
         )
-        .properties(height=250, padding={"left": 0, "right": 8, "top": 8, "bottom": 0})
+        .properties(height=height, padding={"left": 0, "right": 8, "top": 8, "bottom": 0})
         .configure_view(strokeWidth=0)
         .configure_axis(gridColor=palette.grid)
     )
@@ -54,30 +54,6 @@ def failures_alt(view: Overview) -> str:
     worst = _worst(view.timeline)
     where = f", most of them in {worst[0]}" if worst else ""
     return f"{runs:,} failed runs and {dead:,} undeliverable records in the last {span(view.hours)}{where}."
-
-
-def strips(view: Overview, palette: Palette) -> Any:
-    """A row per connection: its last 60 runs as blocks, the newest at the right, then how it stands."""
-    names = [strip.name for strip in view.strips]
-    y = alt.Y("name:N", sort=names, title=None, axis=_name_axis(palette))
-    x = alt.X("x:Q", scale=alt.Scale(domain=[0, RIGHT_END], nice=False), axis=None)
-    rows = alt.Chart(_row_frame(view, palette)).encode(y=y)
-    state = rows.mark_text(align="left", fontWeight=600).encode(
-        x=x, text="state:N", color=alt.Color("color:N", scale=None), tooltip=_row_tooltip()
-    )
-    sync = rows.mark_text(align="left", color=palette.muted).encode(
-        x="sync_x:Q", text="sync:N", tooltip=_row_tooltip()
-    )
-    return (
-        alt.layer(_blocks(view, palette, x, y), state, sync)
-        .properties(height=ROW_PX * len(view.strips), padding={"left": 0, "right": 0, "top": 4, "bottom": 4})
-        .configure_view(strokeWidth=0)
-    )
-
-
-def strips_alt(view: Overview) -> str:
-    states = Counter(str(strip.standing.word) for strip in view.strips)
-    return "Last runs by connection: " + ", ".join(f"{n} {word.lower()}" for word, n in states.items()) + "."
 
 
 def heat(view: Overview, palette: Palette) -> Any:
@@ -115,27 +91,6 @@ def heat_alt(view: Overview) -> str:
     worst = next((row for row in view.heat if row.share), None)
     told = f"; worst: {worst.name} with {worst.share:.0%}" if worst else "; no run failed"
     return f"Share of runs that failed per connection and {bucket(view.bucket_h)}{told}."
-
-
-def _blocks(view: Overview, palette: Palette, x: Any, y: Any) -> Any:
-    statuses = [str(status) for status in RunStatus]
-    colors = [palette.run[status] for status in statuses]
-    return (
-        alt.Chart(_block_frame(view.strips))
-        .mark_rect(height=15, cornerRadius=2)
-        .encode(
-            x=x,
-            x2="x2:Q",
-            y=y,
-            color=alt.Color("status:N", scale=alt.Scale(domain=statuses, range=colors), legend=None),
-            tooltip=[
-                alt.Tooltip("name:N", title="Connection"),
-                alt.Tooltip("at:T", title="Run", format="%d %b %H:%M:%S"),
-                alt.Tooltip("status:N", title="Result"),
-                alt.Tooltip("records:Q", title="Records", format=",d"),
-            ],
-        )
-    )
 
 
 def _weight(trouble: Trouble) -> int:
@@ -200,44 +155,6 @@ def _name_axis(palette: Palette) -> alt.Axis:
         domain=False,
         grid=False,
     )
-
-
-def _row_tooltip() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("name:N", title="Connection"),
-        alt.Tooltip("vendor:N", title="Tool"),
-        alt.Tooltip("state:N", title="State"),
-        alt.Tooltip("sentence:N", title="Why"),
-    ]
-
-
-def _row_frame(view: Overview, palette: Palette) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "name": strip.name,
-                "vendor": strip.vendor,
-                "x": STATE_AT,
-                "sync_x": SYNC_AT,
-                "state": str(strip.standing.word),
-                "color": palette.state(strip.standing.word),
-                "sentence": strip.standing.sentence,
-                "sync": ago(strip.last_sync, view.at),
-            }
-            for strip in view.strips
-        ]
-    )
-
-
-def _block_frame(shown: Sequence[Strip]) -> pd.DataFrame:
-    rows = [
-        (strip.name, x, x + 0.8, status, at, records)
-        for strip in shown
-        for x, (at, status, records) in enumerate(strip.recent, start=BLOCKS - len(strip.recent))
-    ]
-    frame = pd.DataFrame(rows, columns=["name", "x", "x2", "status", "at", "records"])
-    frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
-    return frame
 
 
 def _heat_frame(view: Overview) -> pd.DataFrame:
