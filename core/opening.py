@@ -11,11 +11,12 @@ import orjson
 
 from core.catalog import Manifest, secret_fields
 from core.connectors import connector as connector_class
-from core.connectors.base import Connector, Misconfigured
+from core.connectors.base import Connector, Misconfigured, Tokens
 from core.http import Egress, Recorder, Rules, VendorClient
 from core.models import Connection
 from core.secret import Secret
 from core.settings import settings
+from core.tokens import Preview, Shelf
 from core.vault import Ring, Unreadable
 
 _TABLE, _COLUMN = "user_integrations", "credentials_encrypted"
@@ -29,9 +30,16 @@ class Live:
     client: VendorClient
 
 
+@dataclass(frozen=True)
 class _Tools:
+    tokens: Tokens
+
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+#: this process's access tokens, for as long as it lives
+_SHELF = Shelf()
 
 
 @cache
@@ -81,7 +89,7 @@ def live(
     """The connector over real HTTP. `values` is the whole config, secrets as plain strings."""
     client = VendorClient(before_call=before_call, **_client_arguments(manifest, values))
     with client:
-        yield Live(_build(manifest, values, client), client)
+        yield Live(_build(manifest, values, client, _SHELF.of(manifest.slug, values)), client)
 
 
 @contextmanager
@@ -89,7 +97,7 @@ def recorded(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[tuple[Co
     """The same connector, but nothing is sent: each request is kept and raises Previewed."""
     client = Recorder(**_client_arguments(manifest, values))
     with client:
-        yield _build(manifest, values, client), client
+        yield _build(manifest, values, client, Preview()), client
 
 
 def _client_arguments(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def egress() -> Egress:
     return Egress.parse(settings().egress_allow)
 
 
-def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient) -> Connector:
+def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient, tokens: Tokens) -> Connector:
     made = connector_class(manifest.slug)
     secret = secret_fields(manifest)
     known = {field.name for field in fields(made.Config)}
@@ -131,4 +139,4 @@ def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient) 
         for name, value in values.items()
         if name in known
     }
-    return made(made.Config(**given), client, _Tools())
+    return made(made.Config(**given), client, _Tools(tokens))

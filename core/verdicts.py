@@ -142,6 +142,8 @@ def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
     """
     assert row.in_doubt_since is not None
     after = doubt.look_up_after_s
+    if not after:  # native_key: one look is a courtesy, the key itself keeps a second one from being made
+        return None
     due = row.in_doubt_since + timedelta(seconds=after[min(row.look_ups, len(after) - 1)])
     looked = row.look_ups + 1 if now >= due else row.look_ups
     if looked >= len(after):

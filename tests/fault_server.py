@@ -64,7 +64,8 @@ class FaultServer:
         host = "127.0.0.1" if self.family == socket.AF_INET else "::1"
         self.listener = socket.create_server((host, 0), family=self.family)
         self.port: int = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self._accept, daemon=True)
+        self.acceptor.start()
 
     @property
     def url(self) -> str:
@@ -72,6 +73,9 @@ class FaultServer:
 
     def stop(self) -> None:
         self.over.set()
+        # the thread first: closed under it, its number may be another listener's when it accepts next
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
         self.listener.close()
 
     def _accept(self) -> None:

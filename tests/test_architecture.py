@@ -18,6 +18,7 @@ FLOORS: dict[str, int] = {
     "core.models": 0,
     "core.connectors.base": 0,
     "core.settings": 1,
+    "core.tokens": 1,
     "core.options": 1,
     # one tool each
     "core.logs": 2,
@@ -83,9 +84,14 @@ DOORS: dict[str, tuple[str, ...]] = {
         *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 7),
     ),
     "argon2": ("core.access",),
+    "google": (
+        "core.connectors",
+        "core.sandbox",
+    ),  # google-auth: signs a key's token request, and verifies it
     "prometheus_client": ("core.metrics",),
     "typer": ("core.cli",),
     "jsonschema": ("core.catalog",),
+    "botocore": ("core.connectors", "core.sandbox"),  # its signer; HTTP and retries stay ours
 }
 DOORS["sqlmodel"] = DOORS["sqlalchemy"]
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tomllib
+from dataclasses import MISSING, fields
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,10 @@ from jsonschema import Draft202012Validator
 from core import catalog
 from core.catalog import check_config, get, load, manifests, secret_fields
 from core.catalog.manifest import DIRECTORY
+from core.connectors import CONNECTORS, connector
+from core.connectors.base import Misconfigured
 from core.errors import Invalid, NotFound, Unusable
+from core.http import Egress
 from core.models import Category, Kind
 
 #: a busy machine is not a failure
@@ -23,12 +27,45 @@ COMMON = {"ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key"}
 #: INTERFACE: what is public about each entry's fields (required, optional, secret)
 FIELDS = {
     "splunk": ({"url", "token"}, {"index", "source", "sourcetype", "use_ack", "channel"}, {"token"}),
+    "aws_security_hub": (
+        {"region", "account_id", "access_key_id", "secret_access_key"},
+        {"session_token", "product_arn", "endpoint_url", "sts_endpoint_url"},
+        {"secret_access_key", "session_token"},
+    ),
+    "elastic": ({"url", "api_key"}, {"target"}, {"api_key"}),
+    "qradar": (
+        {"url"},
+        {"format", "auth_header", "auth_value", "console_url", "sec_token"},
+        {"auth_value", "sec_token"},
+    ),
     "jira": (
         {"url", "email", "api_token", "project_key"},
         {"issue_type", "flavor", "labels", "extra_fields"},
         {"api_token"},
     ),
     "slack": ({"webhook_url"}, set(), {"webhook_url"}),
+    "google_secops": (
+        {"project_id", "location", "instance_id", "service_account_json"},
+        {"mode", "log_type", "endpoint_url", "token_url"},
+        {"service_account_json"},
+    ),
+    "microsoft_sentinel": (
+        {"endpoint_url", "dcr_immutable_id", "stream_name", "tenant_id", "client_id", "client_secret"},
+        {"cloud", "authority_url"},
+        {"client_secret"},
+    ),
+    # close_code and webhook_secret come with following tickets
+    "servicenow": (
+        {"url", "username", "password"},
+        {"table", "assignment_group", "caller_id"},
+        {"password"},
+    ),
+    # webhook_secret comes with following tickets
+    "zendesk": (
+        {"url", "email", "api_token"},
+        {"requester_email", "group_id", "tags"},
+        {"api_token"},
+    ),
 }
 SPLUNK = {"url": "https://splunk.example.com:8088", "token": "00000000-0000-0000-0000-000000000000"}
 JIRA = {
@@ -57,6 +94,22 @@ def test_the_fields_are_the_public_ones(slug):
     assert set(entry.config["properties"]) == required | optional | COMMON
     assert set(entry.config["required"]) == required
     assert secret_fields(entry) == secret | {"client_key"}
+
+
+@pytest.mark.parametrize("slug", FIELDS)
+def test_the_connector_takes_exactly_what_the_manifest_asks_for(slug):
+    required, optional, _ = FIELDS[slug]
+    taken = fields(connector(slug).Config)
+    assert {field.name for field in taken} == required | optional
+    needed = {field.name for field in taken if field.default is MISSING and field.default_factory is MISSING}
+    # Jira Data Center knows the account by the token alone
+    assert needed == required - {"email"} if slug == "jira" else needed == required
+    wrapped = {field.name for field in taken if "Secret" in str(field.type)}
+    assert wrapped == FIELDS[slug][2]
+
+
+def test_no_entry_is_without_its_fields_here_and_its_connector():
+    assert set(manifests()) == set(FIELDS) == set(CONNECTORS)
 
 
 def test_every_entry_says_what_a_stranger_needs():
@@ -88,6 +141,28 @@ def test_each_category_exports_its_kind():
 
 def test_jira_is_looked_for_before_a_second_create():
     assert (get("jira").in_doubt, get("jira").look_up_after_s) == ("look_up", (60, 300, 900))
+
+
+def test_a_zendesk_ticket_is_sent_again_under_its_key():
+    assert (get("zendesk").in_doubt, get("zendesk").look_up_after_s) == ("native_key", ())
+
+
+@pytest.mark.parametrize(
+    ("slug", "values"),
+    [
+        ("google_secops", {"endpoint_url": "https://chronicle.eu.rep.googleapis.com"}),
+        ("google_secops", {"token_url": "https://oauth2.googleapis.com/token"}),
+        ("microsoft_sentinel", {"endpoint_url": "https://x-1.westeurope-1.ingest.monitor.azure.com"}),
+        ("microsoft_sentinel", {"authority_url": "https://login.microsoftonline.us"}),
+        ("zendesk", {"url": "https://acme.zendesk.com"}),
+    ],
+)
+def test_a_cloud_is_only_called_at_its_own_hosts(slug, values):
+    for url in values.values():
+        Egress().check_url(url, get(slug).pinned_hosts)
+        for elsewhere in (url.replace(".com", ".com.evil.example").replace(".us", ".us.evil.example"),):
+            with pytest.raises(Misconfigured):
+                Egress().check_url(elsewhere, get(slug).pinned_hosts)
 
 
 def test_only_slacks_own_hosts_get_slack_messages():
@@ -177,6 +252,17 @@ def test_missing_fields_are_named_with_their_titles():
         ("splunk", {"source": "\ud800"}, "source", "another control character"),
         ("splunk", {"channel": "1"}, "channel", "does not look right"),
         ("splunk", {"tls_fingerprint": "ab"}, "tls_fingerprint", "does not look right"),
+        ("aws_security_hub", {"region": "eu-central-1a"}, "region", "write it like eu-central-1."),
+        ("aws_security_hub", {"region": "eu-central"}, "region", "does not look right"),
+        ("aws_security_hub", {"account_id": "1234-5678-9012"}, "account_id", "write it like 123456789012."),
+        ("aws_security_hub", {"access_key_id": "hub"}, "access_key_id", "does not look right"),
+        ("aws_security_hub", {"product_arn": "default"}, "product_arn", "does not look right"),
+        ("elastic", {"target": "Logs"}, "target", "write it like logs-footprintiq.scan-default."),
+        ("elastic", {"api_key": "a b"}, "api_key", "does not look right"),
+        ("qradar", {"sec_token": "x"}, "console_url", "give both or neither."),
+        ("qradar", {"auth_header": "Content-Type"}, "auth_header", "does not look right"),
+        ("qradar", {"auth_header": "a:b"}, "auth_header", "does not look right"),
+        ("qradar", {"format": "cef"}, "format", "must be one of json, leef."),
         ("splunk", {"ca_bundle": "my-ca.pem"}, "ca_bundle", "write it like -----BEGIN CERTIFICATE-----."),
         ("jira", {"flavor": "server"}, "flavor", "must be one of cloud, datacenter."),
         ("jira", {"flavor": "clowd"}, "flavor", 'Did you mean "cloud"?'),
@@ -196,6 +282,25 @@ def test_missing_fields_are_named_with_their_titles():
             "does not look right",
         ),
         ("slack", {"client_cert": "-----BEGIN CERTIFICATE-----"}, "client_key", "give both or neither."),
+        ("google_secops", {"service_account_json": "AIza…"}, "service_account_json", "does not look right"),
+        ("google_secops", {"log_type": "my logs"}, "log_type", "write it like FOOTPRINTIQ."),
+        ("google_secops", {"location": "EU West"}, "location", "write it like eu."),
+        ("microsoft_sentinel", {"dcr_immutable_id": "my-rule"}, "dcr_immutable_id", "write it like dcr-"),
+        ("microsoft_sentinel", {"stream_name": "FootprintIQ_CL"}, "stream_name", "write it like Custom-"),
+        # the secret's ID in place of its Value
+        (
+            "microsoft_sentinel",
+            {"client_secret": "66666666-7777-8888-9999-000000000000"},
+            "client_secret",
+            "does not look right",
+        ),
+        ("servicenow", {"username": "a:b"}, "username", "does not look right"),
+        ("servicenow", {"table": "incident?x"}, "table", "write it like incident."),
+        ("servicenow", {"assignment_group": "a^ORnameISNOTEMPTY"}, "assignment_group", "does not look right"),
+        ("servicenow", {"caller_id": "javascript:gs.getUserID()"}, "caller_id", "does not look right"),
+        ("zendesk", {"email": "hub"}, "email", "write it like hub@example.com."),
+        ("zendesk", {"tags": "two words"}, "tags", "An entry of"),
+        ("zendesk", {"group_id": "Security"}, "group_id", "must be a number"),
     ],
 )
 def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
@@ -203,7 +308,7 @@ def test_a_wrong_value_gets_its_sentence(slug, values, field, sentence):
         "splunk": SPLUNK,
         "jira": JIRA,
         "slack": {"webhook_url": "https://hooks.slack.com/services/T/B/x"},
-    }[slug]
+    }.get(slug) or {name: get(slug).config["properties"][name]["examples"][0] for name in FIELDS[slug][0]}
     problems = wrong(slug, **base | values)
     assert list(problems) == [field]
     assert sentence in problems[field]

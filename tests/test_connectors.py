@@ -1,41 +1,64 @@
 """Connectors against what their vendors answer: each file in tests/fixtures/<slug>/ is one conversation.
 
-config    as the connection has it; {server} is the local server's address
+config    as the connection has it; {server} is the local server's address, {service_account} a key of the sandbox
+token     an access token that is kept from before, where the vendor wants one
 items     [{key, body}] to deliver · or `check`: true · or `find`: a key
 answers   what the vendor says, one per request: {status, headers, body} or {error: read_timeout | closed}
-requests  what it must have been sent: {method, url, headers (those that matter), body (exactly)}
+requests  what it must have been sent: {method, url, headers (those that matter), body (exactly, unpacked)};
+          {assertion} in a body is a JWT, which google-auth verifies
 receipts  what became of each item: {key, vendor_id, url, fault, message, retry_after_s, body}
 steps     of a check: {name, ok, text}; `fault` and `message` where it ended in one
 ticket    of a find: {id, url, status} or null
 """
 
 import base64
+import gzip
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import pytest
+import time_machine
+from google.auth import jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import catalog
 from core.connectors import CONNECTORS, adf, connector, text
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Unavailable
+from core.connectors.base import (
+    Connector,
+    DeliveryError,
+    Item,
+    Misconfigured,
+    Receipt,
+    Tokens,
+    Unavailable,
+)
 from core.connectors.jira import jql_text
 from core.connectors.slack import escape, message
 from core.errors import NotFound
-from core.http import Egress, Previewed, Recorder, Rules, VendorClient
+from core.http import Egress, Previewed, Recorder, Rules, VendorClient, sent_text
+from core.sandbox.google_key import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from core.secret import Secret
 from core.settle import Settlement
+from core.tokens import Preview, Shelf
 
 FIXTURES = Path(__file__).parent / "fixtures"
-SECRET_FIELDS = {"token", "api_token", "webhook_url"}
+SECRET_FIELDS = {
+    *("token", "api_token", "webhook_url"),
+    *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
+    *("service_account_json", "client_secret", "password"),
+}
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CASES = [
     pytest.param(path, id=f"{path.parent.name}/{path.stem}")
     for slug in CONNECTORS
@@ -43,9 +66,12 @@ CASES = [
 ]
 
 
-class _Clock:
+@dataclass
+class _Tools:
+    tokens: Tokens
+
     def now(self) -> datetime:
-        return datetime(2026, 11, 22, tzinfo=UTC)
+        return NOW
 
 
 class Vendor:
@@ -75,7 +101,8 @@ class Vendor:
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = (gzip.decompress(raw) if self.headers["Content-Encoding"] == "gzip" else raw).decode()
                 vendor.requests.append(
                     {"method": self.command, "url": self.path, "headers": dict(self.headers), "body": body}
                 )
@@ -106,20 +133,24 @@ class Vendor:
 
 
 def placed(value: Any, server: str) -> Any:
-    """{server} and {host} in a case, wherever they stand."""
+    """{server}, {host} and {service_account} in a case, wherever they stand."""
     host = server.removeprefix("http://").partition(":")[0]
-    return json.loads(json.dumps(value).replace("{server}", server).replace("{host}", host))
+    text = json.dumps(value).replace("{server}", server).replace("{host}", host)
+    return json.loads(text.replace("{service_account}", json.dumps(service_account_json())[1:-1]))
 
 
-def build(slug: str, config: dict[str, Any], client: VendorClient) -> Connector:
+def build(slug: str, config: dict[str, Any], client: VendorClient, token: str | None = None) -> Connector:
     made = connector(slug)
     given = {name: Secret(value) if name in SECRET_FIELDS else value for name, value in config.items()}
-    return made(made.Config(**given), client, _Clock())
+    tokens = Preview() if isinstance(client, Recorder) else Shelf().of(slug, config)
+    if token is not None:
+        tokens.keep(token, 3600)
+    return made(made.Config(**given), client, _Tools(tokens))
 
 
 def client_of(slug: str, config: dict[str, Any], deadline_s: float = 20.0) -> VendorClient:
     return VendorClient(
-        vendor=slug.title(),
+        vendor=catalog.get(slug).name,
         rules=Rules(egress=Egress.parse("127.0.0.1")),
         faults=connector(slug).faults,
         secrets=[value for name, value in config.items() if name in SECRET_FIELDS],
@@ -148,13 +179,30 @@ def assert_no_secret(config: dict[str, Any], *things: Any) -> None:
     for name in SECRET_FIELDS & config.keys():
         for secret in spellings(config[name]):
             assert secret not in seen, f"{name} leaked"
+    assert "CANARY" not in seen, "a token leaked"
 
 
 def assert_sent(expected: list[dict[str, Any]], sent: list[dict[str, Any]]) -> None:
     for wanted, got in zip(expected, sent, strict=True):
         assert (got["method"], got["url"]) == (wanted["method"], wanted["url"])
         assert {name: got["headers"].get(name) for name in wanted["headers"]} == wanted["headers"]
-        assert got["body"] == wanted["body"]
+        assert without_assertion(got) == wanted["body"]
+
+
+def without_assertion(sent: dict[str, Any]) -> str:
+    """The body with its JWT, if it has one, verified by google-auth and replaced by {assertion}."""
+    body: str = sent["body"]
+    assertion = dict(parse_qsl(body)).get("assertion") if "assertion=" in body else None
+    if assertion is None:
+        return body
+    with time_machine.travel(NOW, tick=False):
+        claims = jwt.decode(
+            assertion, certs=PUBLIC_KEY, audience=f"http://{sent['headers']['Host']}{sent['url']}"
+        )
+    assert claims["iss"] == EMAIL
+    assert claims["exp"] - claims["iat"] == 3600
+    assert jwt.decode_header(assertion)["kid"] == KEY_ID
+    return body.replace(assertion, "{assertion}")
 
 
 @pytest.mark.parametrize("path", CASES)
@@ -165,7 +213,7 @@ def test_a_conversation_goes_as_the_fixture_says(path: Path) -> None:
         case = placed(case, vendor.url)
         config, slug = case["config"], path.parent.name
         with client_of(slug, config, deadline_s=0.3 if slow else 20.0) as client:
-            outcome = talk(build(slug, config, client), case)
+            outcome = talk(build(slug, config, client, case.get("token")), case)
         assert_no_secret(config, outcome, [asdict(exchange) for exchange in client.exchanges])
         assert outcome == {name: case[name] for name in outcome}
         assert_sent(case["requests"], vendor.requests)
@@ -218,9 +266,7 @@ def test_a_preview_shows_the_bytes_that_are_sent(slug: str) -> None:
     recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     receipts = Settlement(build(slug, case["config"], recorder), items_of(case))
     assert all(isinstance(receipt.fault, Previewed) for receipt in receipts)
-    assert [request.content.decode() for request in recorder.requests] == [
-        r["body"] for r in case["requests"]
-    ]
+    assert [sent_text(request) for request in recorder.requests] == [r["body"] for r in case["requests"]]
 
 
 def test_an_unknown_connector_names_the_nearest_one() -> None:
@@ -234,7 +280,7 @@ def test_a_config_never_prints_its_secret(slug: str) -> None:
     made = build(slug, case["config"], client_of(slug, case["config"]))
     assert_no_secret(case["config"], repr(made.config))
     secret = {f.name for f in fields(made.config) if isinstance(getattr(made.config, f.name), Secret)}
-    assert secret == SECRET_FIELDS & {f.name for f in fields(made.config)}
+    assert secret == SECRET_FIELDS & case["config"].keys()
 
 
 # --- Splunk ---------------------------------------------------------------------------------------
@@ -429,3 +475,22 @@ def test_a_cut_is_never_longer_than_its_limit(words: str, limit: int) -> None:
 
 def test_one_line_keeps_words_apart_at_every_kind_of_break() -> None:
     assert text.one_line("a\r\nb\x0bc\x85d\u2028e\tf\x00g", 99) == "a b c d e fg"
+
+
+# --- what the pages in docs/integrations say ------------------------------------------------------
+
+PAGES = [
+    Path(__file__).parent.parent / "docs" / "integrations" / f"{slug}.md"
+    for slug in ("google_secops", "microsoft_sentinel", "servicenow", "zendesk")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_message_that_is_explained_is_one_that_is_said(page: Path) -> None:
+    quoted = re.findall(r"^\| `([^`]+)` \|", page.read_text(), flags=re.MULTILINE)
+    cases = [json.loads(path.read_text()) for path in (FIXTURES / page.stem).glob("*.json")]
+    told = [case.get("message", "") for case in cases]
+    told += [step["text"] for case in cases for step in case.get("steps", [])]
+    told += [receipt.get("message", "") for case in cases for receipt in case.get("receipts", [])]
+    assert quoted
+    assert [words for words in quoted if not any(words in message for message in told)] == []

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -13,9 +14,13 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from core.sandbox import VENDORS, Sandbox
 from core.sandbox.splunk import ACK_TOKEN, DISABLED_TOKEN
+from core.sandbox.tokens import token
 
 KEY = "fiq-case-3f2a9c4e-0000-4000-8000-000000000001"
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'too'"
@@ -624,9 +629,82 @@ def send(sandbox: Sandbox, http: httpx.Client, vendor: str) -> httpx.Response:
     if vendor == "jira":
         auth = (given["email"], given["api_token"])
         return http.post(f"{given['url']}/rest/api/3/issue", json=issue(), auth=auth)
-    return http.post(given["webhook_url"], json=message(section()))
+    if vendor == "elastic":
+        lines = [{"create": {"_id": KEY}}, {"@timestamp": "2026-11-20T10:00:00Z", "message": "Exposed"}]
+        headers = {"Authorization": f"ApiKey {given['api_key']}", "Content-Type": "application/x-ndjson"}
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        return http.post(f"{given['url']}/logs-x-default/_bulk", content=body, headers=headers)
+    if vendor == "aws_security_hub":
+        return to_security_hub(http, given)
+    if vendor == "qradar":
+        line = f'{{"type":"t","id":"{KEY}","devTime":1795341600123,"severity":8}}\n'
+        return http.post(given["url"], headers=JSON | {"Authorization": given["auth_value"]}, content=line)
+    if vendor == "slack":
+        return http.post(given["webhook_url"], json=message(section()))
+    return SENDERS[vendor](given, http)
 
 
+JSON = {"Content-Type": "application/json"}
+#: vendors that know a record again and keep it once
+KNOWING = {"elastic", "aws_security_hub"}
+
+
+def to_security_hub(http: httpx.Client, given: dict[str, str]) -> httpx.Response:
+    arn = "arn:aws:securityhub:eu-central-1:123456789012:product/123456789012/default"
+    times = dict.fromkeys(("CreatedAt", "UpdatedAt"), "2026-11-20T10:00:00.000Z")
+    texts = dict.fromkeys(("GeneratorId", "Title", "Description"), "Exposed")
+    finding = {
+        "SchemaVersion": "2018-10-08",
+        "Id": KEY,
+        "ProductArn": arn,
+        "AwsAccountId": given["account_id"],
+        "Severity": {"Label": "HIGH"},
+        "Types": ["Effects/Data Exposure"],
+        "Resources": [{"Type": "Other", "Id": "jane"}],
+    }
+    url = f"{given['endpoint_url']}/findings/import"
+    body = json.dumps({"Findings": [finding | times | texts]})
+    request = AWSRequest("POST", url, JSON, body.encode())
+    keys = Credentials(given["access_key_id"], given["secret_access_key"])
+    SigV4Auth(keys, "securityhub", given["region"]).add_auth(request)
+    return http.post(url, content=body, headers=dict(request.headers))
+
+
+def to_google(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    place = f"projects/{given['project_id']}/locations/{given['location']}/instances/{given['instance_id']}"
+    metadata = {"eventTimestamp": "2026-11-22T10:00:00Z", "eventType": "GENERIC_EVENT", "productLogId": KEY}
+    body = {"inlineSource": {"events": [{"udm": {"metadata": metadata}}]}}
+    headers = {"Authorization": f"Bearer {token('google_secops', time.time())}"}
+    return http.post(f"{given['endpoint_url']}/v1/{place}/events:import", json=body, headers=headers)
+
+
+def to_sentinel(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    path = f"dataCollectionRules/{given['dcr_immutable_id']}/streams/{given['stream_name']}"
+    headers = {"Authorization": f"Bearer {token('microsoft_sentinel', time.time())}"}
+    rows = [{"TimeGenerated": "2026-11-22T10:00:00Z", "FindingId": KEY}]
+    url = f"{given['endpoint_url']}/{path}?api-version=2023-01-01"
+    return http.post(url, json=rows, headers=headers)
+
+
+def to_servicenow(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    body = {"short_description": "Leaked", "correlation_id": KEY}
+    auth = (given["username"], given["password"])
+    return http.post(f"{given['url']}/api/now/table/incident", json=body, auth=auth)
+
+
+def to_zendesk(given: dict[str, str], http: httpx.Client) -> httpx.Response:
+    """Without an idempotency key, so that a second one is a second ticket."""
+    body = {"ticket": {"subject": "Leaked", "comment": {"body": "x"}, "external_id": KEY}}
+    auth = (f"{given['email']}/token", given["api_token"])
+    return http.post(f"{given['url']}/api/v2/tickets", json=body, auth=auth)
+
+
+SENDERS = {
+    "google_secops": to_google,
+    "microsoft_sentinel": to_sentinel,
+    "servicenow": to_servicenow,
+    "zendesk": to_zendesk,
+}
 ALL = [vendor.slug for vendor in VENDORS]
 
 
@@ -642,7 +720,7 @@ def test_a_fault_answers_with_that_status_once_and_keeps_nothing(
     assert len(sandbox.accepted(vendor)) == 1
 
 
-@pytest.mark.parametrize("vendor", ["jira", "slack"])
+@pytest.mark.parametrize("vendor", ["jira", "slack", "microsoft_sentinel", "servicenow", "zendesk"])
 def test_a_429_says_how_long_to_wait_where_the_vendor_does(
     sandbox: Sandbox, http: httpx.Client, vendor: str
 ) -> None:
@@ -660,7 +738,8 @@ def test_an_answer_can_be_lost(
         send(sandbox, http, vendor)
     assert len(sandbox.accepted(vendor)) == kept
     assert send(sandbox, http, vendor).is_success
-    assert [one.copy for one in sandbox.accepted(vendor)] == list(range(1, kept + 2))
+    copies = [1] if vendor in KNOWING else list(range(1, kept + 2))
+    assert [one.copy for one in sandbox.accepted(vendor)] == copies
 
 
 def test_a_lost_answer_is_not_spent_on_a_request_that_delivers_nothing(sandbox: Sandbox) -> None:
@@ -903,7 +982,7 @@ def test_another_site_can_neither_read_nor_change_the_sandbox(
 
 
 def test_the_page_shows_what_arrived_newest_first(sandbox: Sandbox, http: httpx.Client) -> None:
-    assert http.get(sandbox.url).text.count("Nothing has arrived yet.") == 3
+    assert http.get(sandbox.url).text.count("Nothing has arrived yet.") == len(VENDORS)
     with jira(sandbox) as client:
         for number in (1, 2):
             client.post("/issue", json=issue(summary=f"Finding number {number}"))

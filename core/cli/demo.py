@@ -8,6 +8,8 @@ from core.errors import NotFound
 if TYPE_CHECKING:
     from core.sandbox.contract import Vendor
 
+#: one of each category; the sandbox stands in for more
+SHOWN = ("splunk", "jira", "slack")
 OPTIONS = {"every": "1m", "scope": "all"}
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 LOCAL_START = "http://127.0.0.1:"
@@ -17,7 +19,7 @@ def wanted() -> dict[str, "Vendor"]:
     """The demo's connections, by name."""
     from core.sandbox import VENDORS
 
-    return {f"Sandbox {vendor.name}": vendor for vendor in VENDORS}
+    return {f"Sandbox {vendor.name}": vendor for vendor in VENDORS if vendor.slug in SHOWN}
 
 
 def connect(sandbox: str) -> list[str]:

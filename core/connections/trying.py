@@ -19,7 +19,7 @@ from core.connections.creating import checked_options, guard_proxy, split
 from core.connections.views import row_of
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
 from core.errors import Forbidden
-from core.http import Previewed, Recorder
+from core.http import Previewed, Recorder, sent_text
 from core.models import Connection, Role
 from core.options import Options
 from core.secret import MASK, redact
@@ -34,7 +34,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """One request as it would be sent; `body` to the byte, credentials masked in the rest."""
+    """One request as it would be sent; `body` to the byte (unpacked), credentials masked in the rest."""
 
     method: str
     url: str
@@ -192,7 +192,7 @@ def _requests(
                 name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets)
                 for name, value in request.headers.items()
             },
-            request.content.decode("utf-8", "replace"),
+            sent_text(request),
             [item.key for item in batch],
         )
 

@@ -11,6 +11,8 @@ from core.connectors.text import is_web_page
 
 #: marks a POST that changes nothing, so that `core.http` never calls it in doubt
 READS_ONLY = {"reads_only": True}
+#: marks a POST for a token: changes nothing, and neither its body nor its answer is kept anywhere
+SIGNING_IN = {"reads_only": True, "sign_in": True}
 
 
 def json_answer(response: httpx.Response, vendor: str) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class DeliveryError(Exception):
     """Why a call did not deliver. `message` is one sentence for people: no secret, no stack.
 
     `status` is the HTTP status if one was read; `body` the start of the answer (decoded, redacted);
-    `retry_after_s` what the vendor asked for, in seconds.
+    `retry_after_s` what the vendor asked for, in seconds; `headers` those of the answer, as they came:
+    for the connector to read, never stored or shown.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class DeliveryError(Exception):
         status: int | None = None,
         body: str = "",
         retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.body = body
         self.retry_after_s = retry_after_s
+        self.headers = headers or {}
 
     def json(self) -> Any:
         """The answer's body as JSON, or an empty dict where it is none."""
@@ -119,10 +122,23 @@ class Ticket:
     status: str | None = None
 
 
+class Tokens(Protocol):
+    """The access token of this connection's credentials, shared by its runs in this process."""
+
+    def get(self) -> str | None: ...
+
+    def keep(self, token: str, lasts_s: float) -> None: ...
+
+    def drop(self, token: str) -> None: ...
+
+
 class Tools(Protocol):
     """What a connector may ask for besides HTTP."""
 
     def now(self) -> datetime: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
 
 
 class Connector(ABC):

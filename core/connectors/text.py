@@ -19,6 +19,20 @@ def cut(text: str, limit: int) -> str:
     return kept.decode("utf-16-le", errors="ignore") + "…"
 
 
+def cut_bytes(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, a cut marked with …"""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= limit else raw[: max(0, limit - 3)].decode(errors="ignore") + "…"
+
+
+def cut_to_link(text: str, limit: int, url: object) -> str:
+    """As `cut`, but what is cut ends with the address of the whole, where that leaves half the room."""
+    link = web_link(url)
+    if not link or _units(text) <= limit or _units(link) > limit // 2:
+        return cut(text, limit)
+    return f"{cut(text, limit - _units(link) - 1)}\n{link}"
+
+
 def printable(text: str) -> str:
     """Without control characters but newline and tab: NUL and its like make vendors refuse the whole body."""
     lines = _BREAK.sub("\n", text)

@@ -3,6 +3,7 @@
 from core.http.client import READS_ONLY, Exchange, Previewed, Recorder, Rules, VendorClient
 from core.http.egress import Egress
 from core.http.faults import retry_after_s
+from core.http.sent import sent_text
 
 __all__ = [
     "READS_ONLY",
@@ -13,4 +14,5 @@ __all__ = [
     "Rules",
     "VendorClient",
     "retry_after_s",
+    "sent_text",
 ]

@@ -21,6 +21,7 @@ from core.http import faults as meaning
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
 from core.http.redaction import Redaction
+from core.http.sent import WITHHELD, is_sign_in, sent_text
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, open_pool, running
 from core.secret import Secret
@@ -254,6 +255,8 @@ class _Transport(httpx.BaseTransport):
             raise meaning.status_fault(call, answer, safe, self._faults, redaction)
         fault = meaning.answer_fault(call, answer, safe, "text/html" in request.headers.get("accept", ""))
         if fault:
+            if is_sign_in(request):  # the start of the answer may be the token
+                raise fault
             fault.body = redaction.clean(answer.text, whole=not answer.flaw)[: meaning.MAX_BODY_CHARS]
             raise fault
         kept = [(k, v) for k, v in answer.headers.multi_items() if k.lower() not in _DROPPED_HEADERS]
@@ -274,9 +277,15 @@ def _exchange(call: Call, request: httpx.Request, trace: _Trace, redaction: Reda
         ms=round((time.monotonic() - trace.began_at) * 1000),
         bytes_out=len(request.content),
         bytes_in=answer.bytes_in if answer else 0,
-        request=_excerpt(request.content.decode("utf-8", "replace").replace("\x00", ""), redaction),
-        answer=_excerpt(answer.text, redaction, whole=not answer.flaw) if answer else "",
+        request=WITHHELD if is_sign_in(request) else _excerpt(sent_text(request), redaction),
+        answer=_answer_excerpt(request, answer, redaction) if answer else "",
     )
+
+
+def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction) -> str:
+    if is_sign_in(request) and answer.status < 300:
+        return WITHHELD
+    return _excerpt(answer.text, redaction, whole=not answer.flaw)
 
 
 def _excerpt(text: str, redaction: Redaction, whole: bool = True) -> str:

@@ -61,6 +61,7 @@ def status_fault(
         status=answer.status,
         body=text[:MAX_BODY_CHARS],
         retry_after_s=retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC)),
+        headers=answer.headers,
     )
 
 

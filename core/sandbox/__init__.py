@@ -12,18 +12,36 @@ from types import TracebackType
 from typing import Self
 
 from core.sandbox.arrivals import Arrivals
+from core.sandbox.aws_security_hub import SecurityHub
 from core.sandbox.contract import Accepted, Vendor
 from core.sandbox.desk import Desk
+from core.sandbox.elastic import Elastic
 from core.sandbox.faults import SECONDS, Fault
 from core.sandbox.front import connect_line, handle
+from core.sandbox.google_secops import GoogleSecOps
 from core.sandbox.jira import Jira
+from core.sandbox.microsoft_sentinel import MicrosoftSentinel
+from core.sandbox.qradar import QRadar
+from core.sandbox.servicenow import ServiceNow
 from core.sandbox.slack import Slack
 from core.sandbox.splunk import Splunk
 from core.sandbox.wire import Port
+from core.sandbox.zendesk import Zendesk
 
 __all__ = ["DEFAULT_PORT", "VENDORS", "Accepted", "Sandbox", "serve"]
 
-VENDORS: tuple[Vendor, ...] = (Splunk(), Jira(), Slack())
+VENDORS: tuple[Vendor, ...] = (
+    Splunk(),
+    QRadar(),
+    Elastic(),
+    SecurityHub(),
+    GoogleSecOps(),
+    MicrosoftSentinel(),
+    Jira(),
+    ServiceNow(),
+    Zendesk(),
+    Slack(),
+)
 DEFAULT_PORT = 8600
 
 
