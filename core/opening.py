@@ -12,7 +12,7 @@ import orjson
 from core.catalog import Manifest, secret_fields
 from core.connectors import connector as connector_class
 from core.connectors.base import Connector, Misconfigured, Tokens
-from core.http import Egress, Recorder, Rules, VendorClient
+from core.http import Dialer, Egress, Recorder, Rules, VendorClient
 from core.models import Connection
 from core.secret import Secret
 from core.settings import settings
@@ -30,9 +30,10 @@ class Live:
     client: VendorClient
 
 
-@dataclass(frozen=True)
-class _Tools:
-    tokens: Tokens
+class _Tools(Dialer):
+    def __init__(self, client: VendorClient, tokens: Tokens) -> None:
+        super().__init__(client)
+        self.tokens = tokens
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -139,4 +140,4 @@ def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient, 
         for name, value in values.items()
         if name in known
     }
-    return made(made.Config(**given), client, _Tools(tokens))
+    return made(made.Config(**given), client, _Tools(client, tokens))

@@ -62,7 +62,7 @@ def _fresh(
     session: Session, connection: Connection, kind: Kind, options: Options, page: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The records in `page` that the connection wants and does not have yet."""
-    wanted = [r for r in page if _in_scope(r, None, options) and mapping.is_wanted(kind, r, options)]
+    wanted = [r for r in page if _in_scope(r, None, options) and _is_wanted(connection, kind, r, options)]
     known = outbox.known(session, connection.id, kind, [record["local_id"] for record in wanted])
     return [record for record in wanted if record["local_id"] not in known]
 
@@ -116,12 +116,17 @@ def refilter(session: Session, connection: Connection, manifest: Manifest, optio
     wanted = {
         local_id
         for local_id, record in records.items()
-        if _in_scope(record, owner, options) and mapping.is_wanted(kind, record, options)
+        if _in_scope(record, owner, options) and _is_wanted(connection, kind, record, options)
     }
     unwanted = [row for row, record in waiting.items() if record not in wanted]
     outbox.skip_rows(session, unwanted, FILTERED)
     again = [row for row, record in skipped.items() if record in wanted]
     outbox.unskip_rows(session, again, db.now(session))
+
+
+def _is_wanted(connection: Connection, kind: Kind, record: dict[str, Any], options: Options) -> bool:
+    events = connection.config.get("events", ())
+    return mapping.is_wanted(kind, record, options) and not mapping.unwanted_event(kind, record, events)
 
 
 def _in_scope(record: dict[str, Any], owner: str | None, options: Options) -> bool:

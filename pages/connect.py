@@ -76,7 +76,21 @@ def fill_in(draft: Draft) -> dict[str, Any]:
     st.subheader(f"1. {title}", anchor=False)
     saved = draft.view.config if draft.view else {}
     problems = st.session_state.get(f"{draft.key}_problems", {})
-    return Form(draft.manifest, draft.key, saved, problems, draft.only_secrets).draw()
+    values = Form(draft.manifest, draft.key, saved, problems, draft.only_secrets).draw()
+    return values if draft.view else values | make_secrets(draft, values)
+
+
+def make_secrets(draft: Draft, values: dict[str, Any]) -> dict[str, str]:
+    """Those the hub makes when a field is left empty: shown here, and after this page never again."""
+    kept = st.session_state.setdefault(f"{draft.key}_made", {})
+    made = {
+        name: kept.setdefault(name, new) for name, new in catalog.generated(draft.manifest, values).items()
+    }
+    for name, secret in made.items():
+        title = str(draft.manifest.config["properties"][name]["title"]).lower()
+        ui.muted(f"The hub made this {title} for the receiver. Copy it now: it is not shown again.")
+        st.code(secret, language=None)
+    return made
 
 
 def test(draft: Draft, values: dict[str, Any]) -> Trial | None:
@@ -177,6 +191,7 @@ def save(draft: Draft, values: dict[str, Any], choice: Choice, current: Trial | 
         with ui.guarded(), correcting(draft):
             said = write(draft, values, choice)
             forget(draft)
+            st.session_state.pop(f"{draft.key}_made", None)
             ui.flash(said)
             st.switch_page("pages/connections.py")
 

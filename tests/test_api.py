@@ -96,6 +96,18 @@ def test_a_secret_goes_in_and_is_in_no_answer_that_ever_comes_out(api: Api) -> N
     assert [answer.text for answer in answers[:-3] if CANARY in answer.text] == []
 
 
+def test_a_secret_the_hub_makes_is_shown_once(api: Api) -> None:
+    body = {"slug": "webhook", "name": "SOAR", "values": {"url": "https://hooks.example.com/fiq"}}
+    made = api.a.post(f"{V1}/connections", json=body)
+    assert made.status_code == 201
+    secret = made.json()["generated"]["signing_secret"]
+    assert secret.startswith("whsec_")
+    later = api.a.get(f"{V1}/connections/{made.json()['id']}")
+    assert secret not in later.text
+    own = body | {"name": "Own", "values": body["values"] | {"signing_secret": secret}}
+    assert "generated" not in api.a.post(f"{V1}/connections", json=own).json()
+
+
 def test_reauthorize_takes_secrets_only_and_keeps_the_history(api: Api) -> None:
     id = api.connect()
     good = api.splunk()["values"]["token"]

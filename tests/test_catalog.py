@@ -43,7 +43,6 @@ FIELDS = {
         {"issue_type", "flavor", "labels", "extra_fields"},
         {"api_token"},
     ),
-    "slack": ({"webhook_url"}, set(), {"webhook_url"}),
     "google_secops": (
         {"project_id", "location", "instance_id", "service_account_json"},
         {"mode", "log_type", "endpoint_url", "token_url"},
@@ -66,6 +65,20 @@ FIELDS = {
         {"requester_email", "group_id", "tags"},
         {"api_token"},
     ),
+    "slack": (
+        set(),
+        {"webhook_url", "bot_token", "channel", "endpoint_url"},
+        {"webhook_url", "bot_token"},
+    ),
+    "teams": ({"webhook_url"}, set(), {"webhook_url"}),
+    "pagerduty": ({"routing_key"}, {"region", "endpoint_url"}, {"routing_key"}),
+    "discord": ({"webhook_url"}, {"thread_id"}, {"webhook_url"}),
+    "email": (
+        {"host", "port", "from_address", "recipients"},
+        {"security", "username", "password"},
+        {"password"},
+    ),
+    "webhook": ({"url", "signing_secret"}, {"events"}, {"signing_secret"}),
 }
 SPLUNK = {"url": "https://splunk.example.com:8088", "token": "00000000-0000-0000-0000-000000000000"}
 JIRA = {
@@ -166,7 +179,8 @@ def test_a_cloud_is_only_called_at_its_own_hosts(slug, values):
 
 
 def test_only_slacks_own_hosts_get_slack_messages():
-    assert get("slack").pinned_hosts == ("hooks.slack.com", "hooks.slack-gov.com")
+    hosts = ("hooks.slack.com", "hooks.slack-gov.com", "slack.com", "slack-gov.com")
+    assert get("slack").pinned_hosts == hosts
 
 
 def test_an_unknown_slug_is_guessed():
@@ -441,22 +455,17 @@ def test_an_entry_must_map_what_its_category_exports(tmp_path):
     assert sentence in broken(tmp_path, "[mapping.case]", "[mapping.scan]", slug="jira")
 
 
-def test_a_group_of_alternatives_is_one_sentence(tmp_path):
-    path = tmp_path / "slack.toml"
-    text = (DIRECTORY / "slack.toml").read_text()
-    groups = 'anyOf = [{ required = ["webhook_url"] }, { required = ["bot_token", "channel"] }]'
-    text = text.replace('required = ["webhook_url"]', groups, 1)
-    fields = [
-        f'[config.properties.{n}]\ntype = "string"\ntitle = "{t}"\ndescription = "d"\nexamples = ["e"]\n'
-        for n, t in (("bot_token", "Bot token"), ("channel", "Channel"))
-    ]
-    path.write_text(text.replace("[record]", "\n".join(fields) + "\n[record]", 1))
-    with pytest.raises(Invalid) as caught:
-        check_config(load(path), {"channel": "C1"})
-    assert caught.value.message == (
+def test_a_group_of_alternatives_is_one_sentence():
+    assert wrong("slack")["webhook_url"] == (
         'Slack needs "webhook_url" (Webhook URL), or "bot_token" (Bot token) with "channel" (Channel).'
     )
-    assert check_config(load(path), {"channel": "C1", "bot_token": "x"}) == {
-        "bot_token": "x",
-        "channel": "C1",
-    }
+    bot = {"bot_token": "xoxb-1-x", "channel": "C0123456789"}
+    assert check_config(get("slack"), bot) == bot | {"endpoint_url": "https://slack.com/api"}
+
+
+def test_a_trap_is_a_pattern_and_the_rest_of_a_sentence(tmp_path):
+    sentence = broken(tmp_path, "sentence = ", "sentense = ", slug="teams")
+    assert (
+        'unknown key "sentense" in [config.properties.webhook_url.traps.0]. Did you mean "sentence"?'
+        in sentence
+    )

@@ -327,6 +327,19 @@ def test_a_connection_that_fails_its_test_is_not_saved(hub: Hub) -> None:
     assert json.loads(hub.done("connections", "--json")) == []
 
 
+def test_a_secret_the_hub_makes_is_shown_once_and_never_again(hub: Hub) -> None:
+    words = ("connect", "webhook", "--name", "Hook", "--set", "url=https://h.example.com/x", "--no-test")
+    made = hub(*words)
+    assert made.returncode == 0
+    (secret,) = re.findall(r"signing_secret: (whsec_\S{44})\n", made.stderr)
+    assert "whsec_" not in made.stdout
+    assert secret not in hub.done("show", "Hook", "--json")
+    again = json.loads(hub.done(*(word.replace("Hook", "Other") for word in words), "--json"))
+    assert again["signing_secret"] != secret
+    own = hub(*(word.replace("Hook", "Own") for word in words), "--secret", f"signing_secret={secret}")
+    assert (own.returncode, own.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +33,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import catalog
-from core.connectors import CONNECTORS, adf, connector, text
+from core.connectors import CONNECTORS, adf, connector, email, text
 from core.connectors.base import (
     Connector,
     DeliveryError,
@@ -46,15 +46,16 @@ from core.connectors.base import (
 from core.connectors.jira import jql_text
 from core.connectors.slack import escape, message
 from core.errors import NotFound
-from core.http import Egress, Previewed, Recorder, Rules, VendorClient, sent_text
+from core.http import Dialer, Egress, Previewed, Recorder, Rules, VendorClient, sent_text
 from core.sandbox.google_key import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from core.secret import Secret
 from core.settle import Settlement
 from core.tokens import Preview, Shelf
+from tests.mail_server import MailServer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SECRET_FIELDS = {
-    *("token", "api_token", "webhook_url"),
+    *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret"),
     *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
     *("service_account_json", "client_secret", "password"),
 }
@@ -66,9 +67,10 @@ CASES = [
 ]
 
 
-@dataclass
-class _Tools:
-    tokens: Tokens
+class _Tools(Dialer):
+    def __init__(self, client: VendorClient, tokens: Tokens) -> None:
+        super().__init__(client)
+        self.tokens = tokens
 
     def now(self) -> datetime:
         return NOW
@@ -114,7 +116,7 @@ class Vendor:
                     return
                 self._reply(answer)
 
-            do_GET = do_POST
+            do_GET = do_OPTIONS = do_POST
 
             def _reply(self, answer: dict[str, Any]) -> None:
                 body = answer.get("body", "")
@@ -133,9 +135,10 @@ class Vendor:
 
 
 def placed(value: Any, server: str) -> Any:
-    """{server}, {host} and {service_account} in a case, wherever they stand."""
-    host = server.removeprefix("http://").partition(":")[0]
-    text = json.dumps(value).replace("{server}", server).replace("{host}", host)
+    """{server}, {host}, {port} and {service_account} in a case, wherever they stand."""
+    host, _, port = server.removeprefix("http://").partition(":")
+    text = json.dumps(value).replace('"{port}"', port).replace("{port}", port)
+    text = text.replace("{server}", server).replace("{host}", host)
     return json.loads(text.replace("{service_account}", json.dumps(service_account_json())[1:-1]))
 
 
@@ -145,7 +148,11 @@ def build(slug: str, config: dict[str, Any], client: VendorClient, token: str | 
     tokens = Preview() if isinstance(client, Recorder) else Shelf().of(slug, config)
     if token is not None:
         tokens.keep(token, 3600)
-    return made(made.Config(**given), client, _Tools(tokens))
+    return made(made.Config(**given), client, _Tools(client, tokens))
+
+
+def vendor_of(slug: str, answers: list[dict[str, Any]]) -> Vendor | MailServer:
+    return MailServer(answers) if slug == "email" else Vendor(answers)
 
 
 def client_of(slug: str, config: dict[str, Any], deadline_s: float = 20.0) -> VendorClient:
@@ -206,12 +213,14 @@ def without_assertion(sent: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("path", CASES)
-def test_a_conversation_goes_as_the_fixture_says(path: Path) -> None:
-    case = json.loads(path.read_text())
-    slow = any(answer.get("error") == "read_timeout" for answer in case["answers"])
-    with Vendor(case["answers"]).running() as vendor:
+def test_a_conversation_goes_as_the_fixture_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, slug = json.loads(path.read_text()), path.parent.name
+    slow = "read_timeout" in json.dumps(case["answers"])
+    if slow:
+        monkeypatch.setattr(email, "DEADLINE_S", 0.5)
+    with vendor_of(slug, case["answers"]).running() as vendor:
         case = placed(case, vendor.url)
-        config, slug = case["config"], path.parent.name
+        config = case["config"]
         with client_of(slug, config, deadline_s=0.3 if slow else 20.0) as client:
             outcome = talk(build(slug, config, client, case.get("token")), case)
         assert_no_secret(config, outcome, [asdict(exchange) for exchange in client.exchanges])

@@ -1,5 +1,6 @@
 """The pages about integrations say what the manifests say."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -45,3 +46,46 @@ def test_the_tool_itself_agrees() -> None:
     tool = [sys.executable, str(ROOT / "tools" / "integration_facts.py"), "--check"]
     done = subprocess.run(tool, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_integration_has_a_page() -> None:
+    assert set(WRITTEN) == set(catalog.manifests())
+
+
+def words_of_the_hub() -> str:
+    """Every string of the code and the manifests, what is filled in left out, as one text per string."""
+    found = []
+    for path in (ROOT / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    found += [path.read_text(encoding="utf-8") for path in (ROOT / "data" / "catalog").glob("*.toml")]
+    return "\n".join(found)
+
+
+def explained(slug: str) -> list[str]:
+    """The sentences of the first column of the table of errors."""
+    page = (PAGES / f"{slug}.md").read_text()
+    table = page.partition("## If it does not work")[2].partition("<!-- facts")[0]
+    columns = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    return [sentence for column in columns for sentence in re.findall(r"`([^`]+)`", column)]
+
+
+def is_said(sentence: str, said: str) -> bool:
+    """Whether a run of three of its words is; between them something may be filled in."""
+    words = sentence.split()
+    return any(" ".join(words[start : start + 3]) in said for start in range(max(1, len(words) - 2)))
+
+
+SAID = words_of_the_hub()
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_a_page_explains_what_the_hub_or_the_vendor_can_say(slug: str) -> None:
+    sentences = explained(slug)
+    told = SAID + "".join(path.read_text() for path in (ROOT / "tests" / "fixtures" / slug).glob("*.json"))
+    assert sentences
+    assert [sentence for sentence in sentences if not is_said(sentence, told)] == []

@@ -1,13 +1,14 @@
 """The catalog, an entry's page and the Connect form as a person gets them."""
 
 import pytest
+from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 
-from core import catalog, connections, db, records
+from core import catalog, connections, db, opening, records
 from core.access import LOCAL
 from core.connections import Wanted
 from core.errors import Forbidden, Invalid
-from core.models import Category, Kind, User
+from core.models import Category, Connection, Kind, User
 from core.sandbox import Sandbox
 from core.ui import entry, markup, requests
 from core.ui.forms import Form
@@ -165,6 +166,29 @@ def test_a_tool_is_tested_previewed_and_connected(ana: User, visit: Visit, sandb
     assert (view.name, view.options["every"], view.shared) == ("Team channel", "5m", False)
     assert "Team channel is connected" in page.toast[0].value
     assert secret not in said(page)
+
+
+def test_a_secret_the_hub_makes_is_shown_before_it_is_saved(
+    ana: User, visit: Visit, sandbox: Sandbox
+) -> None:
+    given = sandbox.credentials("webhook")
+    page = visit(ana, "connect", entry="webhook")
+    (shown,) = [code.value for code in page.code]
+    assert shown.startswith("whsec_")
+    page.text_input(key="new_webhook_url").set_value(given["url"])
+    page.button(key="test").click().run()
+    page.button(key="save").click().run()
+    assert not page.exception
+    with db.reading() as session:
+        (row,) = session.exec(select(Connection)).all()
+        assert opening.values(row)["signing_secret"] == shown
+
+
+def test_a_secret_of_ones_own_is_taken(ana: User, visit: Visit, sandbox: Sandbox) -> None:
+    page = visit(ana, "connect", entry="webhook")
+    page.text_input(key="new_webhook_signing_secret").set_value("whsec_" + "MfKQ" * 8)
+    page.button(key="test").click().run()
+    assert not page.code
 
 
 def test_a_failed_stage_is_shown_and_a_connection_can_be_saved_anyway(

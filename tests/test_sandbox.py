@@ -21,6 +21,7 @@ from botocore.credentials import Credentials
 from core.sandbox import VENDORS, Sandbox
 from core.sandbox.splunk import ACK_TOKEN, DISABLED_TOKEN
 from core.sandbox.tokens import token
+from tests.vendor_messages import SEND
 
 KEY = "fiq-case-3f2a9c4e-0000-4000-8000-000000000001"
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'too'"
@@ -624,6 +625,8 @@ def test_slack_takes_json_by_post_only(sandbox: Sandbox, http: httpx.Client) -> 
 
 def send(sandbox: Sandbox, http: httpx.Client, vendor: str) -> httpx.Response:
     given = sandbox.credentials(vendor)
+    if vendor in SEND:
+        return SEND[vendor](sandbox, http)
     if vendor == "splunk":
         return to_splunk(sandbox, http, event())
     if vendor == "jira":
@@ -646,7 +649,7 @@ def send(sandbox: Sandbox, http: httpx.Client, vendor: str) -> httpx.Response:
 
 JSON = {"Content-Type": "application/json"}
 #: vendors that know a record again and keep it once
-KNOWING = {"elastic", "aws_security_hub"}
+KNOWING = {"elastic", "aws_security_hub", "pagerduty", "webhook"}
 
 
 def to_security_hub(http: httpx.Client, given: dict[str, str]) -> httpx.Response:

@@ -100,7 +100,7 @@ def pass_time(step: timedelta) -> None:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    stand_ins = Sandbox()
+    stand_ins = Sandbox(smtp_port=0)
     stand_ins.start()
     yield stand_ins
     stand_ins.stop()

@@ -14,6 +14,7 @@ from core.api.paging import PageQuery, sliced
 from core.api.problems import documented
 from core.api.route import router
 from core.api.shapes import (
+    Connected,
     ConnectionChange,
     Connections,
     Credentials,
@@ -40,7 +41,8 @@ def connections_(page: PageQuery, who: Asker) -> Any:
 
 @routes.post(
     "/connections",
-    response_model=Shown,
+    response_model=Connected,
+    response_model_exclude_defaults=True,  # no `generated` where nothing was
     status_code=201,
     summary="Connect a tool",
     responses=documented(403, 409),
@@ -53,12 +55,13 @@ def create(body: NewConnection, who: Editor) -> Any:
     owner = body.owner.strip().lower() if body.owner else None
     if owner is not None and owner != who.email and not who.is_admin:
         raise Forbidden("Only an admin may connect for somebody else. Leave `owner` out.")
+    generated = catalog.generated(catalog.get(body.slug), body.values)
     try:
         made = connections.create(
             who,
             body.slug,
             name=body.name,
-            values=body.values,
+            values={**body.values, **generated},
             options=body.options,
             owner=owner,
             shared=body.shared,
@@ -66,7 +69,8 @@ def create(body: NewConnection, who: Editor) -> Any:
     except NotFound:
         sentence = "There is no user with this e-mail. Add them first, or leave `owner` out."
         raise Invalid(sentence, {"owner": sentence}) from None
-    return connections.find(who, made)
+    shown = Connected.model_validate(connections.find(who, made))
+    return shown.model_copy(update={"generated": generated})
 
 
 @routes.get("/connections/{id}", response_model=Shown, summary="One connection", responses=documented(404))

@@ -113,6 +113,12 @@ class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class Connected(Shown):
+    """`generated`: secrets the hub made because they were not given (a webhook's). Shown this once."""
+
+    generated: dict[str, str] = {}
+
+
 class Connections(BaseModel):
     items: list[Shown]
     next_cursor: str | None

@@ -4,6 +4,9 @@ No sentence repeats what was entered, unless the field is a choice: anything els
 wrong field.
 """
 
+import base64
+import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
@@ -32,6 +35,7 @@ def check_config(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any
         if name in fields and value is not None and value != "":
             try:
                 config[name] = _coerce(fields[name], value)
+                _refuse_traps(fields[name], config[name])
             except ValueError as error:
                 problems[name] = f'"{name}" ({fields[name]["title"]}) {error}'
     for name, sentence in _faults(manifest, config):
@@ -42,11 +46,34 @@ def check_config(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any
     return {name: config[name] for name in fields if name in config}
 
 
+def generated(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, str]:
+    """The secrets the hub makes because `values` lacks them. The caller saves them, and shows them once."""
+    fields = manifest.config["properties"]
+    missing = [name for name, field in fields.items() if "generated" in field and not values.get(name)]
+    return {name: _MAKE[fields[name]["generated"]]() for name in missing}
+
+
+def _whsec() -> str:
+    """Standard Webhooks: 24 to 64 random bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+_MAKE: dict[str, Callable[[], str]] = {"whsec": _whsec}
+
+
 def _unknown(manifest: Manifest, name: str) -> str:
     fields = manifest.config["properties"]
     shown = "".join(char if char.isprintable() else "?" for char in name[:_SHOWN_CHARS])
     guess = did_you_mean(name, fields) or f" Its fields are {', '.join(fields)}."
     return f'{manifest.name} has no field "{shown}".{guess}'
+
+
+def _refuse_traps(field: Mapping[str, Any], value: Any) -> None:
+    """Raises ValueError for a usual mistake, whose way out the manifest knows."""
+    for text in value if isinstance(value, list) else [value]:
+        for trap in field.get("traps", ()):
+            if isinstance(text, str) and re.search(trap["pattern"], text):
+                raise ValueError(trap["sentence"])
 
 
 # --- texts to the types of the schema -----------------------------------------------------------------

@@ -134,16 +134,29 @@ def reachable(host: str) -> str:
 
 def require_free(host: str, port: int, option: str) -> None:
     """Raises Unusable when somebody listens there, or when this machine has no such address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    try:
+        _bind(host, port)
+    except OSError as error:
+        raise Unusable(
+            f"Port {port} on {host} cannot be used ({error.strerror}). "
+            f"Stop the program that uses it, or choose another with {option}."
+        ) from None
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted` if nobody listens there, else another that is free now."""
+    try:
+        return _bind(host, wanted)
+    except (OSError, OverflowError):  # taken, or beyond the last port
+        return _bind(host, 0)
+
+
+def _bind(host: str, port: int) -> int:
+    """Take the port and give it back; which one it was."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Unusable(
-                f"Port {port} on {host} cannot be used ({error.strerror}). "
-                f"Stop the program that uses it, or choose another with {option}."
-            ) from None
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

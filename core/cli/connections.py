@@ -53,7 +53,7 @@ def connect(
 ) -> None:
     """Test, then save a connection and print its id."""
     from core import connections
-    from core.catalog import get
+    from core.catalog import generated, get
 
     if slug is None and name is None:
         return _say_how_to_connect()
@@ -65,13 +65,18 @@ def connect(
     manifest = get(slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
+    shown_once = generated(manifest, values)
+    values |= shown_once
     connections.check_new(who, slug, name=name, values=values, options=options, owner=owner)
     if not no_test:
         _require_passed(connections.test_draft(who, slug, values), manifest.name)
     made = connections.create(
         who, slug, name=name, values=values, options=options, owner=owner, shared=shared
     )
-    print_json({"id": made}) if as_json else say(made)
+    print_json({"id": made, **shown_once}) if as_json else say(made)
+    if not as_json:
+        for field, value in shown_once.items():
+            say_error(f"{field}: {value}\nKeep it now: the hub does not show it again.")
 
 
 def listing(as_json: Json = False) -> None:

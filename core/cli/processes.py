@@ -21,6 +21,8 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on (HUB_HOST).
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on (HUB_PORT).")]
 SandboxPort = Annotated[int, typer.Option("--sandbox-port", min=1, max=65535, help="The sandbox's port.")]
 SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
+#: the sandbox's mail server is this far above its port: 8625
+MAIL_ABOVE = 25
 TOP = Path(__file__).resolve().parents[2]
 SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
 HUB = (sys.executable, "-m", "core.cli")
@@ -64,8 +66,10 @@ def up(
     from core.settings import settings
 
     _choose(host, port)
+    mail_port = children.free_port(SANDBOX_HOST, sandbox_port + MAIL_ABOVE)
     if demo:
         _allow(f"{SANDBOX_HOST}:{sandbox_port}")
+        _allow(f"{SANDBOX_HOST}:{mail_port}")
     _check_egress()
     with children.alone(run_folder() / "hub.lock"), children.stopping() as stop:
         children.require_free(settings().host, settings().port, "--port or HUB_PORT")
@@ -74,7 +78,7 @@ def up(
         made = prepare(admin)
         if made.password:
             say(_sign_in(made))  # at once: should the start fail, nothing could show it again
-        _run(made, stop, sandbox_port if demo else None)
+        _run(made, stop, (sandbox_port, mail_port) if demo else None)
     say(f"Stopped. Everything stays in {made.database}; the next start goes on from here.")
 
 
@@ -102,37 +106,45 @@ def sandbox(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = SANDBOX_PORT,
     journal: Annotated[Path | None, typer.Option(help="Write what arrives to this file, as NDJSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how to connect to it.")] = False,
+    smtp_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help=f"Port for mail; if not given, {MAIL_ABOVE} above, or a free one."
+        ),
+    ] = None,
 ) -> None:
     """Local stand-ins of the vendors, to try any integration with no account."""
     from core.sandbox import Sandbox, serve
 
+    mail_port = smtp_port or children.free_port(SANDBOX_HOST, port + MAIL_ABOVE)
+
     def tell(ready: Sandbox) -> None:
-        first = f"In another terminal first: {_export(f'{SANDBOX_HOST}:{port}')}"
+        first = f"In another terminal first: {_export(f'{SANDBOX_HOST}:{port},{SANDBOX_HOST}:{mail_port}')}"
         lines = [] if quiet else [first, "Then:", *ready.connect_lines(), "Ctrl-C stops it."]
         say("\n".join([f"Sandbox at {ready.url}", *lines]))
 
     kept = journal or run_folder() / "sandbox.ndjson"
     try:
         kept.touch(mode=0o600)  # it holds people's data
-        serve(port, kept, tell, hub=called())
+        serve(port, kept, tell, hub=called(), smtp_port=mail_port)
     except (OSError, ValueError) as error:
         raise Unusable(f"The sandbox cannot start: {error}") from None
 
 
-def _run(made: Made, stop: threading.Event, sandbox_port: int | None) -> None:
+def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> None:
     from core.settings import settings
 
     running: list[children.Child] = []
     try:
-        if sandbox_port is not None:
-            command = _sandbox_command(sandbox_port, run_folder() / "sandbox.ndjson")
+        if sandbox is not None:
+            command = _sandbox_command(*sandbox, run_folder() / "sandbox.ndjson")
             running.append(children.start("sandbox", command))
         running.append(children.start("dashboard", (*HUB, "serve")))
         running.append(children.start("scheduler", SCHEDULER))
-        if sandbox_port is not None:
-            _demo(running, stop, sandbox_port)
+        if sandbox is not None:
+            _demo(running, stop, sandbox[0])
         if children.await_answer((settings().host, settings().port, "/healthz"), running, stop):
-            say(_banner(made, sandbox_port))
+            say(_banner(made, sandbox[0] if sandbox else None))
             children.watch(running, stop)
     finally:
         children.stop(running)
@@ -197,8 +209,9 @@ def _text(path: Path | None) -> str | None:
     return str(path) if path else None
 
 
-def _sandbox_command(port: int, journal: Path) -> tuple[str, ...]:
-    return (*HUB, "sandbox", "--quiet", "--port", str(port), "--journal", str(journal))
+def _sandbox_command(port: int, mail_port: int, journal: Path) -> tuple[str, ...]:
+    ports = ("--port", str(port), "--smtp-port", str(mail_port))
+    return (*HUB, "sandbox", "--quiet", *ports, "--journal", str(journal))
 
 
 def _choose(host: str | None, port: int | None) -> None:

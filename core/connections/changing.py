@@ -48,6 +48,8 @@ def edit(
         if values:
             _change_values(who, row, slug, values)
             _forgive(row)
+            if "events" in values:
+                _look_again(session, row, slug)
         if options:
             before = row.options
             row.options = checked_options(who, catalog.get(slug), before | dict(options), now)

@@ -34,7 +34,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """One request as it would be sent; `body` to the byte (unpacked), credentials masked in the rest."""
+    """One request as it would be sent, to the byte (unpacked) but for the credentials, which are masked."""
 
     method: str
     url: str
@@ -192,7 +192,7 @@ def _requests(
                 name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets)
                 for name, value in request.headers.items()
             },
-            sent_text(request),
+            redact(sent_text(request), secrets),  # PagerDuty's key is in the body
             [item.key for item in batch],
         )
 

@@ -2,14 +2,19 @@
 
 from core.connectors.aws_security_hub import SecurityHub
 from core.connectors.base import Connector
+from core.connectors.discord import Discord
 from core.connectors.elastic import Elastic
+from core.connectors.email import Email
 from core.connectors.google_secops import GoogleSecOps
 from core.connectors.jira import Jira
 from core.connectors.microsoft_sentinel import MicrosoftSentinel
+from core.connectors.pagerduty import PagerDuty
 from core.connectors.qradar import QRadar
 from core.connectors.servicenow import ServiceNow
 from core.connectors.slack import Slack
 from core.connectors.splunk import Splunk
+from core.connectors.teams import Teams
+from core.connectors.webhook import Webhook
 from core.connectors.zendesk import Zendesk
 from core.errors import NotFound, did_you_mean
 
@@ -24,6 +29,11 @@ CONNECTORS: dict[str, type[Connector]] = {
     "microsoft_sentinel": MicrosoftSentinel,
     "servicenow": ServiceNow,
     "zendesk": Zendesk,
+    "teams": Teams,
+    "pagerduty": PagerDuty,
+    "discord": Discord,
+    "email": Email,
+    "webhook": Webhook,
 }
 
 

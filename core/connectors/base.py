@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BufferedReader
 from typing import Any, ClassVar, Protocol
 
 import httpx
@@ -132,6 +133,19 @@ class Tokens(Protocol):
     def drop(self, token: str) -> None: ...
 
 
+class Line(Protocol):
+    """An open connection with the methods of a socket that `smtplib` uses. Its faults are OSErrors."""
+
+    def sendall(self, data: bytes) -> None: ...
+
+    def makefile(self, mode: str) -> BufferedReader: ...
+
+    def start_tls(self, host: str) -> None:
+        """Encrypt from here on, as the connection's rules ask. Raises Misconfigured or Unavailable."""
+
+    def close(self) -> None: ...
+
+
 class Tools(Protocol):
     """What a connector may ask for besides HTTP."""
 
@@ -139,6 +153,16 @@ class Tools(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+
+    def dial(self, host: str, port: int, timeout_s: float, content: bytes, *, plain: bool) -> Line:
+        """A line to a mail server on which `content` will be sent; it ends after `timeout_s` in all.
+
+        `plain`: nothing will be encrypted. Raises Unavailable or Misconfigured; in a preview, a fault that
+        shows `content` instead.
+        """
+
+    def heard(self, status: int | None, answer: str) -> str:
+        """Keep with the attempt what came back on that line; returns it without secrets."""
 
 
 class Connector(ABC):

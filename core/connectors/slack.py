@@ -1,4 +1,4 @@
-"""Slack's incoming webhook: one message per record, `ok` or a word that says why not."""
+"""Slack, by bot or by incoming webhook: one message per record, and a word that says why not."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,18 +7,9 @@ from typing import Any
 
 import orjson
 
-from core.connectors.answers import READS_ONLY, foreign, is_foreign, one_by_one, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    Gone,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Throttled,
-)
+from core.connectors.answers import READS_ONLY, json_answer, one_by_one, reached
+from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Rejected, Step
+from core.connectors.slack_words import explain_hook, refusal
 from core.connectors.text import cut, one_line, printable, web_link
 from core.secret import Secret
 
@@ -27,42 +18,72 @@ HEADER_CHARS, SECTION_CHARS, FIELD_CHARS, TEXT_CHARS, CONTEXT_CHARS = 150, 3000,
 FIELDS_MAX = 10
 MARKS = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "🔴"}
 
-_NEW_HOOK = "Make a new webhook in Slack and enter its address."
-#: api.slack.com changelog 2016-05-17, and words met since
-WORDS: dict[str, tuple[type[DeliveryError], str]] = {
-    "no_service": (Misconfigured, f"the webhook was removed. {_NEW_HOOK}"),
-    "no_service_id": (Misconfigured, f"the address is not complete. {_NEW_HOOK}"),
-    "no_active_hooks": (Misconfigured, f"the webhook is switched off. {_NEW_HOOK}"),
-    "no_team": (Misconfigured, f"the workspace does not exist. {_NEW_HOOK}"),
-    "team_disabled": (Misconfigured, "the workspace is switched off. Ask its owner."),
-    "invalid_token": (Misconfigured, f"the address is not valid (any more). {_NEW_HOOK}"),
-    "invalid_auth": (Misconfigured, f"the address is not accepted. {_NEW_HOOK}"),
-    "channel_not_found": (Misconfigured, f"the channel does not exist (any more). {_NEW_HOOK}"),
-    "channel_is_archived": (Gone, "the channel is archived. Unarchive it, or make a new webhook."),
-    "action_prohibited": (Misconfigured, "an admin forbids this. Ask the workspace's admin to allow it."),
-    "posting_to_general_channel_denied": (Misconfigured, "this webhook may not write there. " + _NEW_HOOK),
-    "user_not_found": (Misconfigured, f"the person written to does not exist. {_NEW_HOOK}"),
-    "invalid_payload": (Rejected, "the message could not be read. Correct the mapping, then replay."),
-    "invalid_blocks": (Rejected, "the message's blocks are not valid. Correct the mapping, then replay."),
-    "too_many_attachments": (Rejected, "the message has too many parts. Correct the mapping, then replay."),
-    "msg_too_long": (Rejected, "the message is too long. Correct the mapping, then replay."),
-    "no_text": (Rejected, "the message has no text. Correct the mapping, then replay."),
-    "rate_limited": (Throttled, "too many messages. They wait."),
-}
+# docs.slack.dev, chat.postMessage
+API = "https://slack.com/api"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    webhook_url: Secret
+    webhook_url: Secret | None = None
+    bot_token: Secret | None = None
+    channel: str = ""
+    endpoint_url: str = API
 
 
 class Slack(Connector):
+    """By bot when there is a token, since its answer names the message; else by webhook."""
+
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
-        return one_by_one(items, self._send)
+        return one_by_one(items, self._post_message if self.config.bot_token else self._post_to_hook)
 
     def check(self) -> Iterator[Step]:
+        return self._check_bot() if self.config.bot_token else self._check_hook()
+
+    def _post_message(self, item: Item) -> Receipt:
+        # the key comes back with the message for whoever reads the channel's history by API
+        metadata = {"event_type": "fiq_alert", "event_payload": {"key": item.key}}
+        body = {"channel": self.config.channel, **message(item), "metadata": metadata}
+        answer = self._call("POST", "chat.postMessage", body)
+        ts = str(answer.get("ts"))
+        return Receipt(item.key, vendor_id=ts if re.fullmatch(r"\d+\.\d+", ts) else None)
+
+    def _call(self, method: str, name: str, body: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """A Web API method; `ok: false` in a 200 is the fault its word means."""
+        sent = {"params": body} if method == "GET" else {"content": orjson.dumps(body)}
+        response = self.http.request(
+            method,
+            f"{self.config.endpoint_url.rstrip('/')}/{name}",
+            headers={
+                "Authorization": f"Bearer {self.config.bot_token.reveal()}",
+                "Content-Type": "application/json; charset=utf-8",
+            },
+            **sent,
+            **more,
+        )
+        answer = json_answer(response, "Slack")
+        if answer.get("ok") is not True:
+            raise refusal(answer.get("error"))
+        return answer
+
+    def _check_bot(self) -> Iterator[Step]:
+        me = self._call("POST", "auth.test", {}, extensions=READS_ONLY)
+        yield from reached(self.config.endpoint_url, "Slack")
+        yield Step("credentials", True, f"Slack knows the bot as {me.get('user')} in {me.get('team')}.")
+        try:
+            found = self._call("GET", "conversations.info", {"channel": self.config.channel})
+        except DeliveryError as fault:
+            if "missing_scope" not in fault.message:
+                raise
+            words = (
+                "The bot may not look at channels (scope channels:read): the first message shows the rest."
+            )
+            yield Step("target", None, words)
+            return
+        yield from _check_channel(found.get("channel") or {})
+
+    def _check_hook(self) -> Iterator[Step]:
         try:
             self._post({}, READS_ONLY)
         except Rejected as fault:
@@ -70,7 +91,7 @@ class Slack(Connector):
             yield Step(
                 "credentials",
                 True,
-                f"The webhook is live: it refused an empty message ({_word(fault)}). "
+                f"The webhook is live: it refused an empty message ({fault.body.strip()[:100]}). "
                 "Slack documents no test; this is known from experience.",
             )
             yield Step(
@@ -81,7 +102,7 @@ class Slack(Connector):
             "Something accepted an empty message, which Slack never does. Correct the address."
         )
 
-    def _send(self, item: Item) -> Receipt:
+    def _post_to_hook(self, item: Item) -> Receipt:
         self._post(message(item))
         return Receipt(item.key)
 
@@ -94,13 +115,26 @@ class Slack(Connector):
                 extensions=extensions,
             )
         except DeliveryError as fault:
-            raise _explain(fault) from None
+            raise explain_hook(fault) from None
         if response.text.strip() != "ok":
             raise Misconfigured(
                 f'Slack answered {response.status_code}, but not "ok": something else took the message. '
                 "Compare the address with the webhook's address in Slack.",
                 status=response.status_code,
             )
+
+
+def _check_channel(channel: Mapping[str, Any]) -> Iterator[Step]:
+    name = channel.get("name") or channel.get("id")
+    if channel.get("is_archived"):
+        yield Step("target", False, f"The channel #{name} is archived. Unarchive it, or enter another.")
+        return
+    yield Step("target", True, f"The channel is #{name}.")
+    if channel.get("is_member"):
+        yield Step("permission", True, "The bot is in the channel.")
+    else:
+        words = "The bot is not in the channel. Invite it, unless it has the scope chat:write.public."
+        yield Step("permission", None, words)
 
 
 def message(item: Item) -> dict[str, Any]:
@@ -154,19 +188,3 @@ def _plain(text: str) -> dict[str, Any]:
 def _mrkdwn(text: str) -> dict[str, Any]:
     # verbatim: Slack makes no links, mentions or channels of its own out of it
     return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
-def _word(fault: DeliveryError) -> str:
-    return fault.body.strip()[:100]
-
-
-def _explain(fault: DeliveryError) -> DeliveryError:
-    """The same fault by Slack's own word, where the answer is one."""
-    if is_foreign(fault):
-        return foreign(fault, "Slack")
-    word = _word(fault)
-    if word not in WORDS:
-        return fault
-    kind, words = WORDS[word]
-    sentence = f"Slack answered {fault.status} ({word}): {words}"
-    return kind(sentence, status=fault.status, body=fault.body, retry_after_s=fault.retry_after_s)

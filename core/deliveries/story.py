@@ -76,7 +76,9 @@ def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, An
         )
     if chosen.start_from != "all" and record["received_at"] < datetime.fromisoformat(chosen.start_from):
         return f"Filtered: the connection takes records received from {chosen.start_from} on."
-    reason = mapping.why_not(kind, record, chosen)
+    reason = mapping.why_not(kind, record, chosen) or mapping.unwanted_event(
+        kind, record, connection.config.get("events", ())
+    )
     if reason is not None:
         return f"Filtered: {reason}"
     if not connection.is_active:

@@ -89,7 +89,7 @@ class VendorClient(httpx.Client):
     ) -> None:
         self.vendor = vendor
         self.exchanges: list[Exchange] = []
-        self._rules = rules
+        self.rules = rules
         self._pinned_hosts = tuple(pinned_hosts)
         self.before_call = before_call
         self._redaction = Redaction([*secrets, *_own_secrets(rules)])
@@ -167,7 +167,7 @@ class _Transport(httpx.BaseTransport):
 
     def __init__(self, client: VendorClient, faults: meaning.Faults, deadline_s: float) -> None:
         self._client = client
-        self._rules = client._rules
+        self._rules = client.rules
         self._faults = faults
         self._deadline_s = deadline_s
         self._pool: httpcore.ConnectionPool | None = None

@@ -29,6 +29,8 @@ SERVICE_PORTS = frozenset(
     | {514, 543, 544, 587, 636, 873, 993, 995, 1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389}
     | {4369, 5432, 5672, 5900, 6000, 6379, 6380, 6667, 9042, 10250, 11211, 27017, 27018, 27019}
 )
+#: SMTP: relay, implicit TLS, submission (RFC 8314)
+MAIL_PORTS = frozenset({25, 465, 587})
 METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 
@@ -113,6 +115,20 @@ class Egress:
         found = look_up(target.host, port, LOOK_UP_S)
         for address in found:
             self._check_address(target, address)
+        return found
+
+    def mail_addresses(self, host: str, port: int, *, plain: bool) -> list[Address]:
+        """`resolve` for a mail server on one of its usual ports; others, and `plain` text, must be listed."""
+        found = self.resolve(host, port)
+        target = Target("", host.lower().rstrip("."), port)
+        if (plain or port not in MAIL_PORTS) and not all(self._lists(target, address) for address in found):
+            why = (
+                f"Without encryption, the password and the mails for {target.host} could be read on the way. "
+                "Use starttls or tls"
+                if plain
+                else f"Port {port} is not one of mail (25, 465, 587). Correct the port"
+            )
+            raise Misconfigured(f"{why}, or an admin can allow it {self._how(target.host, port)}")
         return found
 
     def _check(self, target: Target, found: Sequence[Address]) -> None:

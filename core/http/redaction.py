@@ -4,7 +4,7 @@ import base64
 import html
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
@@ -12,6 +12,7 @@ from core.secret import MASK
 
 _MIN_CHARS = 4
 _MIN_PATH_CHARS = 8
+_MIN_TOKEN_CHARS = 16
 #: shorter ones are words like `true` or `nocheck`
 _MIN_HEADER_CHARS = 8
 _SECRET_HEADERS = ("auth", "token", "key", "secret", "cookie", "signature", "password")
@@ -62,6 +63,9 @@ def _forms(secret: str) -> Iterator[str]:
     if secret.startswith(("https://", "http://")):
         parts = urlsplit(secret)
         yield from (part for part in (parts.path.strip("/"), parts.query) if len(part) >= _MIN_PATH_CHARS)
+        # Discord names the token, Teams the sig, without the rest of the address
+        words = (parts.path.rpartition("/")[2], *(value for _, value in parse_qsl(parts.query)))
+        yield from (word for word in words if len(word) >= _MIN_TOKEN_CHARS)
 
 
 def _spelt(form: str) -> str:

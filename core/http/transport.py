@@ -63,7 +63,7 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(self, sock: socket.socket, trust: tls.Trust) -> None:
         self._sock = sock
-        self._trust = trust
+        self.trust = trust
 
     @property
     def _is_secure(self) -> bool:
@@ -108,14 +108,14 @@ class Stream(httpcore.NetworkStream):
         try:
             self._wait_at_most(call, timeout, httpcore.ConnectTimeout)
             secure = ssl_context.wrap_socket(self._sock, server_hostname=host)
-            self._trust.check_pin(secure, call.vendor)
+            self.trust.check_pin(secure, call.vendor)
         except Misconfigured:
             secure.close()
             raise
         except (OSError, httpcore.ConnectTimeout) as error:
             self.close()
             _refuse_handshake(call, error)
-        return Stream(secure, self._trust)
+        return Stream(secure, self.trust)
 
     def close(self) -> None:
         self._sock.close()
@@ -163,7 +163,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         where = f"{host}:{port}"
         ends_at = time.monotonic() + call.left_s(CONNECT_S)
         addresses = self._addresses(call, host, port)
-        return Stream(_dial(addresses, port, where, ends_at), self._trust)
+        return Stream(connect(addresses, port, where, ends_at), self._trust)
 
     def _addresses(self, call: Call, host: str, port: int) -> list[Address]:
         if self._by_proxy:
@@ -203,7 +203,7 @@ def _proxy_url(proxy: str) -> httpx.URL:
     return url
 
 
-def _dial(addresses: list[Address], port: int, where: str, ends_at: float) -> socket.socket:
+def connect(addresses: list[Address], port: int, where: str, ends_at: float) -> socket.socket:
     """The first address that answers; each gets an equal share of the time left. Raises Unavailable."""
     words = f"no answer from {where}"
     for index, address in enumerate(addresses):

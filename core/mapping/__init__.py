@@ -6,7 +6,17 @@ second time, and characters that nobody can see are taken out. Escaping for the 
 """
 
 from core.mapping.names import facts
-from core.mapping.rules import delivery_key, is_wanted, severity_of, why_not
+from core.mapping.rules import delivery_key, is_wanted, severity_of, unwanted_event, why_not
 from core.mapping.template import Mapper, Unmappable, compile
 
-__all__ = ["Mapper", "Unmappable", "compile", "delivery_key", "facts", "is_wanted", "severity_of", "why_not"]
+__all__ = [
+    "Mapper",
+    "Unmappable",
+    "compile",
+    "delivery_key",
+    "facts",
+    "is_wanted",
+    "severity_of",
+    "unwanted_event",
+    "why_not",
+]

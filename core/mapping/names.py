@@ -1,11 +1,10 @@
 """A record → the names a template may use: computed ones first, then its columns and extra fields."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from core.mapping.rules import severity_of
+from core.mapping.rules import event_type, severity_of
 from core.mapping.values import as_count, as_iso, as_line, as_moment, as_score, many_lines
 from core.models import RECORD_TABLES, Kind
 
@@ -21,8 +20,6 @@ _COLUMNS = {name for table in RECORD_TABLES.values() for name in table.model_fie
 #: a name outside these and outside the record's extra fields prints as it was written
 NAMES = frozenset(_COMPUTED | _COLUMNS | set(_COUNTS))
 _SUBJECTS = ("username", "full_name", "email", "phone", "domain", "subject")
-#: `Delivery.event_type` holds 40 characters, 18 of them "footprintiq.alert."
-_ALERT_TYPE_CHARS = 22
 
 
 def facts(
@@ -48,6 +45,7 @@ def facts(
         "subject": _subject(known),
         "url": f"{hub_url}/records?kind={kind}&id={quote(id, safe='')}",
         "raw": raw,
+        "event_type": event_type(kind, known),
     }
     known |= _DESCRIBE[Kind(kind)](known)
     known["details"] = _details(known) or known["text"]
@@ -112,7 +110,6 @@ def _describe_scan(known: Mapping[str, Any]) -> dict[str, Any]:
         "title": _scan_title(high, subject),
         "text": text,
         "type": f"{type_} scan" if type_ else "Scan",
-        "event_type": "footprintiq.scan.high_risk",
     }
 
 
@@ -135,7 +132,6 @@ def _describe_case(known: Mapping[str, Any]) -> dict[str, Any]:
         "title": as_line(known.get("title")) or f"Case {known['id']}",
         "text": "\n\n".join(part for part in (_details(known), text) if part),
         "type": "Case",
-        "event_type": "footprintiq.case.opened",
     }
 
 
@@ -150,12 +146,10 @@ def _describe_alert(known: Mapping[str, Any]) -> dict[str, Any]:
         ("Link", known["url"]),
     )
     subject = f" for {known['subject']}" if known["subject"] else ""
-    slug = re.sub("[^a-z0-9_]+", "_", str(known.get("alert_type") or "other").lower())[:_ALERT_TYPE_CHARS]
     return {
         "title": as_line(known.get("title")) or f"{word}{subject}",
         "text": "\n\n".join(part for part in (_details(known), text) if part),
         "type": word,
-        "event_type": f"footprintiq.alert.{slug}",
     }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.mapping.values import as_count, is_on
@@ -14,6 +14,8 @@ _SEVERITY_COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "s
 #: high risks of a scan that has no severity of its own; fewer than the last are "low"
 _SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: `Delivery.event_type` holds 40 characters, 18 of them "footprintiq.alert."
+_ALERT_TYPE_CHARS = 22
 _OWNER_CHARS = 8
 _HASH_CHARS = 40  # 160 bits: two owners meet never
 
@@ -58,6 +60,22 @@ def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | Non
     if _RANK[severity] < _RANK[options.min_severity or "low"]:
         return f"its severity is {severity}, and the connection takes {options.min_severity} and above."
     return None
+
+
+def event_type(kind: str, record: Mapping[str, Any]) -> str:
+    """What happened, as one word for machines: `footprintiq.alert.data_breach`."""
+    if kind == Kind.ALERT:
+        word = str(record.get("alert_type") or "other").lower()
+        return "footprintiq.alert." + re.sub("[^a-z0-9_]+", "_", word)[:_ALERT_TYPE_CHARS]
+    return "footprintiq.scan.high_risk" if kind == Kind.SCAN else "footprintiq.case.opened"
+
+
+def unwanted_event(kind: str, record: Mapping[str, Any], events: Sequence[str]) -> str | None:
+    """Why a connection that takes only `events` leaves the record out; None when it does not."""
+    happened = event_type(kind, record)
+    if not events or happened in events:
+        return None
+    return f"its event is {happened}, and the connection takes {', '.join(events)}."
 
 
 def delivery_key(kind: str, owner_id: str, id: str) -> str:

@@ -1,6 +1,7 @@
 """Local stand-ins of the vendors: strict where they are, they keep what they accept and fail when asked to.
 
-One loopback port, a path per vendor. A further vendor is a module with a `Vendor` and its line in VENDORS.
+One loopback port, a path per vendor; mail has a port of its own, if one is given. A further vendor is a
+module with a `Vendor` and its line in VENDORS.
 """
 
 import contextlib
@@ -15,16 +16,22 @@ from core.sandbox.arrivals import Arrivals
 from core.sandbox.aws_security_hub import SecurityHub
 from core.sandbox.contract import Accepted, Vendor
 from core.sandbox.desk import Desk
+from core.sandbox.discord import Discord
 from core.sandbox.elastic import Elastic
+from core.sandbox.email import Email
 from core.sandbox.faults import SECONDS, Fault
 from core.sandbox.front import connect_line, handle
 from core.sandbox.google_secops import GoogleSecOps
 from core.sandbox.jira import Jira
+from core.sandbox.mailroom import Mailroom
 from core.sandbox.microsoft_sentinel import MicrosoftSentinel
+from core.sandbox.pagerduty import PagerDuty
 from core.sandbox.qradar import QRadar
 from core.sandbox.servicenow import ServiceNow
 from core.sandbox.slack import Slack
 from core.sandbox.splunk import Splunk
+from core.sandbox.teams import Teams
+from core.sandbox.webhook import Webhook
 from core.sandbox.wire import Port
 from core.sandbox.zendesk import Zendesk
 
@@ -41,6 +48,10 @@ VENDORS: tuple[Vendor, ...] = (
     ServiceNow(),
     Zendesk(),
     Slack(),
+    Teams(),
+    PagerDuty(),
+    Discord(),
+    Webhook(),
 )
 DEFAULT_PORT = 8600
 
@@ -50,6 +61,7 @@ class Sandbox:
 
     The port is taken at once: OSError, in a sentence, if somebody else has it; ValueError for a host that is
     not loopback or a journal that is none. `index_lag_s` is how long a search misses what was just created.
+    `smtp_port` adds a mail server there.
     `hub` is how the program is called in the commands that are shown.
     """
 
@@ -60,18 +72,26 @@ class Sandbox:
         journal: Path | None = None,
         *,
         index_lag_s: float = 0.0,
+        smtp_port: int | None = None,
         hub: str = "hub",
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
         try:
-            self._desk = Desk(VENDORS, Arrivals(journal), index_lag_s)
+            self._mailroom = None if smtp_port is None else Mailroom(host, smtp_port)
+            mail = () if self._mailroom is None else (Email(self._mailroom.port),)
+            self._desk = Desk((*VENDORS, *mail), Arrivals(journal), index_lag_s)
         except BaseException:
             self._port.server_close()
             raise
         self._handle = partial(handle, self._desk, self.url, hub)
         self._hub = hub
         self._thread: threading.Thread | None = None
+
+    @property
+    def slugs(self) -> list[str]:
+        """The vendors that stand here."""
+        return list(self._desk.vendors)
 
     @property
     def open_connections(self) -> int:
@@ -84,9 +104,13 @@ class Sandbox:
             target=self._port.serve_forever, args=(0.01,), name="sandbox", daemon=True
         )
         self._thread.start()
+        if self._mailroom is not None:
+            self._mailroom.start(self._desk)
 
     def stop(self) -> None:
         """Give the port back and end every open connection; what was accepted can still be read."""
+        if self._mailroom is not None:
+            self._mailroom.stop()
         if self._thread is not None:
             self._port.shutdown()
             self._thread.join()
@@ -137,7 +161,10 @@ class Sandbox:
 
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
-        return [connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub) for vendor in VENDORS]
+        return [
+            connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub)
+            for vendor in self._desk.vendors.values()
+        ]
 
 
 def serve(
@@ -146,8 +173,10 @@ def serve(
     ready: Callable[[Sandbox], None] = lambda sandbox: None,
     *,
     hub: str = "hub",
+    smtp_port: int | None = None,
 ) -> None:
     """Run until Ctrl-C; `ready` is called once, when the port answers."""
-    with Sandbox(port, journal=journal, hub=hub) as sandbox, contextlib.suppress(KeyboardInterrupt):
+    running = Sandbox(port, journal=journal, hub=hub, smtp_port=smtp_port)
+    with running as sandbox, contextlib.suppress(KeyboardInterrupt):
         ready(sandbox)
         threading.Event().wait()

@@ -92,6 +92,8 @@ class Vendor(ABC):
     name: ClassVar[str]
     #: the names of those credentials that `hub connect` takes by --secret
     secrets: ClassVar[frozenset[str]]
+    #: whether it has a path on the sandbox's HTTP port
+    over_http: ClassVar[bool] = True
 
     @abstractmethod
     def credentials(self, base: str) -> dict[str, str]:

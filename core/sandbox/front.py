@@ -20,7 +20,7 @@ def handle(desk: Desk, address: str, hub: str, request: Request) -> Answer:
     """The answer to a request at the sandbox's `address`."""
     first, _, rest = request.path.lstrip("/").partition("/")
     vendor = desk.vendors.get(first)
-    if vendor is not None:
+    if vendor is not None and vendor.over_http:
         return _at_vendor(desk, vendor, f"{address}/{first}", _below(request, rest))
     if not _is_local(request):
         return text_answer(

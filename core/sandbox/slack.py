@@ -1,4 +1,4 @@
-"""Slack's incoming webhook: the address is the credential, the answer is the two letters `ok`.
+"""Slack: by incoming webhook, whose address is the credential and whose answer is `ok`, and by bot.
 
 Slack also takes a form with a `payload` member and a message without `text`; a hub that relies on either
 is wrong, so both are refused here.
@@ -6,10 +6,21 @@ is wrong, so both are refused here.
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
+from core.sandbox import slack_api
 from core.sandbox.blocks import check_blocks
-from core.sandbox.contract import Answer, Kept, Request, Vendor, key_in, read_json, text_answer
+from core.sandbox.contract import (
+    Answer,
+    Kept,
+    Request,
+    Vendor,
+    json_answer,
+    key_in,
+    read_json,
+    text_answer,
+)
 
 TEAM, SERVICE = "T0SANDBOX", "B0SANDBOX"
 TOKEN = "sandbox0hook0token0000001"  # noqa: S105 - the stand-in's own, good nowhere else
@@ -42,6 +53,8 @@ class Slack(Vendor):
         return text_answer(status, ON_FAULT[status], headers=wait)
 
     def answer(self, request: Request) -> Answer:
+        if slack_api.is_method(request.path):
+            return _by_bot(request)
         refused = _misplaced(request)
         if refused:
             return refused
@@ -52,6 +65,16 @@ class Slack(Vendor):
         except ValueError:
             return text_answer(400, "invalid_payload", reason="the body is not JSON")
         return _posted(message)
+
+
+def _by_bot(request: Request) -> Answer:
+    answer, message = slack_api.call(request)
+    if message is None:
+        return answer
+    judged = _posted(message)
+    if judged.status == 200:
+        return replace(answer, keep=judged.keep)
+    return json_answer(200, {"ok": False, "error": judged.body.decode()}, reason=judged.reason)
 
 
 def _misplaced(request: Request) -> Answer | None:

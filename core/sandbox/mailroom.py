@@ -1,0 +1,86 @@
+"""SMTP on a loopback port, by aiosmtpd: signs senders in, and takes each mail to the desk as a request."""
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+from core.sandbox.contract import BODY_BYTES_MAX, Request
+from core.sandbox.desk import Desk
+from core.sandbox.email import PASSWORD, UNKNOWN, USERNAME
+
+SLUG = "email"
+
+
+class Mailroom:
+    """The port is chosen when it is made and taken when it is started."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self.port = port or _free_port(host)
+        self._listener: Controller | None = None
+
+    def start(self, desk: Desk) -> None:
+        self._listener = Controller(
+            Clerk(desk),
+            self._host,
+            self.port,
+            ready_timeout=20,
+            server_hostname="sandbox.localhost",
+            data_size_limit=BODY_BYTES_MAX,
+            auth_required=True,
+            auth_require_tls=False,
+            authenticator=_authenticate,
+        )
+        self._listener.start()
+
+    def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+
+
+class Clerk:
+    """What aiosmtpd asks at each step of a session."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address != USERNAME:
+            return "553 5.7.1 Sender address rejected: not owned by user"
+        envelope.mail_from = address
+        return "250 2.1.0 Ok"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address == UNKNOWN:
+            return "550 5.1.1 User unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
+        headers = {"mail-from": envelope.mail_from, "rcpt-to": ",".join(envelope.rcpt_tos)}
+        request = Request("DATA", "/", {}, headers, envelope.original_content)
+        answer = self._desk.answer(self._desk.vendors[SLUG], request, "")
+        await asyncio.sleep(answer.wait_s)
+        if answer.cut:
+            cast(asyncio.Transport, server.transport).abort()
+        return f"{answer.status} {answer.body.decode('ascii', 'replace').splitlines()[0]}"
+
+
+def _authenticate(server: SMTP, session: Any, envelope: Any, how: str, given: Any) -> AuthResult:
+    known = LoginPassword(USERNAME.encode(), PASSWORD.encode())
+    return AuthResult(success=given == known, handled=False)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
