@@ -105,7 +105,7 @@ def _client_arguments(manifest: Manifest, values: Mapping[str, Any]) -> dict[str
     return {
         "vendor": manifest.name,
         "rules": rules(values),
-        "faults": connector_class(manifest.slug).faults,
+        "faults": connector_class(manifest.connector).faults,
         "secrets": [str(values[name]) for name in secret_fields(manifest) if values.get(name)],
         "pinned_hosts": manifest.pinned_hosts,
     }
@@ -132,7 +132,7 @@ def egress() -> Egress:
 
 
 def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient, tokens: Tokens) -> Connector:
-    made = connector_class(manifest.slug)
+    made = connector_class(manifest.connector)
     secret = secret_fields(manifest)
     known = {field.name for field in fields(made.Config)}
     given = {

@@ -58,6 +58,12 @@ class Manifest:
     cost_note: str
     look_up_after_s: tuple[int, ...] = ()
     pinned_hosts: tuple[str, ...] = ()
+    preset_of: str = ""  # the entry whose connector it uses, and whose words where it has none of its own
+
+    @property
+    def connector(self) -> str:
+        """The name of its connector."""
+        return self.preset_of or self.slug
 
     @property
     def kind(self) -> Kind:
@@ -89,7 +95,7 @@ def secret_fields(manifest: Manifest) -> frozenset[str]:
 def load(path: Path) -> Manifest:
     """The manifest in one file. Raises Unusable with the file, the key and what is wrong with it."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = _read(path)
         _check_layout(content)
         if content["slug"] != path.stem:
             raise Invalid(f'slug is "{content["slug"]}", but the file is named {path.name}.')
@@ -100,6 +106,21 @@ def load(path: Path) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, Invalid) as error:
         raise Unusable(f"data/catalog/{path.name}: {error} Correct the file and start again.") from None
     return _build(content, config)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says; a preset's keys and tables stand in the place of those of its base."""
+    own = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "preset_of" not in own:
+        return own
+    bases = {file.stem for file in path.parent.glob("[a-z]*.toml")} - {path.stem}
+    base = str(own["preset_of"])
+    if base not in bases:
+        raise Invalid(f'preset_of names "{base}", which is no other file here.{did_you_mean(base, bases)}')
+    content = tomllib.loads(path.with_name(f"{base}.toml").read_text(encoding="utf-8"))
+    if "preset_of" in content:
+        raise Invalid(f'preset_of names "{base}", which is a preset itself; name its base.')
+    return content | own
 
 
 def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:

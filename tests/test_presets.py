@@ -1,0 +1,65 @@
+"""A tool that speaks another's language is one file: the one in docs/adding-an-integration.md is tried here."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core import catalog, connections
+from core.catalog import manifest
+from core.errors import Unusable
+from core.sandbox import Sandbox
+from tests.workplace import Workplace, sandbox, workplace
+
+__all__ = ["sandbox", "workplace"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "adding-an-integration.md"
+PRESET = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A copy of the catalog that this test may add to."""
+    copied = tmp_path / "catalog"
+    shutil.copytree(manifest.DIRECTORY, copied)
+    monkeypatch.setattr(manifest, "DIRECTORY", copied)
+    manifest.manifests.cache_clear()
+    yield copied
+    manifest.manifests.cache_clear()
+
+
+def test_a_sixteenth_is_one_file(folder: Path, workplace: Workplace, sandbox: Sandbox) -> None:
+    (folder / "mattermost.toml").write_text(PRESET, encoding="utf-8")
+    manifest.manifests.cache_clear()
+    connections.publish_catalog()
+    values = {"webhook_url": sandbox.credentials("slack")["webhook_url"]}
+    steps = connections.test_draft(workplace.who, "mattermost", values)
+    assert [step for step in steps if step.ok is False] == []
+    made = connections.create(workplace.who, "mattermost", name="Ops", values=values, options={})
+    workplace.ids["mattermost"] = made
+    workplace.alerts(2)
+    assert workplace.sync("mattermost").count == 2
+    texts = [accepted.body["text"] for accepted in sandbox.accepted("slack")]
+    assert all(text.startswith("🟠 [high] New exposure") and "/records?kind=alert" in text for text in texts)
+    assert connections.find(workplace.who, made).vendor == "Mattermost"
+
+
+def test_what_a_preset_does_not_say_is_as_at_its_base(folder: Path) -> None:
+    (folder / "mattermost.toml").write_text(PRESET, encoding="utf-8")
+    manifest.manifests.cache_clear()
+    preset, base = catalog.get("mattermost"), catalog.get("slack")
+    assert (preset.connector, preset.category, preset.limits) == ("slack", base.category, base.limits)
+    assert set(preset.config["properties"]) & {"bot_token", "channel"} == set()
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("slak", 'Did you mean "slack"'), ("other", "a preset itself"), ("mattermost", "no other file")],
+)
+def test_a_wrong_base_is_named(folder: Path, base: str, said: str) -> None:
+    (folder / "other.toml").write_text(PRESET.replace('"mattermost"', '"other"'), encoding="utf-8")
+    (folder / "mattermost.toml").write_text(PRESET.replace('"slack"', f'"{base}"'), encoding="utf-8")
+    manifest.manifests.cache_clear()
+    with pytest.raises(Unusable, match=said):
+        catalog.manifests()
