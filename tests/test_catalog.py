@@ -40,8 +40,9 @@ FIELDS = {
     ),
     "jira": (
         {"url", "email", "api_token", "project_key"},
-        {"issue_type", "flavor", "labels", "extra_fields"},
-        {"api_token"},
+        {"issue_type", "flavor", "labels", "extra_fields"}
+        | {"done_transition", "reopen_transition", "webhook_secret"},
+        {"api_token", "webhook_secret"},
     ),
     "google_secops": (
         {"project_id", "location", "instance_id", "service_account_json"},
@@ -53,17 +54,15 @@ FIELDS = {
         {"cloud", "authority_url"},
         {"client_secret"},
     ),
-    # close_code and webhook_secret come with following tickets
     "servicenow": (
         {"url", "username", "password"},
-        {"table", "assignment_group", "caller_id"},
-        {"password"},
+        {"table", "assignment_group", "caller_id", "close_code", "webhook_secret"},
+        {"password", "webhook_secret"},
     ),
-    # webhook_secret comes with following tickets
     "zendesk": (
         {"url", "email", "api_token"},
-        {"requester_email", "group_id", "tags"},
-        {"api_token"},
+        {"requester_email", "group_id", "tags", "webhook_secret"},
+        {"api_token", "webhook_secret"},
     ),
     "slack": (
         set(),
@@ -71,7 +70,11 @@ FIELDS = {
         {"webhook_url", "bot_token"},
     ),
     "teams": ({"webhook_url"}, set(), {"webhook_url"}),
-    "pagerduty": ({"routing_key"}, {"region", "endpoint_url"}, {"routing_key"}),
+    "pagerduty": (
+        {"routing_key"},
+        {"region", "endpoint_url", "webhook_secret"},
+        {"routing_key", "webhook_secret"},
+    ),
     "discord": ({"webhook_url"}, {"thread_id"}, {"webhook_url"}),
     "email": (
         {"host", "port", "from_address", "recipients"},

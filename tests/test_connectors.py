@@ -55,7 +55,7 @@ from tests.mail_server import MailServer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SECRET_FIELDS = {
-    *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret"),
+    *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret", "webhook_secret"),
     *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
     *("service_account_json", "client_secret", "password"),
 }
@@ -496,7 +496,8 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_message_that_is_explained_is_one_that_is_said(page: Path) -> None:
-    quoted = re.findall(r"^\| `([^`]+)` \|", page.read_text(), flags=re.MULTILINE)
+    by_hand = page.read_text().partition("<!-- facts")[0]
+    quoted = re.findall(r"^\| `([^`]+)` \|", by_hand, flags=re.MULTILINE)
     cases = [json.loads(path.read_text()) for path in (FIXTURES / page.stem).glob("*.json")]
     told = [case.get("message", "") for case in cases]
     told += [step["text"] for case in cases for step in case.get("steps", [])]

@@ -44,6 +44,9 @@ class Config:
     flavor: str = "cloud"
     labels: Sequence[str] = ()
     extra_fields: Mapping[str, Any] = field(default_factory=dict)
+    done_transition: str = ""
+    reopen_transition: str = ""
+    webhook_secret: Secret | None = None
 
 
 class Jira(Tracker):

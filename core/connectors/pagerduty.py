@@ -38,6 +38,7 @@ class Config:
     routing_key: Secret
     region: str = "us"
     endpoint_url: str = ""
+    webhook_secret: Secret | None = None
 
 
 class PagerDuty(Connector):

@@ -48,6 +48,8 @@ class Config:
     table: str = "incident"
     assignment_group: str | None = None
     caller_id: str | None = None
+    close_code: str = ""
+    webhook_secret: Secret | None = None
 
 
 class ServiceNow(Tracker):

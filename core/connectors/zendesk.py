@@ -41,6 +41,7 @@ class Config:
     requester_email: str | None = None
     group_id: int | None = None
     tags: Sequence[str] = ()
+    webhook_secret: Secret | None = None
 
 
 class Zendesk(Tracker):

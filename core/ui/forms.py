@@ -36,7 +36,7 @@ class Form:
         """What is in the fields now; an edit holds only what may have changed."""
         schema = self.manifest.config["properties"]
         secrets = secret_fields(self.manifest)
-        own = [name for name in schema if name not in TLS_FIELDS]
+        own = [name for name in schema if name not in TLS_FIELDS and not schema[name].get("later")]
         if self.only_secrets:
             return {name: self._field(name) for name in own if name in secrets}
         st.html(_MASKED)
