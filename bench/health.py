@@ -60,6 +60,10 @@ IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
 def main() -> None:
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    print(f"This machine: {cores} cores, load {busy:.1f} before the first measurement")
+    if busy > cores / 2:
+        print("It is busy with something else: what follows is slower than the hub is.")
     long = SHORT * 10 if "--quick" in sys.argv else LONG
     with tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
         folder = Path(name)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from sqlmodel import select
@@ -81,6 +82,19 @@ def test_a_normal_day_shows_four_figures_and_asks_for_nothing(ana: User, open_pa
     assert shown["Success rate"].startswith("9")
     assert any("Nothing. Every connection runs as it should." in caption.value for caption in page.caption)
     assert "ana@example.org" in everything(page)
+
+
+def test_each_card_has_the_line_of_its_figure(ana: User, open_page: Open) -> None:
+    with db.session() as session:
+        splunk = connect(session, ana.id, "SOC")
+        for back, delivered in ((1, 10), (0, 30)):
+            scenes.figures(session, splunk, back, runs_ok=1, delivered=delivered)
+    page = open_page(ana)
+    lines = [unquote(found.proto.body) for found in page.get("html") if "hub-sparkline" in found.proto.body]
+    rates, delivered, failing, _ = [re.findall(r'polyline points="(.*?)"', line)[0] for line in lines]
+    assert {point.split(",")[1] for point in rates.split()} == {"15"}  # never changed: half-way
+    assert {point.split(",")[1] for point in failing.split()} == {"28"}  # nothing at all
+    assert delivered.endswith(" 95.65,19.33 100,2")  # highest at the right
 
 
 def test_a_hub_on_fire_names_what_is_wrong_and_what_to_do(ana: User, open_page: Open) -> None:

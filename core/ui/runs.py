@@ -1,4 +1,4 @@
-"""Runs as a table of plain HTML: human times with the exact one beside, results as coloured pills.
+"""Runs as a table of plain HTML: human times with the exact one beside, results as coloured words.
 
 It is drawn with every refresh of Health; a data grid would cost the browser as much as the chart above it,
 and draws its words on a canvas, where nobody can select them and a screen reader sees a copy.
