@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: help install run demo test lint check conformance crash bench format clean
+.PHONY: help install run demo test lint check conformance crash bench bench-quick format clean
 
 help:
 	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
 	@echo "make run     the hub alone, for your own records; it shares data/ with the demo"
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types and tests: what CI runs"
+	@echo "make bench   what the hub promises about time, measured here (5 minutes; bench-quick: half a minute)"
 	@echo "make format  put the code in shape"
 
 install: $(VENV)/.run
@@ -43,6 +44,10 @@ crash: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime
+	@$(BIN)/python -m bench.health
+
+bench-quick: $(VENV)/.dev
+	@$(BIN)/python -m bench.health --quick
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

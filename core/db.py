@@ -6,14 +6,17 @@ because a read that becomes a write fails at once on SQLite, whatever the busy t
 (https://sqlite.org/lang_transaction.html).
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -167,7 +170,7 @@ def _create(url: str) -> Engine:
             raise ArgumentError(parsed.get_backend_name())
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, **_JSON)
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise Unusable(
             "HUB_DATABASE_URL is not a database address the hub can use. "
@@ -175,12 +178,27 @@ def _create(url: str) -> Engine:
         ) from None
 
 
+def _from_json(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # half a surrogate pair, say, as a vendor's answer may hold
+        return json.loads(text)
+
+
+#: JSON columns are written without spaces, and read by orjson: a page spent half its time on reading them
+_JSON: dict[str, Any] = {
+    "json_serializer": partial(json.dumps, separators=(",", ":")),
+    "json_deserializer": _from_json,
+}
+
+
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise Unusable(
             "The hub's processes share one database file. Write HUB_DATABASE_URL=sqlite:///data/hub.db."
         )
-    made = create_engine(url, pool_size=20, max_overflow=40, connect_args={"check_same_thread": False})
+    threads = {"check_same_thread": False}
+    made = create_engine(url, pool_size=20, max_overflow=40, connect_args=threads, **_JSON)
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made

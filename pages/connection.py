@@ -1,5 +1,7 @@
 """Connection: everything about one. How it stands, its runs, its deliveries, its settings."""
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
 from core import connections, deliveries, health, ui
@@ -12,7 +14,8 @@ from core.ui import actions, charts, details, story, words
 from core.ui.banner import scheduler_banner
 from core.ui.cards import connection_cards
 from core.ui.heartbeats import heartbeats
-from core.ui.tables import STATE, deliveries_table, logs_table
+from core.ui.runs import logs_table
+from core.ui.tables import STATE, deliveries_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 REFRESH_S = 5
@@ -96,7 +99,7 @@ def runs(ref: str) -> None:
     if not found:
         st.caption("No run had anything to send yet. A run that finds nothing to do leaves no line here.")
         return
-    logs_table(found, "runs", f"{len(found)} runs, newest first")
+    logs_table(found, datetime.now(UTC), f"{len(found)} runs, newest first")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if before is not None:
             st.button("Newest", key="runs_newest", on_click=st.session_state.pop, args=("runs_before", None))

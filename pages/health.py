@@ -9,7 +9,7 @@ from core.ui import charts, words
 from core.ui.banner import scheduler_banner
 from core.ui.cards import cards
 from core.ui.heartbeats import heartbeats
-from core.ui.tables import runs_table
+from core.ui.runs import runs_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 CATEGORIES = {Category.SIEM: "SIEM", Category.TICKETING: "Ticketing", Category.COMMUNICATION: "Communication"}
@@ -139,13 +139,13 @@ def runs(view: Overview) -> None:
     if recent.open:
         with recent:
             if view.recent_runs:
-                runs_table(view.recent_runs, "runs", "The newest runs")
+                runs_table(view.recent_runs, view.at, "The newest runs")
             else:
                 st.caption(f"No run had anything to send in the last {words.span(view.hours)}.")
     if failed.open:
         with failed:
             if view.recent_failures:
-                runs_table(view.recent_failures, "failed_runs", "The newest runs that failed")
+                runs_table(view.recent_failures, view.at, "The newest runs that failed")
             else:
                 st.caption(f"No run failed in the last {words.span(view.hours)}.")
 

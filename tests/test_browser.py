@@ -230,7 +230,6 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
 
 #: Streamlit's own, in 1.67; (rule, what is in the element) → why it stays
 KNOWN = {
-    ("svg-img-alt", "marks"): "the small charts inside metrics have no name of their own; the metric has",
     ("color-contrast", 'class="token'): "the colours of st.code; no setting of the theme has them",
 }
 

@@ -8,11 +8,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
 from core import db
 from core.errors import Unusable
-from core.models import Counter
+from core.models import AuditEntry, Counter
 
 
 def test_the_migrations_make_the_tables_of_the_models(database: str) -> None:
@@ -44,6 +44,17 @@ def test_the_clock_is_utc(database: str) -> None:
         now = db.now(session)
     assert now.utcoffset() is not None
     assert now.utcoffset().total_seconds() == 0
+
+
+@pytest.mark.parametrize("value", [[1, 2.5, None], {"é": [{}]}, {"half a pair": "\ud800"}])
+def test_json_columns_keep_what_was_written_without_spaces(database: str, value: object) -> None:
+    with db.session() as session:
+        at = db.now(session)
+        session.add(AuditEntry(at=at, actor="test", action="noted", details={"value": value, "and": 1}))
+    with db.reading() as session:
+        assert session.exec(select(AuditEntry.details)).one() == {"value": value, "and": 1}
+        written = session.execute(text("SELECT CAST(details AS text) FROM audit_log")).scalar_one()
+    assert ": " not in written
 
 
 def test_a_new_sqlite_file_is_its_owners_alone_and_keeps_what_was_committed(tmp_path: Path) -> None:

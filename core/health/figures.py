@@ -163,14 +163,15 @@ def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> 
 
 
 def sum_of_texts(histograms: str) -> tuple[int, ...]:
-    """`[1,2],[3,4]` → (4, 6)."""
-    if not histograms:
+    """`[1,2],[],[3,4]` → (4, 6)."""
+    filled = histograms.replace("[],", "").removesuffix(",[]")
+    if filled in ("", "[]"):
         return ()
-    rows, width = histograms.count("["), len(BOUNDS_S) + 1
-    if histograms.count(",") == rows * width - 1:  # none is longer, so all are whole: half the time
-        flat = orjson.loads("[" + histograms.replace("[", "").replace("]", "") + "]")
+    width = len(BOUNDS_S) + 1
+    flat = orjson.loads(f"[{filled.strip('[]').replace('],[', ',')}]")
+    if len(flat) == width * (filled.count("],[") + 1):  # none is longer, so all are whole: half the time
         return tuple(sum(flat[bound::width]) for bound in range(width))
-    return added(orjson.loads(f"[{histograms}]"))
+    return added(orjson.loads(f"[{filled}]"))
 
 
 def added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:

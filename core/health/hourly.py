@@ -1,11 +1,10 @@
-"""The hourly figures summed per connection and part of time, in one statement."""
+"""The hourly figures summed per connection and part of time, by one statement each."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, String, cast, column, func, select, values
+from sqlalchemy import ColumnElement, Select, String, bindparam, cast, func, select
 from sqlmodel import Session, col
 
 from core.models import HourlyFigures, UtcDateTime
@@ -14,6 +13,7 @@ from core.models import HourlyFigures, UtcDateTime
 FEW = 5
 Query = Select[*tuple[Any, ...]]
 Part = tuple[datetime, datetime]  # from, until
+BOUNDS = ("since", "until")
 
 
 class Cell(NamedTuple):
@@ -36,37 +36,31 @@ def read(
     session: Session, ids: Query, parts: Mapping[int, Part], *, few: bool
 ) -> dict[int, tuple[list[Cell], str]]:
     """Part → its cells, and the histograms of its delays as JSON texts with commas between."""
-    cells: dict[int, list[Cell]] = defaultdict(list)
-    delays: dict[int, list[str]] = defaultdict(list)
-    for part, connection_id, *sums, histograms in session.execute(_by_part(ids, parts, few)):
-        cells[part].append(Cell(connection_id, *sums))
-        if histograms:
-            delays[part].append(histograms)
-    return {part: (cells[part], ",".join(delays[part])) for part in parts}
+    by_connection = col(HourlyFigures.connection_id)
+    query = select(by_connection, *_figures()).where(*_within(ids, few)).group_by(by_connection)
+    return {number: _cells(session, query, part) for number, part in parts.items()}
 
 
 def read_sums(session: Session, ids: Query, part: Part, *, few: bool) -> tuple[list[Cell], str]:
     """The same of one part for all connections together; sorting nothing, it costs a third."""
-    hour, since, until = col(HourlyFigures.hour), *part
-    query = select(*_figures()).where(hour >= since, hour < until, _connection(few).in_(ids))
-    *sums, histograms = session.execute(query).one()
+    query = select(*_figures()).where(*_within(ids, few))
+    *sums, histograms = session.execute(query, _bounds(part)).one()
     return [Cell("", *(count or 0 for count in sums))], histograms or ""
 
 
-def _by_part(ids: Query, parts: Mapping[int, Part], few: bool) -> Query:
-    table = HourlyFigures
-    part = (
-        values(column("n", Integer), column("since", UtcDateTime), column("until", UtcDateTime), name="parts")
-        .data([(number, since, until) for number, (since, until) in parts.items()])
-        .cte("part")
-    )
-    return (
-        select(part.c.n, col(table.connection_id), *_figures())
-        .select_from(part)
-        .join(table, (col(table.hour) >= part.c.since) & (col(table.hour) < part.c.until))
-        .where(_connection(few).in_(ids))
-        .group_by(part.c.n, col(table.connection_id))
-    )
+def _cells(session: Session, query: Query, part: Part) -> tuple[list[Cell], str]:
+    # A part at a time: all in one statement would sort every row of the span, and take a quarter longer.
+    rows = session.execute(query, _bounds(part)).all()
+    return [Cell(*row[:-1]) for row in rows], ",".join(row[-1] for row in rows)
+
+
+def _within(ids: Query, few: bool) -> list[ColumnElement[bool]]:
+    hour, since, until = col(HourlyFigures.hour), *(bindparam(name, type_=UtcDateTime) for name in BOUNDS)
+    return [hour >= since, hour < until, _connection(few).in_(ids)]
+
+
+def _bounds(part: Part) -> dict[str, datetime]:
+    return dict(zip(BOUNDS, part, strict=True))
 
 
 def _figures() -> list[ColumnElement[Any]]:
@@ -80,8 +74,8 @@ def _figures() -> list[ColumnElement[Any]]:
         table.retried,
     )
     # Histograms come as texts and are added up by the caller: JSON arithmetic differs per database.
-    filled = func.nullif(cast(col(table.delay_s), String), "[]")
-    return [*(func.sum(col(count)) for count in counts), func.aggregate_strings(filled, ",")]
+    histograms = func.aggregate_strings(cast(col(table.delay_s), String), ",")
+    return [*(func.sum(col(count)) for count in counts), histograms]
 
 
 def _connection(few: bool) -> Any:

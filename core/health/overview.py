@@ -146,10 +146,11 @@ def overview(
 
 def choices(who: Principal) -> list[tuple[str, str, str]]:
     """(id, name, category) of every connection they may see, by name: what the filters offer."""
+    wanted = (col(Connection.id), col(Connection.name), col(User.email), col(CatalogEntry.category))
     with db.reading() as session:
-        rows = session.execute(_rows(_chosen(who, None, None))).all()
-    named = _labels([(row[0], row.email) for row in rows])
-    found = [(row[0].id, named[row[0].id], str(row.category)) for row in rows]
+        rows = session.execute(_joined(select(*wanted), _chosen(who, None, None))).all()
+    named = _labels([row[:3] for row in rows])
+    found = [(row.id, named[row.id], str(row.category)) for row in rows]
     return sorted(found, key=lambda choice: (choice[1].lower(), choice[0]))
 
 
@@ -163,11 +164,10 @@ def _chosen(who: Principal, category: str | None, connection: str | None) -> lis
     return chosen
 
 
-def _rows(chosen: list[ColumnElement[bool]]) -> Query:
-    entry = CatalogEntry
+def _joined(query: Query, chosen: list[ColumnElement[bool]]) -> Query:
+    """Each connection with its catalog entry and its owner."""
     return (
-        select(Connection, col(User.email), col(entry.name).label("vendor"), col(entry.category))
-        .join(entry, col(entry.id) == col(Connection.integration_id))
+        query.join_from(Connection, CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
         .join(User, col(User.id) == col(Connection.user_id))
         .where(*chosen)
     )
@@ -176,8 +176,9 @@ def _rows(chosen: list[ColumnElement[bool]]) -> Query:
 def _strips(
     session: Session, chosen: list[ColumnElement[bool]], ids: Query, now: datetime
 ) -> tuple[Strip, ...]:
-    rows = session.execute(_rows(chosen)).all()
-    queues, labels = _queues(session, ids), _labels([(row[0], row.email) for row in rows])
+    wanted = (Connection, col(User.email), col(CatalogEntry.name), col(CatalogEntry.category))
+    rows = session.execute(_joined(select(*wanted), chosen)).all()
+    queues, labels = _queues(session, ids), _labels([(row[0].id, row[0].name, row.email) for row in rows])
     strips = [
         _strip(connection, labels[connection.id], vendor, category, queues[connection.id], now)
         for connection, _, vendor, category in rows
@@ -201,13 +202,10 @@ def _strip(
     )
 
 
-def _labels(owned: list[tuple[Connection, str]]) -> dict[str, str]:
-    """A name is unique per owner only; an admin sees two of them with their owners."""
-    times = Counter(connection.name for connection, _ in owned)
-    return {
-        connection.id: connection.name if times[connection.name] == 1 else f"{connection.name} ({email})"
-        for connection, email in owned
-    }
+def _labels(owned: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """Id, name, owner → id, label. A name is unique per owner only; an admin sees two of them with theirs."""
+    times = Counter(name for _, name, _ in owned)
+    return {found: name if times[name] == 1 else f"{name} ({email})" for found, name, email in owned}
 
 
 def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.connections import View
 from core.health import OBJECTIVE, Figure, Overview
 from core.ui.look import Color
+from core.ui.sparkline import sparkline
 from core.ui.words import compact, percent, seconds, span
 
 SAME = "no change"
@@ -103,19 +104,17 @@ def _card(
     explained: str,
 ) -> None:
     is_change = delta[0] in "+-"
-    st.metric(
-        label,
-        value,
-        delta,
-        delta_color=color,
-        delta_arrow="auto" if is_change else "off",
-        delta_description=described,
-        chart_data=series,
-        chart_type="line",
-        border=True,
-        height="stretch",
-        help=explained,
-    )
+    with st.container(border=True, height="stretch", gap="xxsmall"):
+        st.metric(
+            label,
+            value,
+            delta,
+            delta_color=color,
+            delta_arrow="auto" if is_change else "off",
+            delta_description=described,
+            help=explained,
+        )
+        sparkline(series, color)
 
 
 def _grade(share: float | None) -> Color:

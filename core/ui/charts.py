@@ -14,7 +14,7 @@ from core.ui.words import bucket, span
 
 LINES = 5  # connections with a colour of their own; the rest is one grey
 OTHERS = "Other connections"
-SHORT_PX, TALL_PX, MANY = 250, 330, 4
+SHORT_PX, TALL_PX, MANY = 250, 385, 4
 HEAT_ROW_PX, HEAT_FRAME_PX = 22, 72  # a row; the axis and the legend below
 #: share of a bucket's runs that failed → how loud it is; a run now and then fails everywhere, and stays quiet
 LEVELS = ((0.5, "half or more failed"), (0.2, "20 to 50 %"), (0.05, "5 to 20 %"), (0.0, "under 5 %"))
@@ -81,7 +81,8 @@ def heat(view: Overview, palette: Palette) -> Any:
             ],
         )
         .properties(
-            height=HEAT_ROW_PX * len(view.heat), padding={"left": 0, "right": 8, "top": 4, "bottom": 0}
+            height=HEAT_ROW_PX * len(view.heat) + HEAT_FRAME_PX,
+            padding={"left": 0, "right": 8, "top": 4, "bottom": 0},
         )
         .configure_view(strokeWidth=0)
     )

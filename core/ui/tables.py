@@ -1,24 +1,15 @@
-"""Runs and deliveries as tables: human times with the exact one beside, states as coloured pills."""
+"""Deliveries as a table: human times with the exact one beside, states as coloured pills."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.deliveries.search import Found
-from core.health import Run
-from core.models import RunStatus, State
+from core.models import State
 from core.ui.look import Color
-from core.ui.words import seconds
 
-STATUS: dict[RunStatus, tuple[str, Color]] = {
-    RunStatus.SUCCESS: ("Delivered", "green"),
-    RunStatus.PARTIAL: ("In part", "orange"),
-    RunStatus.FAILED: ("Failed", "red"),
-    RunStatus.INTERRUPTED: ("Interrupted", "gray"),
-    RunStatus.RUNNING: ("Running", "blue"),
-}
 STATE: dict[State, tuple[str, Color]] = {
     State.PENDING: ("Pending", "blue"),
     State.SENDING: ("Sending", "blue"),
@@ -30,34 +21,6 @@ STATE: dict[State, tuple[str, Color]] = {
     State.SKIPPED: ("Skipped", "gray"),
 }
 _make = st.column_config
-
-
-def runs_table(runs: Sequence[Run], key: str, alt: str, *, with_connection: bool = True) -> None:
-    rows = pd.DataFrame([_run(run) for run in runs])
-    columns = _run_columns()
-    order = [name for name in columns if with_connection or name != "connection"]
-    st.dataframe(
-        rows, hide_index=True, column_config=columns, column_order=order, key=key, alt=alt, height="content"
-    )
-
-
-def logs_table(rows: Sequence[Mapping[str, Any]], key: str, alt: str) -> None:
-    """Runs of one connection, as `core.deliveries.logs` gives them."""
-    runs = [
-        Run(
-            row["id"],
-            row["connection_id"],
-            row["connection"],
-            row["started_at"],
-            row["finished_at"],
-            row["status"],
-            row["action"],
-            row["records"],
-            row["error"],
-        )
-        for row in rows
-    ]
-    runs_table(runs, key, alt, with_connection=False)
 
 
 def deliveries_table(
@@ -76,32 +39,6 @@ def deliveries_table(
         alt=f"{len(rows)} deliveries, newest first",
         height="content",
     )
-
-
-def _run(run: Run) -> dict[str, Any]:
-    took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
-    return {
-        "when": run.started_at,
-        "at": run.started_at,
-        "connection": run.name,
-        "status": [STATUS[RunStatus(run.status)][0]],
-        "records": run.records,
-        "took": "" if took is None else seconds(took),
-        "by": run.sync_type.capitalize(),
-        "message": run.error or "",
-    }
-
-
-def _run_columns() -> dict[str, Any]:
-    return {
-        **_times(),
-        "connection": _make.TextColumn("Connection", width=170),
-        "status": _pills("Result", list(STATUS.values()), 100),
-        "records": _make.NumberColumn("Records", format="localized", width=70),
-        "took": _make.TextColumn("Took", width=60),
-        "by": _make.TextColumn("Started by", width=85),
-        "message": _make.TextColumn("Message", width=420),
-    }
 
 
 def _delivery(row: Found) -> dict[str, Any]:
