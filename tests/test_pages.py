@@ -13,11 +13,13 @@ from sqlmodel import select
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
-from core import access, connections, db
+from core import access, connections, db, health
 from core.access import LOCAL
 from core.models import Connection, SignIn, State, User
 from core.secret import MASK
+from core.ui import charts as charts_of
 from core.ui import words
+from core.ui.look import _LIGHT as LIGHT
 from tests import scenes, sendings
 from tests.live import ROOT
 from tests.scenes import connect
@@ -417,3 +419,16 @@ def test_almost_everything_is_not_everything(share: float, said: str) -> None:
 )
 def test_large_numbers_are_short(number: float, said: str) -> None:
     assert words.compact(number) == said
+
+
+def test_connections_without_a_colour_of_their_own_share_one_bar(ana: User) -> None:
+    with db.session() as session:
+        for number in range(charts_of.LINES + 3):
+            tool = connect(session, ana.id, f"SOC {number}")
+            scenes.figures(session, tool, 0, runs_failed=20 - number, retried=1)
+    view = health.overview(LOCAL, 24)
+    frame = charts_of.failures(view, LIGHT).data
+    assert list(frame["connection"]).count(charts_of.OTHERS) == 1
+    assert frame["failed"].sum() == sum(20 - number for number in range(charts_of.LINES + 3))
+    others = frame[frame["connection"] == charts_of.OTHERS].iloc[0]
+    assert (others["failed"], others["retried"]) == (15 + 14 + 13, 3)

@@ -1,7 +1,8 @@
 """The charts of health: failures over time, and the good and the bad days of each connection."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import altair as alt
@@ -106,21 +107,28 @@ def _worst(timeline: Sequence[Trouble]) -> list[str]:
 
 
 def _trouble_frame(view: Overview, worst: list[str]) -> pd.DataFrame:
+    """A row per bar: what has no colour of its own is one bar, which also is much less for the browser to draw."""
+    sums: dict[tuple[datetime, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for trouble in view.timeline:
+        if _weight(trouble):
+            rank = worst.index(trouble.name) if trouble.name in worst else LINES
+            counts = (trouble.failed_runs, trouble.dead, trouble.retried)
+            sums[trouble.at, rank] = [*map(sum, zip(sums[trouble.at, rank], counts, strict=True))]
     rows = [
-        {
-            "at": trouble.at,
-            "bucket": trouble.at.isoformat(),
-            "connection": trouble.name if trouble.name in worst else OTHERS,
-            "rank": worst.index(trouble.name) if trouble.name in worst else LINES,
-            "problems": _weight(trouble),
-            "failed": trouble.failed_runs,
-            "dead": trouble.dead,
-            "retried": trouble.retried,
-        }
-        for trouble in view.timeline
-        if _weight(trouble)
+        (
+            at,
+            at.isoformat(),
+            worst[rank] if rank < LINES else OTHERS,
+            rank,
+            failed + dead,
+            failed,
+            dead,
+            retried,
+        )
+        for (at, rank), (failed, dead, retried) in sums.items()
     ]
-    return pd.DataFrame(rows)
+    names = ["at", "bucket", "connection", "rank", "problems", "failed", "dead", "retried"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _bucket_axis(view: Overview, padding: float = 0.2) -> alt.X:
