@@ -18,6 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from core import db, journal, logs, sync
+from core.deliveries import replays
 from core.errors import Conflict, HubError, NotFound
 
 THREADS = 16
@@ -62,6 +63,7 @@ class Clock:
         try:
             if self._beats():
                 self._keep_house()
+                replays.work_off()
                 self._start_due()
             self.troubled = False
         except HubError as error:
