@@ -248,9 +248,17 @@ def _sqlite(url: URL) -> Engine:
             "The hub's processes share one database file. Write HUB_DATABASE_URL=sqlite:///data/hub.db."
         )
     made = create_engine(url, pool_size=20, max_overflow=40, connect_args={"check_same_thread": False})
+    event.listen(made, "do_connect", _open_sqlite)
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made
+
+
+def _open_sqlite(_dialect: Any, _record: Any, place: Any, options: Any) -> sqlite3.Connection:
+    """Never make the file: where it is gone for a moment, an empty one in its place would look like all is lost."""
+    address = f"{Path(place[0]).absolute().as_uri()}?mode=rw"
+    opened: sqlite3.Connection = sqlite3.connect(address, uri=True, **options)
+    return opened
 
 
 def _prepare_sqlite(raw: sqlite3.Connection, _record: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,27 @@ def test_a_new_sqlite_file_is_its_owners_alone_and_keeps_what_was_committed(tmp_
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_each_connection_of_the_pool_writes_to_the_disk_before_it_answers(
+    sqlite_database: str,
+) -> None:
+    db.configure(sqlite_database)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(db.engine(write).connect()) for write in (False, True) * 4]
+        raw = [connection.connection.dbapi_connection for connection in opened]
+        assert len({id(each) for each in raw}) == 8
+        assert [each.execute("PRAGMA synchronous").fetchone()[0] for each in raw if each] == [2] * 8  # FULL
+
+
+def test_a_file_that_is_gone_is_not_replaced_by_an_empty_one(sqlite_database: str, tmp_path: Path) -> None:
+    db.configure(sqlite_database)
+    (tmp_path / "hub.db").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unusable, match="unable to open database file"), db.session():
+        pass
+    assert not (tmp_path / "hub.db").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "hub.db")
+    db.check_current()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,17 @@ def test_the_api_answers_507_to_whatever_writes_and_still_reads(
     assert api.sync(id).json()["count"] == 2
 
 
+def test_what_the_disk_did_not_take_is_not_answered_with_2xx(
+    disk: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want_free(monkeypatch, "0")
+    fill(disk, leaving=2 * MIB)
+    rows = [{"id": str(at), "scan_type": "email", "notes": "x" * 4000} for at in range(1000)]
+    error = refusal(api.a.post("/api/v1/scans", json=rows), 507, "full")
+    assert "is full; nothing was written" in error["message"]
+    assert api.a.get("/api/v1/scans").json()["items"] == []
+
+
 def test_a_key_of_a_refused_request_may_be_used_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     key, body = {"Idempotency-Key": "one"}, {"id": "1", "scan_type": "email", "email": "a@x.net"}
     want_free(monkeypatch, PLENTY)
