@@ -204,9 +204,17 @@ def _reason(url: URL, error: Exception) -> Unusable:
     state = str(getattr(orig, "sqlstate", None) or "")
     if code == sqlite3.SQLITE_FULL or state == _POSTGRES_FULL:
         return Full(f"The disk of the database {shown} is full; nothing was written. {MAKE_ROOM}")
-    if code == sqlite3.SQLITE_READONLY or state == _POSTGRES_READ_ONLY:
+    if code == sqlite3.SQLITE_READONLY or state == _POSTGRES_READ_ONLY or _is_read_only(url):
         return Unusable(f"The database {shown} can only be read. Let the hub's user write to it.")
     return Unusable(_sentence(url, error, cause))
+
+
+def _is_read_only(url: URL) -> bool:
+    """A file, or a folder around it, that this user may not write to: SQLite only says that it cannot open it."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return False
+    path = Path(url.database).absolute()
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _sentence(url: URL, error: Exception, cause: str) -> str:

@@ -16,13 +16,13 @@ from core import db, records, space, sync, trouble
 from core.errors import Full
 from core.models import Attempt, Heartbeat
 from core.settings import settings
-from tests.api_client import Api, api, on_sqlite, refusal
+from tests.api_client import Api, api, refusal
 from tests.crash_harness import until
 from tests.terminal import Hub
 from tests.test_scheduler import said, scheduler
 from tests.workplace import Workplace, sandbox, workplace
 
-__all__ = ["api", "on_sqlite", "sandbox", "workplace"]
+__all__ = ["api", "sandbox", "workplace"]
 MIB = space.MIB
 PLENTY = str(2**40)  # more than any disk has
 
