@@ -5,14 +5,17 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from psycopg import errors
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel
 
 from core import db
-from core.errors import Unusable
+from core.errors import Full, Unusable
 from core.models import Counter
 
 
@@ -67,6 +70,30 @@ def test_each_connection_of_the_pool_writes_to_the_disk_before_it_answers(
         raw = [connection.connection.dbapi_connection for connection in opened]
         assert len({id(each) for each in raw}) == 8
         assert [each.execute("PRAGMA synchronous").fetchone()[0] for each in raw if each] == [2] * 8  # FULL
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "sentence"),
+    [
+        (errors.DiskFull("could not extend file"), Full, "is full; nothing was written"),
+        (errors.AdminShutdown("terminating connection"), Unusable, "cannot be used"),
+        (errors.ReadOnlySqlTransaction("cannot execute UPDATE"), Unusable, "can only be read"),
+    ],
+)
+def test_what_a_server_says_in_the_middle_is_a_sentence(
+    database: str, fault: psycopg.Error, kind: type[Unusable], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence), db.session():
+        raise DBAPIError.instance("UPDATE", {}, fault, psycopg.Error)  # type: ignore[misc]
+
+
+def test_an_error_of_a_statement_passes_as_it_is(database: str) -> None:
+    with pytest.raises(IntegrityError), db.session() as session:
+        session.add_all([Counter(name="twice", value=1), Counter(name="other", value=2)])
+        session.flush()
+        session.execute(text("INSERT INTO counters (name, value) VALUES ('twice', 3)"))
+    with pytest.raises(DBAPIError, match="no_such_table"), db.session() as session:
+        session.execute(text("SELECT * FROM no_such_table"))
 
 
 def test_a_file_that_is_gone_is_not_replaced_by_an_empty_one(sqlite_database: str, tmp_path: Path) -> None:

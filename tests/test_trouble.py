@@ -286,6 +286,7 @@ def test_without_its_key_a_hub_is_locked_and_goes_on_when_it_is_back(
         assert attempts() == 0
         row = workplace.row("splunk")
         assert (row.problem, row.failures, row.next_call_at, row.run_id) == (None, 0, None, None)
+        assert not any(entry["event"] == "synced" for entry in log)  # nobody tries what cannot be opened
         key_file().unlink(missing_ok=True)
         key_file().touch(mode=0o600)
         key_file().write_text(good)

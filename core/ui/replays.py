@@ -105,13 +105,12 @@ def _count(found: Plan) -> None:
         if not found.count:
             st.text(f"Nothing to replay: no delivery that fits is {STATE[found.state][0].lower()}.")
         else:
-            st.subheader(_number(found.count), anchor=False)
+            st.markdown(f"**{_number(found.count)}**")
             st.text(_ages(found))
         for line in found.warnings():
             st.markdown(f":orange[:material/warning:] {escaped(line)}")
-        if len(found.shares) > 1:
-            for share in found.shares:
-                st.text(f"{share.connection}: {share.count:,}")
+        for share in found.shares:
+            st.text(f"{share.connection}: {share.count:,}{_takes(share.seconds)}")
         off = [share.connection for share in found.shares if not share.is_active and share.count]
         if off:
             st.text(f"{', '.join(off)}: paused. Switch it on to send them.")
@@ -124,20 +123,20 @@ def _number(count: int) -> str:
 def _ages(found: Plan) -> str:
     assert found.oldest_at is not None
     assert found.newest_at is not None
-    takes = "" if found.seconds is None else f" At the tool's rate this takes {_takes(found.seconds)}."
-    oldest, newest = ago(found.oldest_at, found.at), ago(found.newest_at, found.at)
-    return f"Queued from {oldest} to {newest}.{takes}"
+    return f"Queued from {ago(found.oldest_at, found.at)} to {ago(found.newest_at, found.at)}."
 
 
-def _takes(seconds: float) -> str:
-    return "under a minute" if seconds < 60 else f"about {duration(seconds)}"
+def _takes(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", {'under a minute' if seconds < 60 else f'about {duration(seconds)}'} at the tool's rate"
 
 
 def _begun(begun: tuple[Progress, ...]) -> str:
     queued = sum(progress.queued for progress in begun)
     left = sum(progress.left for progress in begun)
     rest = f" {left:,} follow as there is room." if left else ""
-    return f"{_number(queued)} back in the queue.{rest}"
+    return f"{_number(queued)} {'is' if queued == 1 else 'are'} back in the queue.{rest}"
 
 
 def progress(who: Principal) -> None:
