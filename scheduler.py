@@ -17,7 +17,8 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core import db, journal, logs, sync
+from core import db, journal, logs, space, sync
+from core.deliveries import replays
 from core.errors import Conflict, HubError, NotFound
 
 THREADS = 16
@@ -27,6 +28,7 @@ BEAT_S = 2.0
 STALE_S = 10.0  # a scheduler that was silent for so long has its place taken
 HOUSEKEEP_S = 15.0
 GRACE_S = 8.0  # of the 10 s in which we must be gone
+HOLD_S = 5.0  # no run is started for so long after one that failed because of the hub's own disk or database
 
 log = structlog.get_logger("hub.scheduler")
 
@@ -41,8 +43,8 @@ class Clock:
         self.running: set[str] = set()
         self.lock = threading.Lock()
         self.leading: bool | None = None
-        self.troubled = False
-        self.next_beat = self.next_housekeeping = 0.0
+        self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
+        self.next_beat = self.next_housekeeping = self.held_until = 0.0
         # a job that could not start on time is started late, never dropped (the default drops it after 1 s)
         self.scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -60,22 +62,40 @@ class Clock:
     def look(self) -> None:
         """One look: beat, keep house, start what is due. Trouble is told once and tried again."""
         try:
+            self._say("disk", found.sentence if (found := space.lacking()) else None)
             if self._beats():
                 self._keep_house()
-                self._start_due()
-            self.troubled = False
+                if "disk" not in self.trouble:
+                    replays.work_off()
+                    self._start_due()
+            self._say("database", None)
         except HubError as error:
-            if not self.troubled:
-                log.error("database trouble", reason=error.message)
-            self.troubled = True
+            self._say("database", error.message)
         except Exception:
             log.exception("look failed")
+
+    def _say(self, what: str, sentence: str | None) -> None:
+        """Log trouble when it begins and when it is over, not at each look."""
+        with self.lock:
+            is_news = (what in self.trouble) is not (sentence is not None)
+            if sentence is None:
+                self.trouble.pop(what, None)
+            else:
+                self.trouble[what] = sentence
+        if is_news and sentence is not None:
+            log.error(f"{what} trouble", reason=sentence)
+        elif is_news:
+            log.info(f"{what} well again")
 
     def _beats(self) -> bool:
         if self.leading and time.monotonic() < self.next_beat:
             return True
         with db.session() as session:
-            details = {"running": len(self.running), "threads": self.threads}
+            details = {
+                "running": len(self.running),
+                "threads": self.threads,
+                "trouble": [*self.trouble.values()],
+            }
             leads = journal.beat(session, "scheduler", sync.WORKER, details, db.now(session), STALE_S)
         if leads != self.leading:
             log.info("scheduling" if leads else "another scheduler runs; standing by", worker=sync.WORKER)
@@ -85,11 +105,13 @@ class Clock:
 
     def _keep_house(self) -> None:
         if time.monotonic() >= self.next_housekeeping:
-            sync.housekeep()
+            self._say("key", sync.housekeep())
             sync.sweep()
             self.next_housekeeping = time.monotonic() + HOUSEKEEP_S
 
     def _start_due(self) -> None:
+        if time.monotonic() < self.held_until:
+            return
         room = self.threads - len(self.running)
         for connection_id in sync.due(room) if room > 0 else []:
             with self.lock:
@@ -104,16 +126,25 @@ class Clock:
     def _run(self, connection_id: str) -> None:
         try:
             result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set)
+            if result.metadata.get("code") == "full":
+                return self._hold("run", result.message)
+            self._say("run", None)
             if result.count or not result.success:
                 log.info("synced", connection=connection_id, message=result.message, **result.metadata)
         except (Conflict, NotFound) as error:  # somebody else was faster, or deleted it
             log.info("not synced", connection=connection_id, reason=error.message)
+        except HubError as error:  # the database; the connection is not to blame
+            self._hold("run", error.message)
         except Exception:
             log.exception("run failed", connection=connection_id)
         finally:
             with self.lock:
                 self.running.discard(connection_id)
             self.wake(SOONEST_S)
+
+    def _hold(self, what: str, sentence: str) -> None:
+        self._say(what, sentence)
+        self.held_until = time.monotonic() + HOLD_S
 
     def stop(self) -> bool:
         """Start nothing more and wait for what runs. False when a call had to be left open."""
@@ -123,9 +154,12 @@ class Clock:
         until = time.monotonic() + GRACE_S
         while self.running and time.monotonic() < until:
             time.sleep(SOONEST_S)
-        sync.abandon()
-        with db.session() as session:
-            journal.retire(session, "scheduler", sync.WORKER)
+        try:
+            sync.abandon()
+            with db.session() as session:
+                journal.retire(session, "scheduler", sync.WORKER)
+        except HubError as error:  # what is open runs out by its lease
+            log.warning("stopped without the database", reason=error.message)
         return not self.running
 
 

@@ -23,14 +23,32 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlmodel import Session
 
-from core.errors import Unusable
+from core.errors import Full, Unusable
 from core.settings import settings
 
 BUSY_TIMEOUT_MS = 10_000
+MAKE_ROOM = "Make room on it; on SQLite `hub free-space` gives the hub's reserve back first."
 _MIGRATIONS = Path(__file__).parent / "migrations"
+#: primary result codes that speak of the file or the disk, not of a statement (sqlite.org/rescode.html)
+_SQLITE_TROUBLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+#: SQLSTATE classes: connection, resources, operator intervention, system (postgresql.org, appendix A)
+_POSTGRES_TROUBLE = ("08", "53", "57", "58")
+_POSTGRES_READ_ONLY, _POSTGRES_FULL = "25006", "53100"
 _engines: dict[str, Engine] = {}
 
 
@@ -50,16 +68,19 @@ def engine(write: bool = False) -> Engine:
 
 @contextmanager
 def session() -> Iterator[Session]:
-    """One writing transaction: committed at the end, rolled back on any exception."""
-    with _begin(write=True) as opened:
+    """One writing transaction: committed at the end, rolled back on any exception.
+
+    Raises Full or Unusable when the database fails under it; an error of a statement passes as it is.
+    """
+    with _told(), _begin(write=True) as opened:
         yield opened
         opened.commit()
 
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """One reading transaction; nothing is committed."""
-    with _begin(write=False) as opened:
+    """One reading transaction; nothing is committed. Raises Unusable as `session` does."""
+    with _told(), _begin(write=False) as opened:
         yield opened
 
 
@@ -105,6 +126,20 @@ def check_current() -> None:
         raise Unusable(f"The database {_shown(url)} is older than this hub. Run `hub init` to migrate it.")
 
 
+def shrink_log() -> int:
+    """Move SQLite's write-ahead log into the database and empty it; how many bytes that freed."""
+    url = engine().url
+    if url.get_backend_name() != "sqlite" or not Path(str(url.database)).exists():
+        return 0
+    path = Path(f"{url.database}-wal")
+    before = path.stat().st_size if path.exists() else 0
+    with _explained(), engine().connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return max(0, before - (path.stat().st_size if path.exists() else 0))
+
+
 def _head() -> str | None:
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
@@ -141,11 +176,51 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError) as error:
-        raise Unusable(_reason(engine().url, error)) from error
+        raise _reason(engine().url, error) from error
 
 
-def _reason(url: URL, error: Exception) -> str:
-    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+@contextmanager
+def _told() -> Iterator[None]:
+    """The same in the middle of a transaction, where a statement may also fail for reasons of its own."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not _is_trouble(error):
+            raise
+        raise _reason(engine().url, error) from error
+
+
+def _is_trouble(error: DBAPIError) -> bool:
+    """The database's, not the statement's."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _SQLITE_TROUBLE
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    lost = error.connection_invalidated or (isinstance(error, OperationalError) and not state)
+    return lost or state.startswith(_POSTGRES_TROUBLE) or state == _POSTGRES_READ_ONLY
+
+
+def _reason(url: URL, error: Exception) -> Unusable:
+    orig, shown = getattr(error, "orig", None), _shown(url)
+    cause = str(orig or error).strip().splitlines()[0]
+    code = getattr(orig, "sqlite_errorcode", 0) & 0xFF
+    state = str(getattr(orig, "sqlstate", None) or "")
+    if code == sqlite3.SQLITE_FULL or state == _POSTGRES_FULL:
+        return Full(f"The disk of the database {shown} is full; nothing was written. {MAKE_ROOM}")
+    if code == sqlite3.SQLITE_READONLY or state == _POSTGRES_READ_ONLY or _is_read_only(url):
+        return Unusable(f"The database {shown} can only be read. Let the hub's user write to it.")
+    return Unusable(_sentence(url, error, cause))
+
+
+def _is_read_only(url: URL) -> bool:
+    """A file, or a folder around it, that this user may not write to: SQLite only says that it cannot open it."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return False
+    path = Path(url.database).absolute()
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _sentence(url: URL, error: Exception, cause: str) -> str:
     if "locked" in cause or "busy" in cause:
         return f"The database {_shown(url)} is busy: another process holds it. Try again in a moment."
     if isinstance(error, DBAPIError) and not error.connection_invalidated and "no such table" in cause:
@@ -199,9 +274,17 @@ def _sqlite(url: URL) -> Engine:
         )
     threads = {"check_same_thread": False}
     made = create_engine(url, pool_size=20, max_overflow=40, connect_args=threads, **_JSON)
+    event.listen(made, "do_connect", _open_sqlite)
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made
+
+
+def _open_sqlite(_dialect: Any, _record: Any, place: Any, options: Any) -> sqlite3.Connection:
+    """Never make the file: where it is gone for a moment, an empty one in its place would look like all is lost."""
+    address = f"{Path(place[0]).absolute().as_uri()}?mode=rw"
+    opened: sqlite3.Connection = sqlite3.connect(address, uri=True, **options)
+    return opened
 
 
 def _prepare_sqlite(raw: sqlite3.Connection, _record: Any) -> None:

@@ -48,6 +48,18 @@ class Unusable(HubError):
     code = "unusable"
 
 
+class Full(Unusable):
+    """The disk under the database has no room: nothing was written, and nothing is sent until it has."""
+
+    code = "full"
+
+
+class Locked(HubError):
+    """The key that opens a connection's credentials is not in the key ring: it waits, untouched."""
+
+    code = "locked"
+
+
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The word a person probably meant, or None."""
     known = {candidate.lower(): candidate for candidate in words}

@@ -83,14 +83,14 @@ def finish(
     )
 
 
-def interrupt(session: Session, run_id: str, now: datetime) -> None:
-    """A run whose lease was taken over did not end by itself."""
+def interrupt(
+    session: Session, run_id: str, now: datetime, reason: str = "The worker stopped during the run."
+) -> None:
+    """A run whose lease was taken over, or that the hub had to stop, did not end by itself."""
     session.execute(
         update(RunLog)
         .where(RunLog.run_id == run_id, RunLog.status == RunStatus.RUNNING)  # type: ignore[arg-type]
-        .values(
-            status=RunStatus.INTERRUPTED, finished_at=now, error_message="The worker stopped during the run."
-        )
+        .values(status=RunStatus.INTERRUPTED, finished_at=now, error_message=reason)
     )
 
 

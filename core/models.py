@@ -79,6 +79,12 @@ class AttemptOutcome(StrEnum):
     UNKNOWN = "unknown"  # its lease ran out before it was closed
 
 
+class ReplayState(StrEnum):
+    RUNNING = "running"  # worked off in steps
+    PAUSED = "paused"  # a person stopped it; what is not back in the queue yet stays as it was
+    DONE = "done"
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC datetime on both databases. SQLite has no time zones: stored naive there, read aware."""
 
@@ -395,6 +401,24 @@ class Attempt(SQLModel, table=True):
     items: int = 0
     delivery_id: int | None = Field(default=None, sa_type=BigInt)  # if one item
     exchanges: list[Any] = Field(default_factory=list, sa_type=JSON)
+
+
+class Replay(SQLModel, table=True):
+    """Many deliveries of one connection once more: which, how far it is, and who asked."""
+
+    __tablename__ = "replays"
+    id: int | None = _big_pk()
+    connection_id: str = _connection_fk()
+    actor: str = Field(max_length=254)
+    wanted: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # core.deliveries.wanted
+    state: str = Field(default=ReplayState.RUNNING, max_length=10)
+    total: int = 0  # rows that fitted when it began
+    queued: int = 0  # of them back in the queue
+    left_out: int = 0  # of them still without a body: they stay as they were
+    cursor: int = Field(default=0, sa_type=BigInt)  # the last delivery that was looked at …
+    last_id: int = Field(default=0, sa_type=BigInt)  # … and the last one there was when it began
+    created_at: datetime = _time()
+    finished_at: datetime | None = _time(default=None)
 
 
 class SiemEvent(SQLModel, table=True):

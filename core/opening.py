@@ -8,17 +8,22 @@ from functools import cache
 from typing import Any
 
 import orjson
+from sqlalchemy import ColumnElement, func, not_, or_, select
+from sqlmodel import Session, col
 
 from core.catalog import Manifest, secret_fields
 from core.connectors import connector as connector_class
 from core.connectors.base import Connector, Misconfigured, Tokens
+from core.errors import Locked, Unusable
 from core.http import Dialer, Egress, Recorder, Rules, VendorClient
 from core.models import Connection
 from core.secret import Secret
 from core.settings import settings
 from core.tokens import Preview, Shelf
-from core.vault import Ring, Unreadable
+from core.vault import VERSION, Ring, Unreadable, kid_of
 
+#: where the key's id stands in a token: v1.<kid>.…
+_KID_AT, _KID_LENGTH = len(VERSION) + 1, 8
 _TABLE, _COLUMN = "user_integrations", "credentials_encrypted"
 #: fields every entry takes, handled here and not by the connector
 TLS_FIELDS = ("ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key")
@@ -58,11 +63,11 @@ def seal(secrets: Mapping[str, str], connection_id: str, owner: str) -> str | No
 
 
 def unseal(connection: Connection) -> dict[str, str]:
-    """The row's secrets. Raises Misconfigured: a person must enter them again."""
+    """The row's secrets. Raises Misconfigured: a person must enter them again; Locked: the key is missing."""
     if not connection.credentials_encrypted:
         return {}
     try:
-        plain = ring().open(
+        plain = _ring_for(connection).open(
             connection.credentials_encrypted,
             table=_TABLE,
             row=connection.id,
@@ -78,8 +83,83 @@ def unseal(connection: Connection) -> dict[str, str]:
     return opened
 
 
+# --- locked: the key that sealed the credentials is not there --------------------------------------
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Connections that wait for one key. `problem` says why the ring has no keys at all, when it has none."""
+
+    kid: str
+    connections: int
+    problem: str | None
+
+    @property
+    def sentence(self) -> str:
+        locked = "1 connection is" if self.connections == 1 else f"{self.connections:,} connections are"
+        why = f" {self.problem}" if self.problem else ""
+        return (
+            f"The key {self.kid} is missing: {locked} locked, and what is to be sent waits, untouched.{why} "
+            "Put the key back from the backup (HUB_SECRET_KEY_FILE or HUB_SECRET_KEYS), "
+            "or enter the credentials again."
+        )
+
+
+def locks(session: Session) -> tuple[Lock, ...]:
+    """Which keys are missing, and how many connections each of them locks. Nothing, when all is well."""
+    token = col(Connection.credentials_encrypted)
+    kid = func.substr(token, _KID_AT + 1, _KID_LENGTH)
+    wanted = select(kid, func.count()).where(col(Connection.deleted_at).is_(None), not_(is_open()))
+    found = session.execute(wanted.group_by(kid).order_by(kid)).all()
+    return tuple(Lock(kid, number, _ring_problem()) for kid, number in found)
+
+
+def lock_of(connection: Connection) -> str | None:
+    """Why this one is locked; None when its key is there, or when it needs none."""
+    kid = kid_of(connection.credentials_encrypted or "")
+    return None if kid is None or kid in _kids() else Lock(kid, 1, _ring_problem()).sentence
+
+
+def is_open() -> ColumnElement[bool]:
+    """Where clause: connections without credentials, or whose key is in the ring; also damaged ones, which a
+    run finds and tells of."""
+    token = col(Connection.credentials_encrypted)
+    known = [token.like(f"{VERSION}.{kid}.%") for kid in _kids()]
+    return or_(token.is_(None), token.not_like(f"{VERSION}.{'_' * _KID_LENGTH}.%"), *known)
+
+
+def refresh() -> None:
+    """Look at the key file again: somebody may have put the key back."""
+    ring.cache_clear()
+
+
+def _kids() -> tuple[str, ...]:
+    try:
+        return ring().kids
+    except Unusable:
+        return ()
+
+
+def _ring_problem() -> str | None:
+    try:
+        ring()
+    except Unusable as error:
+        return error.message
+    return None
+
+
+def _ring_for(connection: Connection) -> Ring:
+    """The ring, when it has the connection's key. Raises Locked."""
+    if lock_of(connection):
+        refresh()
+    sentence = lock_of(connection)
+    if sentence:
+        raise Locked(sentence)
+    return ring()
+
+
 def values(connection: Connection) -> dict[str, Any]:
-    """The connection's whole config, secrets as plain strings. Raises Misconfigured as `unseal` does."""
+    """The connection's whole config, secrets as plain strings. Raises Misconfigured and Locked as `unseal`."""
     return {**connection.config, **unseal(connection)}
 
 

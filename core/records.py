@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core import db, feed, readers, sources
+from core import db, feed, readers, sources, space
 from core.access import LOCAL, Principal
 from core.errors import Forbidden, NotFound
 from core.feed import Position, Source
@@ -37,8 +37,12 @@ class Imported:
 
 
 def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stored:
-    """Rows as they come by POST. A member stores their own; an admin anybody's; a viewer none."""
+    """Rows as they come by POST. A member stores their own; an admin anybody's; a viewer none.
+
+    Raises Full when the disk has too little room; what was stored before stays.
+    """
     default_owner, only_owner = _owners(who)
+    space.require()
     total = Stored()
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
@@ -167,6 +171,7 @@ def _pull(source: Source, kind: Kind) -> Stored:
 
 
 def _take(source: Source, kind: Kind, rows: feed.Rows, reached: Position | None) -> Stored:
+    space.require()
     with db.session() as session:
         stored = sources.store(session, kind, rows)
         if reached:

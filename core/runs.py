@@ -125,6 +125,17 @@ def release(session: Session, worker: str, now: datetime) -> None:
     )
 
 
+def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
+    """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
+    journal.interrupt(session, run.id, now, reason)
+    session.execute(
+        update(Connection)
+        .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
+        .values(run_id=None, run_worker=None, lease_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
     """A person asked: retries and look-ups are due now, except while the vendor named a time."""
     if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     admin_password: Secret | None = None
     executor: Literal["local", "procrastinate"] = "local"
     retention_days: int = 90
+    min_free_mb: int = 256
+    ballast_mb: int = 64
     log_format: Literal["", "console", "json"] = ""
 
     @field_validator("secret_keys", "source_url", "admin_password", mode="before")
@@ -57,6 +59,13 @@ class Settings(BaseSettings):
     def _is_positive(cls, value: int) -> int:
         if value < 1:
             raise ValueError("is less than one day")
+        return value
+
+    @field_validator("min_free_mb", "ballast_mb")
+    @classmethod
+    def _is_no_debt(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError("is less than nothing")
         return value
 
     @field_validator("ca_bundle")

@@ -20,11 +20,11 @@ import structlog
 from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
-from core import catalog, db, journal, opening, options, outbox, retention, runs
+from core import catalog, db, journal, opening, options, outbox, retention, runs, space
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
-from core.errors import HubError
+from core.errors import Full, HubError, Locked
 from core.journal import Tally
 from core.models import Category, Connection
 from core.opening import Live
@@ -56,7 +56,8 @@ def due(limit: int) -> list[str]:
     """Connections whose time has come and that nobody works on, longest waiting first."""
     with db.reading() as session:
         now = db.now(session)
-        found = select(col(Connection.id)).where(_wakes(), col(Connection.next_wake_at) <= now, _free(now))
+        ready = (_wakes(), col(Connection.next_wake_at) <= now, _free(now), opening.is_open())
+        found = select(col(Connection.id)).where(*ready)
         return list(session.execute(found.order_by(col(Connection.next_wake_at)).limit(limit)).scalars())
 
 
@@ -77,11 +78,17 @@ def run(
     stopping: Callable[[], bool] = lambda: False,
     deadline_s: float = 600.0,
 ) -> Result:
-    """Sync one connection now. Raises NotFound, and Conflict while it is running or paused."""
+    """Sync one connection now. Raises NotFound, Conflict while it is running or paused, and Unusable.
+
+    Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
+    """
     begun = _start(connection_id, action, who, stopping, deadline_s)
     try:
+        space.require()
         _work(begun)
         return _end(begun)
+    except (Full, Locked) as error:
+        return _drop(begun, error)
     except LeaseLost:
         log.warning("lease lost", connection=connection_id, run=begun.id)
         return Result(
@@ -89,12 +96,18 @@ def run(
         )
 
 
-def housekeep() -> None:
-    """What no connection's own run does: open attempts of dead workers become in doubt."""
+def housekeep() -> str | None:
+    """What no connection's own run does: open attempts of dead workers become in doubt; the reserve on the
+    disk is made anew; a missing key is looked for. Returns the sentence about locked connections, if any."""
     with db.session() as session:
         reaped = runs.reap(session, db.now(session))
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+    space.keep_ballast()
+    with db.reading() as session:
+        if opening.locks(session):
+            opening.refresh()
+        return " ".join(lock.sentence for lock in opening.locks(session)) or None
 
 
 def sweep() -> int:
@@ -111,10 +124,23 @@ def abandon() -> None:
         runs.release(session, WORKER, now)
 
 
+def _drop(begun: Run, error: Full | Locked) -> Result:
+    """The hub's own trouble: the connection is left as it was found, and the run says why it ended."""
+    try:
+        with db.session() as session:
+            runs.drop(session, begun, error.message, db.now(session))
+    except Full:
+        log.warning("lease kept, the disk is full", connection=begun.connection.id)  # it runs out by itself
+    metadata = runs.metadata(begun) | {"code": error.code}
+    return Result(False, begun.tally.delivered, error.message, metadata)
+
+
 def _work(begun: Run) -> None:
     with ExitStack() as stack:
         try:
             live = stack.enter_context(opening.live(begun.manifest, opening.values(begun.connection)))
+        except Locked:
+            raise
         except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none
             _note(begun, error if isinstance(error, DeliveryError) else Misconfigured(error.message))
             return
@@ -131,6 +157,7 @@ def _work(begun: Run) -> None:
 
 def export(begun: Run) -> None:
     """Walk the changes since the cursor, map what is wanted, queue it: one transaction."""
+    space.require()
     with db.session() as session:
         now = db.now(session)
         connection = session.get_one(Connection, begun.connection.id)
@@ -168,6 +195,7 @@ def deliver(begun: Run, live: Live) -> None:
 
 
 def _claim(begun: Run) -> Claim | None:
+    space.require()  # before the attempt row: what cannot be closed must not be sent
     with db.session() as session:
         now = db.now(session)
         connection = session.get_one(Connection, begun.connection.id)

@@ -36,6 +36,17 @@ class Unreadable(HubError):
     code = "unreadable"
 
 
+class KeyMissing(Unreadable):
+    """The token is whole, but its key `kid` is not in the ring: put it back, and it opens."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(
+            f"The key {kid} that sealed this secret is not in the key ring. "
+            "Add it to HUB_SECRET_KEYS or the key file, or enter the secret again."
+        )
+        self.kid = kid
+
+
 class _Settings(Protocol):
     @property
     def secret_keys(self) -> Secret | None: ...
@@ -91,11 +102,16 @@ class Ring:
 
     def _unwrap(self, kid: str, wrapped: bytes, place: bytes) -> bytes:
         if kid not in self._keys:
-            raise Unreadable(
-                f"The key {kid} that sealed this secret is not in the key ring. "
-                "Add it to HUB_SECRET_KEYS or the key file, or enter the secret again."
-            )
+            raise KeyMissing(kid)
         return _decrypt(self._keys[kid], wrapped, kid.encode() + place)
+
+
+def kid_of(token: str) -> str | None:
+    """Which key wraps `token`; None for one that is damaged."""
+    try:
+        return _parts(token)[0]
+    except Unreadable:
+        return None
 
 
 def new_key() -> str:

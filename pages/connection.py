@@ -11,7 +11,7 @@ from core.deliveries.search import Filter
 from core.health import Overview, Strip
 from core.models import Role, State
 from core.ui import actions, charts, details, story, words
-from core.ui.banner import scheduler_banner
+from core.ui.banner import scheduler_banner, trouble_banner
 from core.ui.cards import connection_cards
 from core.ui.heartbeats import heartbeats
 from core.ui.runs import logs_table
@@ -71,6 +71,7 @@ def overview(ref: str) -> None:
 def figures(ref: str, hours: int) -> None:
     who = ui.watching_user()
     view, found = connections.find(who, ref), health.overview(who, hours, connection=ref)
+    trouble_banner()
     scheduler_banner(found.heartbeat_age_s)
     connection_cards(found, view)
     left, right = st.columns([2, 1], gap="small")

@@ -6,7 +6,7 @@ from core import connections, ui
 from core.connections import Board, Line
 from core.models import Role
 from core.ui import actions, lines
-from core.ui.banner import scheduler_banner
+from core.ui.banner import scheduler_banner, trouble_banner
 
 REFRESH_S = 10
 ROWS = 25
@@ -64,6 +64,7 @@ def rows(words: str, state: str | None, place: int) -> None:
     who = ui.watching_user()
     ui.show_flash()
     board = connections.board(who)
+    trouble_banner()
     scheduler_banner(board.heartbeat_age_s)
     found = chosen(board, words, state)
     if not found:

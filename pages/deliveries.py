@@ -3,16 +3,17 @@
 import streamlit as st
 
 from core import health, ui
+from core.access import Principal
 from core.deliveries import search
 from core.deliveries.search import Filter, Page
 from core.models import State
-from core.ui import story
+from core.ui import replays, story
 from core.ui.tables import STATE, deliveries_table
 
 TIMES = {"24h": 24, "7d": 168, "30d": 720, "All": None}
 
 
-def filters(known: list[tuple[str, str, str]]) -> Filter:
+def filters(who: Principal, known: list[tuple[str, str, str]]) -> Filter:
     """The title, and what to show: all of it in the address, so that a list can be shared."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header("Deliveries", anchor=False, width="stretch")
@@ -39,6 +40,7 @@ def filters(known: list[tuple[str, str, str]]) -> Filter:
             bind="query-params",
             on_change=newest,
         )
+        replays.button(who)
     return Filter(state, connection, record or None, TIMES[time or "All"])
 
 
@@ -120,9 +122,10 @@ known = health.choices(who)
 if not known:
     begin()
 else:
-    wanted = filters(known)
+    wanted = filters(who, known)
     given = st.query_params.get("before", "")
     page = search.search(who, wanted, before=int(given) if given.isascii() and given.isdigit() else None)
+    replays.progress(who)
     if page.rows:
         listed(page)
     else:
@@ -130,3 +133,5 @@ else:
     delivery = story.asked()
     if delivery is not None:
         story.show(who, delivery)
+    else:
+        replays.show_asked(who, wanted.connection)

@@ -6,7 +6,7 @@ from core import health, ui
 from core.health import Overview, Strip, Word
 from core.models import Category
 from core.ui import charts, words
-from core.ui.banner import scheduler_banner
+from core.ui.banner import scheduler_banner, trouble_banner
 from core.ui.cards import cards
 from core.ui.heartbeats import heartbeats
 from core.ui.runs import runs_table
@@ -55,6 +55,7 @@ def choose(label: str, everything: str, key: str, options: dict[str, str], width
 def live(hours: int, category: str | None, connection: str | None) -> None:
     """All but the filters: drawn again every few seconds, so nothing to type into is in here."""
     view = health.overview(ui.watching_user(), hours, category, connection)
+    trouble_banner()
     scheduler_banner(view.heartbeat_age_s)
     if not view.connections:
         st.text("No connection matches these filters. Clear one of them to see more.")

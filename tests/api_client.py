@@ -40,13 +40,19 @@ OF_CONNECTION: list[tuple[str, str, Any]] = [
     ("GET", "/deliveries?connection={id}", None),
     ("GET", "/events?connection={id}", None),
     ("GET", "/tickets?connection={id}", None),
+    ("POST", "/replays", {"connection": "{id}"}),
     ("POST", "/functions/v1/sync-integration", {"integration_id": "{id}", "action": "manual"}),
 ]
 OF_DELIVERY: list[tuple[str, str, Any]] = [
     ("GET", "/deliveries/{id}", None),
     ("POST", "/deliveries/{id}/replay", {"again": True}),
 ]
-LISTS = ("/connections", "/deliveries", "/events", "/tickets", "/scans", "/cases", "/alerts")
+OF_REPLAY: list[tuple[str, str, Any]] = [
+    ("GET", "/replays/{id}", None),
+    ("POST", "/replays/{id}/pause", None),
+    ("POST", "/replays/{id}/resume", None),
+]
+LISTS = ("/connections", "/deliveries", "/events", "/tickets", "/scans", "/cases", "/alerts", "/replays")
 
 
 @dataclass(frozen=True)

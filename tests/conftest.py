@@ -29,6 +29,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.delenv(name)
     monkeypatch.setenv("HUB_DATABASE_URL", f"sqlite:///{tmp_path}/hub.db")
     monkeypatch.setenv("HUB_SECRET_KEY_FILE", str(tmp_path / "hub.key"))
+    monkeypatch.setenv("HUB_BALLAST_MB", "1")  # a reserve of 64 MiB per test would fill the disk
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -35,6 +35,7 @@ class Hub:
             "PYTHONPATH": str(ROOT),
             "HUB_DATABASE_URL": f"sqlite:///{folder}/hub.db",
             "HUB_SECRET_KEY_FILE": f"{folder}/hub.key",
+            "HUB_BALLAST_MB": "1",
         }
 
     def __call__(self, *args: str, stdin: str = "", **env: str) -> Ended:

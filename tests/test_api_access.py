@@ -8,7 +8,19 @@ import httpx
 from core import access, connections
 from core.access import LOCAL
 from core.secret import Secret
-from tests.api_client import LISTS, OF_CONNECTION, OF_DELIVERY, V1, Api, api, ask, client, refusal, routes
+from tests.api_client import (
+    LISTS,
+    OF_CONNECTION,
+    OF_DELIVERY,
+    OF_REPLAY,
+    V1,
+    Api,
+    api,
+    ask,
+    client,
+    refusal,
+    routes,
+)
 from tests.conftest import People
 from tests.workplace import sandbox, workplace
 
@@ -23,7 +35,14 @@ def test_anothers_thing_answers_exactly_like_one_that_never_was(api: Api) -> Non
     api.workplace.scans(2)
     assert api.sync(id).json()["count"] == 2
     delivery = api.a.get(f"{V1}/deliveries").json()["items"][0]["id"]
-    for wanted, theirs, never in ((OF_CONNECTION, id, NEVER), (OF_DELIVERY, delivery, 999_999)):
+    replay = api.a.post(f"{V1}/replays", json={"state": "delivered", "again": True}).json()["replays"][0][
+        "id"
+    ]
+    for wanted, theirs, never in (
+        (OF_CONNECTION, id, NEVER),
+        (OF_DELIVERY, delivery, 999_999),
+        (OF_REPLAY, replay, 999_999),
+    ):
         for method, path, body in wanted:
             known, unknown = (ask(api.b, method, path, body, each) for each in (theirs, never))
             assert known.status_code == 404, f"{method} {path}: {known.text}"
@@ -39,7 +58,7 @@ def test_every_route_that_names_a_thing_is_among_those_asked_above() -> None:
     named = {path for _, path in routes() if "{id}" in path}
     assert named == {
         V1 + path
-        for _, path, _ in OF_CONNECTION + OF_DELIVERY
+        for _, path, _ in OF_CONNECTION + OF_DELIVERY + OF_REPLAY
         if path.startswith("/") and "{id}" in path.partition("?")[0]
     }
 

@@ -30,6 +30,7 @@ FLOORS: dict[str, int] = {
     "core.settle": 2,
     "core.retry": 2,
     "core.db": 2,
+    "core.space": 3,
     "core.catalog": 3,
     "core.verdicts": 3,
     "core.connectors": 3,
@@ -46,6 +47,7 @@ FLOORS: dict[str, int] = {
     "core.retention": 5,
     "core.health": 5,
     "core.metrics": 5,
+    "core.trouble": 5,
     # verbs: one transaction each
     "core.records": 6,
     "core.idempotency": 6,

@@ -182,7 +182,7 @@ def test_a_key_file_that_others_may_read_is_refused(hub: Hub) -> None:
 def test_a_missing_key_file_is_not_replaced_while_connections_are_sealed_with_it(hub: Hub) -> None:
     hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
     (hub.folder / "hub.key").unlink()
-    for words in (("init",), ("sync", "SOC"), ("test", "SOC"), ("edit", "SOC", "--every", "1m"), ("serve",)):
+    for words in (("init",), ("sync", "SOC"), ("test", "SOC"), ("edit", "SOC", "--every", "1m")):
         said = hub.refused(*words)
         assert "1 connection is sealed" in said
         assert "Put it back from the backup" in said

@@ -2,16 +2,20 @@
 
 import os
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from psycopg import errors
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel, select
 
 from core import db
-from core.errors import Unusable
+from core.errors import Full, Unusable
 from core.models import AuditEntry, Counter
 
 
@@ -66,6 +70,51 @@ def test_a_new_sqlite_file_is_its_owners_alone_and_keeps_what_was_committed(tmp_
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_each_connection_of_the_pool_writes_to_the_disk_before_it_answers(
+    sqlite_database: str,
+) -> None:
+    db.configure(sqlite_database)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(db.engine(write).connect()) for write in (False, True) * 4]
+        raw = [connection.connection.dbapi_connection for connection in opened]
+        assert len({id(each) for each in raw}) == 8
+        assert [each.execute("PRAGMA synchronous").fetchone()[0] for each in raw if each] == [2] * 8  # FULL
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "sentence"),
+    [
+        (errors.DiskFull("could not extend file"), Full, "is full; nothing was written"),
+        (errors.AdminShutdown("terminating connection"), Unusable, "cannot be used"),
+        (errors.ReadOnlySqlTransaction("cannot execute UPDATE"), Unusable, "can only be read"),
+    ],
+)
+def test_what_a_server_says_in_the_middle_is_a_sentence(
+    database: str, fault: psycopg.Error, kind: type[Unusable], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence), db.session():
+        raise DBAPIError.instance("UPDATE", {}, fault, psycopg.Error)  # type: ignore[misc]
+
+
+def test_an_error_of_a_statement_passes_as_it_is(database: str) -> None:
+    with pytest.raises(IntegrityError), db.session() as session:
+        session.add_all([Counter(name="twice", value=1), Counter(name="other", value=2)])
+        session.flush()
+        session.execute(text("INSERT INTO counters (name, value) VALUES ('twice', 3)"))
+    with pytest.raises(DBAPIError, match="no_such_table"), db.session() as session:
+        session.execute(text("SELECT * FROM no_such_table"))
+
+
+def test_a_file_that_is_gone_is_not_replaced_by_an_empty_one(sqlite_database: str, tmp_path: Path) -> None:
+    db.configure(sqlite_database)
+    (tmp_path / "hub.db").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unusable, match="unable to open database file"), db.session():
+        pass
+    assert not (tmp_path / "hub.db").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "hub.db")
+    db.check_current()
 
 
 @pytest.mark.parametrize(

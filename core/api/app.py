@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from core.api import catalog, connections, deliveries, health, records, sync
+from core.api import catalog, connections, deliveries, health, records, replays, sync
 from core.api.admission import Rate
 from core.api.guard import Guard
 from core.api.problems import handle_in
@@ -34,6 +34,6 @@ def create_api(syncs: Syncs | None = None, rate: Rate | None = None) -> FastAPI:
     api.state.rate = rate or Rate(SYNCS_PER_MINUTE, 60.0)
     api.add_middleware(Guard)
     handle_in(api)
-    for module in (sync, catalog, connections, deliveries, records, health):
+    for module in (sync, catalog, connections, deliveries, replays, records, health):
         api.include_router(module.routes)
     return api

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from core import health
+from core import health, trouble
 from core.access import Principal
 from core.api.admission import Asker
 from core.api.connections import known
@@ -55,8 +55,18 @@ class Standing(BaseModel):
     waiting: int
 
 
+class Trouble(BaseModel):
+    """`what`: disk, key or scheduler. Until it is over, what is to be sent waits."""
+
+    model_config = ConfigDict(from_attributes=True)
+    what: str
+    sentence: str
+
+
 class Health(Figures):
-    """`needs_attention` and the worst sixty of the connections, worst first."""
+    """`needs_attention` and the worst sixty of the connections, worst first; `trouble` is the hub's own."""
+
+    trouble: list[Trouble]
 
     connections: int
     needs_attention: int
@@ -71,6 +81,7 @@ class ConnectionHealth(Figures):
 def overview(span: Annotated[Span, Query()], who: Asker) -> Any:
     found = _overview(who, span)
     return _figures(found) | {
+        "trouble": trouble.standing(),
         "connections": found.connections,
         "needs_attention": len(found.needs_you),
         "standings": [_standing(strip) for strip in found.strips],

@@ -19,6 +19,8 @@ STATUS = {
     "invalid": 422,
     "forbidden": 403,
     "unusable": 503,
+    "full": 507,
+    "locked": 409,
     "unauthorized": 401,
     "too_large": 413,
     "wrong_type": 415,
@@ -85,6 +87,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "Something in the request is wrong",
         429: "Over the rate limit; `Retry-After` says when it is free again",
         503: "The hub cannot do it right now",
+        507: "The disk under the database has too little room; nothing was stored",
     }
     return {status: {"model": Problem, "description": words[status]} for status in statuses}
 

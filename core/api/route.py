@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from core import space
 from core.api.admission import BEARER, admit, token_of
 from core.api.problems import WrongType, documented
 from core.errors import Invalid
@@ -14,6 +15,7 @@ from core.rows import unfit
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 TAKES_BODY = frozenset({"POST", "PATCH", "PUT"})
+WRITES = TAKES_BODY | {"DELETE"}
 
 
 class Open(APIRoute):
@@ -24,6 +26,8 @@ class Open(APIRoute):
 
         async def handle(request: Request) -> Response:
             await self.admit(request)
+            if request.method in WRITES:
+                self.require_room()
             if request.method in TAKES_BODY:
                 await self.read(request)
             return await inner(request)
@@ -31,6 +35,10 @@ class Open(APIRoute):
         return handle
 
     async def admit(self, request: Request) -> None: ...
+
+    def require_room(self) -> None:
+        """Raises Full before anything is written to a disk that is nearly full."""
+        space.require()
 
     async def read(self, request: Request) -> None:
         """Parsed here, not by FastAPI: orjson refuses NaN, lone surrogates and a thousand brackets."""
@@ -57,6 +65,9 @@ class Rated(Checked):
         await super().admit(request)
         request.app.state.rate.take(token_of(request))
 
+    def require_room(self) -> None:
+        """A sync answers 200 and says itself why it sent nothing."""
+
 
 class Raw(Checked):
     """Needs a token, and parses its body itself."""
@@ -72,7 +83,9 @@ def router(tag: str, kind: type[Open] = Checked, prefix: str = "/api/v1") -> API
         tags=[tag],
         route_class=kind,
         dependencies=[] if is_open else [Depends(BEARER)],
-        responses=documented(413, 415, 422, 503) if is_open else documented(401, 413, 415, 422, 503),
+        responses=documented(413, 415, 422, 503, 507)
+        if is_open
+        else documented(401, 413, 415, 422, 503, 507),
     )
 
 

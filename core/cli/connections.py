@@ -8,7 +8,7 @@ import typer
 
 from core.cli import fields
 from core.cli.catalog import print_tools
-from core.cli.operator import operator, pairs, secrets
+from core.cli.operator import operator, pairs, say_trouble, secrets
 from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
 from core.cli.trials import Ref, left_out, step_line
 from core.errors import HubError, Invalid
@@ -97,6 +97,7 @@ def listing(as_json: Json = False) -> None:
         ],
         empty="No connections yet. See `hub catalog`, then `hub connect SLUG --name N --set …`.",
     )
+    say_trouble()
 
 
 def show(ref: Ref, as_json: Json = False) -> None:
@@ -109,6 +110,7 @@ def show(ref: Ref, as_json: Json = False) -> None:
         return print_json(asdict(view))
     line = next(line for line in connections.board(who).lines if line.id == view.id)
     _print_view(view, f"{line.standing.word}. {line.standing.sentence}")
+    say_trouble()
 
 
 def edit(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli.output import counted
+from core.cli.output import counted, say_error
 from core.errors import Invalid, Unusable
 from core.secret import Secret
 
@@ -28,6 +28,14 @@ def operator(*, opens_secrets: bool = False) -> "Principal":
     if opens_secrets:
         require_key()
     return access.LOCAL
+
+
+def say_trouble() -> None:
+    """What is wrong with the hub itself, on stderr."""
+    from core import trouble
+
+    for found in trouble.standing():
+        say_error(found.sentence)
 
 
 def require_key() -> None:

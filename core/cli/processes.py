@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.cli import children
-from core.cli.operator import operator
+from core.cli.operator import operator, say_trouble
 from core.cli.output import Json, counted, print_json, run_folder, say
 from core.cli.program import called
 from core.cli.setup import ADMIN, Made, prepare
@@ -31,6 +31,7 @@ HUB = (sys.executable, "-m", "core.cli")
 def register(app: typer.Typer) -> None:
     for command in (init, up, scheduler, sandbox):
         app.command()(command)
+    app.command("free-space")(free_space)
     app.command("serve")(serve_pages)
 
 
@@ -75,11 +76,37 @@ def up(
         children.require_free(settings().host, settings().port, "--port or HUB_PORT")
         if demo:
             children.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
-        made = prepare(admin)
+        made = prepare(admin, may_be_locked=True)
+        say_trouble()
         if made.password:
             say(_sign_in(made))  # at once: should the start fail, nothing could show it again
         _run(made, stop, (sandbox_port, mail_port) if demo else None)
     say(f"Stopped. Everything stays in {made.database}; the next start goes on from here.")
+
+
+def free_space(as_json: Json = False) -> None:
+    """On a full disk: give back the hub's reserve, empty the database's log, and say what is still missing."""
+    from core import db, space
+
+    freed = space.give_back()  # first, because on a full disk not even reading may be possible
+    freed += db.shrink_log()
+    room = space.room()
+    missing = room.missing_bytes if room else 0
+    if as_json:
+        free = room.free_bytes if room else None
+        return print_json({"freed_bytes": freed, "free_bytes": free, "missing_bytes": missing})
+    if room is None:
+        return say("The database is on a PostgreSQL server: make room on that machine.")
+    mib = space.MIB
+    say(f"{freed // mib:,} MiB given back; {room.free_bytes // mib:,} MiB are free under {room.folder}.")
+    if missing:
+        say(
+            f"{-(-missing // mib):,} MiB are still missing: remove other files, then the hub goes on by itself."
+        )
+    else:
+        say(
+            "That is enough: the hub goes on by itself, and makes its reserve anew when there is room for it."
+        )
 
 
 def serve_pages(host: Host = None, port: Port = None) -> None:
@@ -88,7 +115,8 @@ def serve_pages(host: Host = None, port: Port = None) -> None:
 
     _choose(host, port)
     _check_egress()
-    operator(opens_secrets=True)
+    operator()
+    say_trouble()
     from core.server import serve
 
     serve(settings().host, settings().port)
@@ -97,7 +125,7 @@ def serve_pages(host: Host = None, port: Port = None) -> None:
 def scheduler() -> None:
     """The clock that runs what is due, alone."""
     _check_egress()
-    operator(opens_secrets=True)
+    operator()
     sys.stdout.flush()
     os.execv(SCHEDULER[0], SCHEDULER)  # noqa: S606 - our own program, no shell
 

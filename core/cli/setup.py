@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.cli.operator import require_key
+from core.errors import Unusable
 from core.secret import Secret
 
 ADMIN = "admin@hub.local"
@@ -19,25 +20,41 @@ class Made:
     password: Secret | None
 
 
-def prepare(admin: str) -> Made:
-    """Raises Unusable before anything is written where database address or key file cannot be used."""
-    from core import connections, db
+def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
+    """Raises Unusable before anything is written where database address or key file cannot be used.
+
+    With `may_be_locked` a hub whose key is gone or damaged starts all the same: what it opened waits.
+    """
+    from core import connections, db, space
     from core.settings import settings
     from core.vault import Ring, create_key_file
 
     chosen = settings()
     db.engine()
     has_key = chosen.secret_keys is not None or chosen.secret_key_file.exists()
-    if has_key:
+    is_locked = may_be_locked and _is_locked()
+    if has_key and not is_locked:
         Ring.load(chosen)
     db.migrate()
+    space.keep_ballast()
     connections.publish_catalog()
-    if not has_key:
+    if not has_key and not is_locked:
         require_key()
         create_key_file(chosen.secret_key_file)
     email, password = _first_admin(admin)
     database = db.engine().url.render_as_string(hide_password=True)
     return Made(database, None if chosen.secret_keys else chosen.secret_key_file, email, password)
+
+
+def _is_locked() -> bool:
+    """Connections are sealed with a key that is not there. A hub that is only being made is not locked."""
+    from core import db, trouble
+
+    try:
+        db.check_current()
+    except Unusable:
+        return False
+    return any(found.what == trouble.KEY for found in trouble.standing())
 
 
 def _first_admin(email: str) -> tuple[str, Secret | None]:

@@ -18,7 +18,7 @@ from core.connections.creating import (
 )
 from core.connections.views import row_of
 from core.connectors.base import Misconfigured
-from core.errors import Conflict
+from core.errors import Conflict, Locked
 from core.models import Connection
 from core.selection import refilter
 
@@ -122,7 +122,7 @@ def _readable(row: Connection) -> dict[str, Any]:
     """The config, with the secrets where they can still be opened: what cannot is being entered again."""
     try:
         return opening.values(row)
-    except Misconfigured:
+    except (Misconfigured, Locked):
         return dict(row.config)
 
 

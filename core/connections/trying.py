@@ -18,7 +18,7 @@ from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
 from core.connections.views import row_of
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
-from core.errors import Forbidden
+from core.errors import Forbidden, Locked
 from core.http import Previewed, Recorder, sent_text
 from core.models import Connection, Role
 from core.options import Options
@@ -216,7 +216,7 @@ def _saved(who: Principal, ref: str) -> dict[str, Any]:
         row, _, _ = row_of(session, who, ref, to_change=True)
     try:
         return opening.values(row)
-    except Misconfigured:
+    except (Misconfigured, Locked):
         return dict(row.config)  # the secrets cannot be read any more: they are what is being entered
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
-from core import catalog, db, outbox, selection
+from core import catalog, db, opening, outbox, selection
 from core.access import Principal, changeable, visible
 from core.errors import Invalid, NotFound, did_you_mean
 from core.models import CatalogEntry, Connection, User
@@ -115,7 +115,7 @@ def _view(row: Connection, slug: str, owner: str, counts: dict[tuple[str, str], 
         scope=row.scope,
         shared=row.shared,
         is_active=row.is_active,
-        problem=row.problem,
+        problem=row.problem or opening.lock_of(row),
         config=row.config | secrets,
         options=row.options,
         created_at=row.created_at,

@@ -1,7 +1,21 @@
 """Where did it go? Runs, deliveries, events, tickets and the whole story of one record; and once more."""
 
 from core.deliveries.listing import delivered_since, events, listing, logs, one, tickets
+from core.deliveries.plan import Plan, plan
 from core.deliveries.replaying import replay_one
 from core.deliveries.story import explain
+from core.deliveries.wanted import Wanted
 
-__all__ = ["delivered_since", "events", "explain", "listing", "logs", "one", "replay_one", "tickets"]
+__all__ = [
+    "Plan",
+    "Wanted",
+    "delivered_since",
+    "events",
+    "explain",
+    "listing",
+    "logs",
+    "one",
+    "plan",
+    "replay_one",
+    "tickets",
+]

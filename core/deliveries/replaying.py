@@ -1,5 +1,9 @@
 """Once more: a person puts one delivery back in the queue, under the same key."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
 from sqlmodel import Session
 
 from core import catalog, db, mapping, outbox, sources
@@ -37,6 +41,47 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     return f'Queued; it is sent with the next run of "{connection.name}".'
 
 
+def bodies(session: Session, connection: Connection, rows: Sequence[Delivery]) -> dict[int, str]:
+    """Delivery id → its body, mapped anew; rows that still cannot be mapped are missing."""
+    anew, made = _Anew.of(session, connection), {}
+    records = sources.by_local_id(session, anew.kind, [row.record_id for row in rows])
+    for row in rows:
+        record = records.get(row.record_id)
+        if record is None or row.id is None:
+            continue
+        try:
+            made[row.id] = anew.body(row, record)
+        except Unmappable:
+            continue  # it stays as it was, and its reason says what is wrong with the record
+    return made
+
+
+@dataclass(frozen=True)
+class _Anew:
+    """How a connection maps records now."""
+
+    manifest: catalog.Manifest
+    options: options_.Options
+    mapper: mapping.Mapper
+
+    @classmethod
+    def of(cls, session: Session, connection: Connection) -> Self:
+        manifest = catalog.get(session.get_one(CatalogEntry, connection.integration_id).slug)
+        chosen = options_.parse(connection.options, manifest.category)
+        return cls(manifest, chosen, mapper_of(manifest, chosen))
+
+    @property
+    def kind(self) -> Kind:
+        return catalog.KIND_OF[self.manifest.category]
+
+    def body(self, row: Delivery, record: dict[str, Any]) -> str:
+        """Raises Unmappable."""
+        raw, hub_url = self.options.include_raw, settings().public_url
+        return self.mapper.body(
+            mapping.facts(self.kind, record, key=row.key, hub_url=hub_url, include_raw=raw)
+        )
+
+
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
     if connection.deleted_at:
         raise Conflict("The connection was deleted; connect the tool again to send the record anew.")
@@ -52,18 +97,12 @@ def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
 
 def _mapped(session: Session, row: Delivery, connection: Connection) -> str:
     """The body of a row that has none, because it could not be mapped or because its time was over."""
-    entry = session.get_one(CatalogEntry, connection.integration_id)
-    manifest, kind = catalog.get(entry.slug), Kind(row.record_kind)
-    chosen = options_.parse(connection.options, manifest.category)
+    anew, kind = _Anew.of(session, connection), Kind(row.record_kind)
     record = sources.by_local_id(session, kind, [row.record_id]).get(row.record_id)
     if record is None:
         raise Conflict(f"Neither its body nor its {kind} is kept any more. Import the {kind} again.")
-    hub_url = settings().public_url
-    facts = mapping.facts(kind, record, key=row.key, hub_url=hub_url, include_raw=chosen.include_raw)
     try:
-        return mapper_of(manifest, chosen).body(facts)
+        return anew.body(row, record)
     except Unmappable as error:
-        reasons = "; ".join(error.reasons)
-        raise Conflict(
-            f"It still cannot be mapped for {manifest.name}: {reasons}. Correct the {kind}."
-        ) from None
+        name, reasons = anew.manifest.name, "; ".join(error.reasons)
+        raise Conflict(f"It still cannot be mapped for {name}: {reasons}. Correct the {kind}.") from None

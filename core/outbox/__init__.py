@@ -7,9 +7,17 @@ nothing (the fence). Everything here takes a session; the caller commits.
 
 from core.outbox.claiming import Claim, claim, expired, reap, renew
 from core.outbox.closing import close, end_attempt
-from core.outbox.looking import count_waiting, elsewhere, known, next_due_at, peek, records, standing
+from core.outbox.looking import (
+    count_waiting,
+    elsewhere,
+    known,
+    next_due_at,
+    peek,
+    records,
+    standing,
+)
 from core.outbox.putting import New, put
-from core.outbox.steering import hasten, replay, skip, skip_rows, unskip_rows
+from core.outbox.steering import hasten, replay, replay_rows, skip, skip_rows, unskip_rows
 
 __all__ = [
     "Claim",
@@ -29,6 +37,7 @@ __all__ = [
     "records",
     "renew",
     "replay",
+    "replay_rows",
     "skip",
     "skip_rows",
     "standing",

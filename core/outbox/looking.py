@@ -68,8 +68,10 @@ def next_due_at(session: Session, connection_id: str) -> datetime | None:
     ).scalar_one_or_none()
 
 
-def count_waiting(session: Session, connection_id: str) -> int:
-    return int(session.execute(select(func.count()).where(waiting(connection_id))).scalar_one())
+def count_waiting(session: Session, connection_id: str, most: int | None = None) -> int:
+    """How many wait; not counted further than `most`."""
+    rows = select(col(Delivery.id)).where(waiting(connection_id)).limit(most).subquery()
+    return int(session.execute(select(func.count()).select_from(rows)).scalar_one())
 
 
 def standing(session: Session, connection_ids: Sequence[str]) -> dict[tuple[str, str], int]:

@@ -60,6 +60,24 @@ def replay(session: Session, delivery_id: int, *, again: bool, payload: str | No
     return db.affected(put_back) > 0
 
 
+def replay_rows(session: Session, ids: Sequence[int], before: State, now: datetime) -> int:
+    """The same for many that are still in the state `before` and have a body: one statement."""
+    put_back = session.execute(
+        update(Delivery)
+        .where(col(Delivery.id).in_(ids), col(Delivery.state) == before, col(Delivery.payload).is_not(None))
+        .values(
+            state=State.PENDING,
+            attempt_count=0,
+            look_ups=0,
+            next_attempt_at=now,
+            reason=None,
+            delivered_at=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return db.affected(put_back)
+
+
 def _set_state(
     session: Session,
     ids: Sequence[int],

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core import access, db, metrics
+from core import access, db, metrics, opening, space, trouble
 from core.api import Unauthorized, problem
 from core.api.admission import token_of
 from core.errors import Forbidden, HubError
@@ -36,10 +36,24 @@ def _checks() -> dict[str, str]:
     try:
         db.check_current()
         age_s = metrics.heartbeat_age_s()
+        found = {one.what for one in trouble.standing()}
     except HubError:
         return {"database": "cannot be used, or is not migrated", "scheduler": "unknown"}
     is_beating = age_s is not None and age_s < SCHEDULER_SILENT_S
-    return {"database": "ok", "scheduler": "ok" if is_beating else "not heard of"}
+    beat = "ok" if is_beating else "not heard of"
+    if is_beating and trouble.SCHEDULER in found:
+        beat = "cannot work; its log says why"
+    return {"database": "ok", "scheduler": beat} | _words()
+
+
+def _words() -> dict[str, str]:
+    """Without paths and numbers of connections: anybody may ask."""
+    room, words = space.lacking(), {"disk": "ok"}
+    if room:
+        words["disk"] = f"nearly full, {-(-room.missing_bytes // space.MIB):,} MiB are missing"
+    with db.reading() as session:
+        kids = [lock.kid for lock in opening.locks(session)]
+    return words | {"keys": f"{', '.join(kids)} missing" if kids else "ok"}
 
 
 async def _metrics(figures: metrics.Metrics, request: Request) -> Response:

@@ -1,8 +1,10 @@
-"""The one thing every page must say when it is so: nothing is being sent, because the scheduler is silent."""
+"""What every page must say when it is so: nothing is being sent, because the hub itself cannot."""
 
 import streamlit as st
 
+from core import trouble
 from core.health import duration
+from core.ui.markup import escaped
 
 SILENT_S = 15  # the scheduler beats every 5 s
 
@@ -16,3 +18,9 @@ def scheduler_banner(heartbeat_age_s: float | None) -> None:
         return
     body = "Nothing is sent until it runs. Start it with `hub scheduler`, or everything with `hub up`."
     st.warning(body, title=title, icon=":material/timer_off:")
+
+
+def trouble_banner() -> None:
+    """The disk, the key ring, the database: nothing that a connection could be blamed for."""
+    for found in trouble.standing():
+        st.error(escaped(found.sentence), title=found.title, icon=":material/error:")

@@ -1,0 +1,188 @@
+"""What a replay of many would do, before it does anything: how many, how old, what may be there already."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, select, true
+from sqlmodel import Session, col
+
+from core import catalog, db
+from core.access import Principal, changeable
+from core.connections.views import row_of
+from core.deliveries.wanted import Wanted, has_ticket
+from core.errors import Forbidden
+from core.health.figures import percentile
+from core.journal import BOUNDS_MS, add_to_histogram
+from core.models import CatalogEntry, Connection, Delivery, HourlyFigures, Role, State
+
+MEASURED = timedelta(days=7)  # of calls that say how fast a vendor without a named rate is
+
+
+@dataclass(frozen=True)
+class Share:
+    """One connection's part. `seconds` is None where neither the vendor's rate nor a past call tells."""
+
+    connection_id: str
+    connection: str
+    is_active: bool
+    count: int
+    oldest_at: datetime | None
+    newest_at: datetime | None
+    delivered: int
+    in_doubt: int
+    tickets: int
+    without_body: int
+    seconds: float | None
+
+    @property
+    def duplicates(self) -> int:
+        return self.delivered + self.in_doubt
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`count` go back in the queue. Known duplicates among them: `delivered` (sent twice) and `in_doubt` (may
+    have arrived). `tickets` are left out, because their ticket exists; `without_body` are mapped anew."""
+
+    at: datetime
+    state: State
+    shares: tuple[Share, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(share.count for share in self.shares)
+
+    @property
+    def delivered(self) -> int:
+        return sum(share.delivered for share in self.shares)
+
+    @property
+    def in_doubt(self) -> int:
+        return sum(share.in_doubt for share in self.shares)
+
+    @property
+    def tickets(self) -> int:
+        return sum(share.tickets for share in self.shares)
+
+    @property
+    def without_body(self) -> int:
+        return sum(share.without_body for share in self.shares)
+
+    @property
+    def duplicates(self) -> int:
+        return self.delivered + self.in_doubt
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        return min((share.oldest_at for share in self.shares if share.oldest_at), default=None)
+
+    @property
+    def newest_at(self) -> datetime | None:
+        return max((share.newest_at for share in self.shares if share.newest_at), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Connections work side by side: the slowest one's."""
+        known = [share.seconds for share in self.shares]
+        return None if not known or None in known else max(s for s in known if s is not None)
+
+    def warnings(self) -> list[str]:
+        """What a person should know before they say yes, a sentence each."""
+        said = (
+            (self.delivered, "were delivered: the tool gets them a second time."),
+            (self.in_doubt, "may have arrived: where the tool does not know our key, it shows them twice."),
+            (self.without_body, "have no body: they are mapped anew, or stay where they are."),
+            (self.tickets, "are left out: their ticket exists, and a case never gets a second one."),
+        )
+        return [f"{number:,} {words}" for number, words in said if number]
+
+
+def plan(who: Principal, wanted: Wanted) -> Plan:
+    """The dry run: changes nothing. Raises NotFound for another's connection, Forbidden for a viewer."""
+    with db.reading() as session:
+        return planned(session, who, wanted)
+
+
+def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
+    if who.role == Role.VIEWER:
+        raise Forbidden("A viewer cannot replay deliveries. Ask an admin for the role member.")
+    now = db.now(session)
+    shares = [_share(session, row, wanted, now) for row in session.execute(_counts(session, who, wanted))]
+    return Plan(now, wanted.state, tuple(sorted(shares, key=lambda share: share.connection.lower())))
+
+
+def _counts(session: Session, who: Principal, wanted: Wanted) -> Any:
+    """One row per connection, counted by the database."""
+    connections = select(col(Connection.id)).where(
+        changeable(who), col(Connection.deleted_at).is_(None), _of(session, who, wanted)
+    )
+    is_ticket = has_ticket()
+    goes = ~is_ticket
+    return (
+        select(
+            col(Delivery.webhook_id),
+            func.sum(_one_if(goes)).label("count"),
+            func.min(case((goes, col(Delivery.created_at)))).label("oldest"),
+            func.max(case((goes, col(Delivery.created_at)))).label("newest"),
+            func.sum(_one_if(and_(goes, col(Delivery.in_doubt_since).is_not(None)))).label("in_doubt"),
+            func.sum(_one_if(and_(goes, col(Delivery.payload).is_(None)))).label("without_body"),
+            func.sum(_one_if(is_ticket)).label("tickets"),
+        )
+        .where(col(Delivery.webhook_id).in_(connections), wanted.fits())
+        .group_by(col(Delivery.webhook_id))
+    )
+
+
+def _of(session: Session, who: Principal, wanted: Wanted) -> ColumnElement[bool]:
+    if wanted.connection is None:
+        return true()
+    return col(Connection.id) == row_of(session, who, wanted.connection, to_change=True)[0].id
+
+
+def _one_if(condition: ColumnElement[bool]) -> Any:
+    return case((condition, 1), else_=0)
+
+
+def _share(session: Session, row: Any, wanted: Wanted, now: datetime) -> Share:
+    connection = session.get_one(Connection, row.webhook_id)
+    count = int(row.count)
+    return Share(
+        connection_id=connection.id,
+        connection=connection.name,
+        is_active=connection.is_active,
+        count=count,
+        oldest_at=row.oldest,
+        newest_at=row.newest,
+        delivered=count if wanted.state is State.DELIVERED else 0,
+        in_doubt=int(row.in_doubt),
+        tickets=int(row.tickets),
+        without_body=int(row.without_body),
+        seconds=_seconds(session, connection, count, now),
+    )
+
+
+def _seconds(session: Session, connection: Connection, count: int, now: datetime) -> float | None:
+    """At the vendor's rate; without one, as long as half of this connection's calls of the last week took."""
+    slug = session.get_one(CatalogEntry, connection.integration_id).slug
+    if slug not in catalog.manifests():
+        return None
+    limits = catalog.get(slug).limits
+    calls = ceil(count / min(limits.batch_items, connection.batch_learned or limits.batch_items))
+    if limits.requests_per_minute:
+        return calls * 60 / limits.requests_per_minute
+    usual_ms = _usual_call_ms(session, connection.id, now)
+    return None if usual_ms is None else calls * usual_ms / 1000
+
+
+def _usual_call_ms(session: Session, connection_id: str, now: datetime) -> float | None:
+    found = session.execute(
+        select(col(HourlyFigures.call_ms)).where(
+            col(HourlyFigures.connection_id) == connection_id, col(HourlyFigures.hour) >= now - MEASURED
+        )
+    )
+    counts = add_to_histogram([], BOUNDS_MS, [])
+    for histogram in found.scalars():
+        counts = [one + other for one, other in zip(counts, histogram or [0] * len(counts), strict=False)]
+    return percentile(counts, BOUNDS_MS, 0.5)
