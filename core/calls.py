@@ -16,6 +16,7 @@ from core.journal import Tally
 from core.models import Connection, State
 from core.opening import Live
 from core.outbox import Claim
+from core.retry import charge
 from core.runs import LEASE_S, Run
 from core.settle import LeaseLost
 from core.verdicts import Row, Verdict, judge, still_in_doubt
@@ -83,10 +84,21 @@ class Call:
             self._count(session, _traffic(self.live.client.exchanges), now)
             connection = session.get_one(Connection, self.claim.connection_id)
             if self.receipts:
-                runs.learn(session, connection, fault, now)
+                self._learn(session, connection, fault, now)
             if learned is not None:
                 connection.batch_learned = learned
+            per_minute = self.run.manifest.limits.requests_per_minute
+            more = len(self.live.client.exchanges) - 1
+            connection.rate_until = charge(connection.rate_until, per_minute, more)
         self.run.fault = fault
+
+    def _learn(
+        self, session: Session, connection: Connection, fault: DeliveryError | None, now: datetime
+    ) -> None:
+        was_failing = connection.failures > 0
+        runs.learn(session, connection, fault, now, succeeded=runs.took_something(self.receipts))
+        if was_failing and fault is None:  # the probe went through: who waited for the vendor waits no longer
+            outbox.recover(session, connection.id, now, doubtful=self.run.doubt.mode != "look_up")
 
     def _flush(self, session: Session, now: datetime) -> None:
         rows = {row.key: row for row in self.claim.rows}

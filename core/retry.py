@@ -123,6 +123,13 @@ def take_call(
     return ahead, None
 
 
+def charge(rate_until: datetime | None, per_minute: int | None, calls: int) -> datetime | None:
+    """`rate_until` after `calls` more than the one that was taken: look-ups, and the halves of a refused batch."""
+    if rate_until is None or per_minute is None or calls <= 0:
+        return rate_until
+    return rate_until + timedelta(seconds=60 / per_minute * calls)
+
+
 def _backoff_s(failures: int) -> float:
     return BACKOFF_S[min(max(failures, 1), len(BACKOFF_S)) - 1]
 

@@ -17,6 +17,8 @@ FLOORS: dict[str, int] = {
     "core.errors": 0,
     "core.models": 0,
     "core.connectors.base": 0,
+    "core.patience": 0,
+    "core.storm": 0,
     "core.settings": 1,
     "core.options": 1,
     # one tool each

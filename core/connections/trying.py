@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core import catalog, db, mapping, opening, options, outbox, sources
+from core import catalog, db, mapping, opening, options, outbox, runs, sources
 from core.access import Principal
 from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
@@ -106,8 +106,8 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
         row, _, _ = row_of(session, who, connection_id, to_change=True)
-        row.problem = row.next_call_at = row.wait_reason = None
-        row.failures, row.next_wake_at = 0, db.now(session)
+        runs.forgive(row)
+        row.next_wake_at = db.now(session)
         session.add(row)
 
 

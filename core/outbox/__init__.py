@@ -9,7 +9,7 @@ from core.outbox.claiming import Claim, claim, expired, reap, renew
 from core.outbox.closing import close, end_attempt
 from core.outbox.looking import count_waiting, elsewhere, known, next_due_at, peek, records, standing
 from core.outbox.putting import New, put
-from core.outbox.steering import hasten, replay, skip, skip_rows, unskip_rows
+from core.outbox.steering import hasten, recover, replay, skip, skip_rows, unskip_rows
 
 __all__ = [
     "Claim",
@@ -27,6 +27,7 @@ __all__ = [
     "put",
     "reap",
     "records",
+    "recover",
     "renew",
     "replay",
     "skip",

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core import db
 from core.models import Delivery, Kind, SiemEvent, State
-from core.outbox.looking import waiting
+from core.outbox.looking import in_states, waiting
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
@@ -17,6 +17,19 @@ def hasten(session: Session, connection_id: str, now: datetime) -> None:
     session.execute(
         update(Delivery)
         .where(waiting(connection_id), col(Delivery.next_attempt_at) > now)
+        .values(next_attempt_at=now)
+    )
+
+
+def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bool) -> None:
+    """The vendor is back: retries are due now, and with `doubtful` also what is sent again to be sure.
+
+    A look-up keeps its time, because the vendor's index lags whether its API was away or not.
+    """
+    states = (State.PENDING, State.RETRYING, *((State.IN_DOUBT,) if doubtful else ()))
+    session.execute(
+        update(Delivery)
+        .where(waiting(connection_id), in_states(states), col(Delivery.next_attempt_at) > now)
         .values(next_attempt_at=now)
     )
 
