@@ -1,9 +1,9 @@
-"""One run of a connection: its lease, what a call taught the connection, and how the run ends.
+"""One run of a connection: its lease, its log, and how it ends.
 
 Stores of the flow: each function takes a session, and `core.sync` owns the transactions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import random
@@ -13,22 +13,13 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlmodel import Session, col
 
-from core import catalog, db, journal, options, outbox, patience
+from core import catalog, db, journal, options, outbox
 from core.access import Principal, changeable
-from core.connectors.base import (
-    DeliveryError,
-    Gone,
-    InDoubt,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Throttled,
-    Unavailable,
-)
+from core.connectors.base import DeliveryError
 from core.errors import Conflict, NotFound
 from core.journal import Tally
 from core.models import CatalogEntry, Connection, Kind, RunStatus
-from core.retry import Policy, call_wait_s
+from core.retry import Policy
 from core.verdicts import Doubt
 
 #: a worker that was not heard of for so long is dead; a call ends within a third of it
@@ -49,6 +40,7 @@ class Run:
     exports: bool  # due for new records, not only for retries
     logged: bool = False
     exported: int = 0
+    held: int = 0  # of those, for a person
     more: bool = False
     fault: DeliveryError | None = None
     tally: Tally = field(default_factory=Tally)
@@ -125,6 +117,13 @@ def release(session: Session, worker: str, now: datetime) -> None:
     )
 
 
+def open_log(session: Session, run: Run, now: datetime) -> None:
+    """The run's log row, in the transaction that found its first work."""
+    if not run.logged:
+        journal.begin(session, run.connection.id, run.id, run.action, now)
+        run.logged = True
+
+
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
     """A person asked: retries and look-ups are due now, except while the vendor named a time."""
     if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:
@@ -154,68 +153,6 @@ def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
         .where(col(Connection.id) == connection_id)
     ).one()
     return row[0], row[1]
-
-
-# --- after a call ---------------------------------------------------------------------------------
-
-
-def fault_of(receipts: Sequence[Receipt]) -> DeliveryError | None:
-    """The fault that concerns the whole connection, or None when the vendor took or judged something."""
-    faults = [r.fault for r in receipts if r.fault is not None]
-    for fault in faults:
-        if isinstance(fault, Misconfigured | Throttled):
-            return fault
-    if took_something(receipts):
-        return None
-    return next((f for f in faults if isinstance(f, Unavailable | InDoubt)), None)
-
-
-def took_something(receipts: Sequence[Receipt]) -> bool:
-    """Whether the vendor took or judged at least one record: it is there, and knows us."""
-    return any(r.fault is None or isinstance(r.fault, Rejected) for r in receipts)
-
-
-def learn(
-    session: Session,
-    connection: Connection,
-    fault: DeliveryError | None,
-    now: datetime,
-    *,
-    succeeded: bool = False,
-) -> None:
-    """What a call says of its connection: when it may be called next, and whether a person must act.
-
-    `succeeded`: before the fault something was taken, so whatever failed before is over.
-    """
-    if fault is None or succeeded:
-        forgive(connection)
-        connection.last_success_at = now
-    if fault is not None:
-        if not isinstance(fault, Throttled):
-            _count_failure(connection, now)
-        wait_s, connection.wait_reason = call_wait_s(fault, connection.failures, random())
-        connection.next_call_at = now + timedelta(seconds=wait_s)
-    if isinstance(fault, Misconfigured):
-        connection.problem = fault.message
-    if isinstance(fault, Gone):
-        connection.is_active = False
-    connection.updated_at = now
-    session.add(connection)
-
-
-def _count_failure(connection: Connection, now: datetime) -> None:
-    since = patience.started(connection.failing_since, connection.last_failure_at, now)
-    if since != connection.failing_since:
-        connection.failing_since, connection.told_day = since, 0
-    connection.last_failure_at = now
-    connection.failures += 1
-
-
-def forgive(connection: Connection) -> None:
-    """A success, or a person who acted: the next call is made at once, and the clock of failing is stopped."""
-    connection.problem = connection.next_call_at = connection.wait_reason = None
-    connection.failing_since = connection.last_failure_at = None
-    connection.failures = connection.told_day = 0
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -272,6 +209,7 @@ def metadata(run: Run) -> dict[str, Any]:
         "dead": done.dead,
         "retrying": done.retried,
         "in_doubt": done.in_doubt,
+        "held": run.held,
         "more": run.more,
     }
 

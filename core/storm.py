@@ -49,5 +49,7 @@ class Storm:
 
 
 def span(seconds: int) -> str:
-    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if not seconds % size)
+    size, unit = next(
+        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if not seconds % size
+    )
     return f"{seconds // size} {unit}"

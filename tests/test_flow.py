@@ -316,7 +316,7 @@ def test_a_database_in_trouble_is_not_the_connections_fault(
 
 
 def test_messages_go_in_bursts_at_the_vendors_rate(workplace: Workplace) -> None:
-    workplace.connect("slack", batch_limit=30)
+    workplace.connect("slack", batch_limit=30, storm="off")
     workplace.alerts(30)
     first = workplace.sync("slack")
     assert 10 <= first.count <= 12  # ten seconds' worth, and what the seconds of the test allow

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from core import catalog, db, opening, outbox, runs
+from core import catalog, db, lessons, opening, outbox
 from core import options as options_
 from core.access import Principal
 from core.access.principal import audit
@@ -47,10 +47,10 @@ def edit(
             row.shared = shared
         if values:
             _change_values(who, row, slug, values)
-            runs.forgive(row)
+            lessons.forgive(row)
         if options:
             before = row.options
-            row.options = checked_options(who, catalog.get(slug), before | dict(options), now)
+            row.options = checked_options(session, who, catalog.get(slug), before | dict(options), now, row)
             row.scope = row.options["scope"]
             if any(before.get(key) != row.options[key] for key in FILTERS):
                 _look_again(session, row, slug)
@@ -77,7 +77,7 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         if backlog == "skip":
             outbox.skip(session, row.id, "Skipped when the connection was enabled again.")
         row.is_active = True
-        runs.forgive(row)
+        lessons.forgive(row)
         row.next_sync_at = row.next_wake_at = row.updated_at = now
         session.add(row)
         audit(session, who, "connection.enable", row.id, name=row.name)

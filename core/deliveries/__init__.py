@@ -1,7 +1,19 @@
 """Where did it go? Runs, deliveries, events, tickets and the whole story of one record; and once more."""
 
+from core.deliveries.holding import discard, release
 from core.deliveries.listing import delivered_since, events, listing, logs, one, tickets
 from core.deliveries.replaying import replay_one
 from core.deliveries.story import explain
 
-__all__ = ["delivered_since", "events", "explain", "listing", "logs", "one", "replay_one", "tickets"]
+__all__ = [
+    "delivered_since",
+    "discard",
+    "events",
+    "explain",
+    "listing",
+    "logs",
+    "one",
+    "release",
+    "replay_one",
+    "tickets",
+]

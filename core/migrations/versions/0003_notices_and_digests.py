@@ -27,12 +27,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     # added in place on both databases: rewriting the log of deliveries could take minutes
-    moments = (
-        sa.Column(name, models.UtcDateTime(timezone=True), nullable=True)
-        for name in ("failing_since", "last_failure_at", "digest_at")
-    )
-    for column in moments:
-        op.add_column("user_integrations", column)
+    for name in ("failing_since", "last_failure_at", "digest_at"):
+        op.add_column(
+            "user_integrations", sa.Column(name, models.UtcDateTime(timezone=True), nullable=True)
+        )
     op.add_column("user_integrations", sa.Column("told_day", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("user_integrations", sa.Column("lately", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("webhook_deliveries", sa.Column("digest_id", _BIG, nullable=True))
