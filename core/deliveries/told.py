@@ -56,6 +56,7 @@ def _one(
         "record_id": ids.get((row.record_kind, row.record_id)),
         "key": row.key,
         "event_type": row.event_type,
+        "digest_id": row.digest_id,
         "state": row.state,
         "reason": row.reason,
         "attempt_count": row.attempt_count,
@@ -70,7 +71,7 @@ def _one(
 
 def _record_ids(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, int], str]:
     found: dict[tuple[str, int], str] = {}
-    for kind in {row.record_kind for row in rows}:
+    for kind in {row.record_kind for row in rows} & set(Kind):  # what the hub says is no record
         wanted = {row.record_id for row in rows if row.record_kind == kind}
         found |= {(kind, local): id for local, id in source_ids(session, Kind(kind), wanted).items()}
     return found

@@ -148,7 +148,7 @@ def _words(connection: Connection, slug: str, day: int, waiting: int) -> Words:
     state = "fails" if is_on else "was switched off"
     return Words(
         kind=Said.NOTICE,
-        key=f"fiq-notice-{connection.id}-{int(since.timestamp())}-{day}",
+        key=f"fiq-notice-{connection.id}-{int(since.timestamp() * 1000)}-{day}",
         event_type=f"footprintiq.hub.connection_{'failing' if is_on else 'disabled'}",
         type="Hub notice",
         title=f'Connection "{connection.name}" {state}',
