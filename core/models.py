@@ -70,6 +70,8 @@ class State(StrEnum):
 
 #: states that `core.outbox.claim` takes
 WAITING = (State.PENDING, State.RETRYING, State.IN_DOUBT)
+#: states of rows that a person decides about; one partial index has them
+STUCK = (State.DEAD, State.HELD)
 
 
 class RunStatus(StrEnum):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
-from core import catalog, db, outbox, selection
+from core import catalog, db, health, outbox, selection
 from core.access import Principal, changeable, visible
 from core.errors import Invalid, NotFound, did_you_mean
 from core.models import CatalogEntry, Connection, User
@@ -41,6 +41,10 @@ class View:
     waiting: int
     in_doubt: int
     dead: int
+    held: int  # wait for a person
+    failing_since: datetime | None
+    disable_at: datetime | None  # when it is switched off, if it goes on failing
+    told_day: int  # of failing, the last one on which its owner was told through `notify_via`
     recent: list[Any]
 
 
@@ -128,5 +132,9 @@ def _view(row: Connection, slug: str, owner: str, counts: dict[tuple[str, str], 
         waiting=sum(counts.get((row.id, state), 0) for state in ("pending", "retrying", "in_doubt")),
         in_doubt=counts.get((row.id, "in_doubt"), 0),
         dead=counts.get((row.id, "dead"), 0),
+        held=counts.get((row.id, "held"), 0),
+        failing_since=row.failing_since,
+        disable_at=health.end_of(row, now),
+        told_day=row.told_day,
         recent=row.recent,
     )

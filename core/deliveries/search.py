@@ -12,8 +12,8 @@ from sqlmodel import Session, col
 from core import db, mapping, sources
 from core.access import Principal
 from core.deliveries.listing import _owned, row_and_name
-from core.models import RECORD_TABLES, WAITING, Connection, Delivery, HubMessage, Kind, Said, State
-from core.outbox.looking import STUCK, in_states
+from core.models import RECORD_TABLES, STUCK, WAITING, Connection, Delivery, HubMessage, Kind, Said, State
+from core.outbox.looking import in_states
 
 LIST_ROWS = 50
 Query = Select[*tuple[Any, ...]]

@@ -6,11 +6,8 @@ from datetime import datetime
 from sqlalchemy import Boolean, ColumnElement, and_, func, literal_column, select
 from sqlmodel import Session, col
 
-from core.models import WAITING, Delivery, Kind, State
+from core.models import STUCK, WAITING, Delivery, Kind, State
 from core.verdicts import Row
-
-#: the states of the partial index of what is stuck
-STUCK = (State.DEAD, State.HELD)
 
 
 def waiting(connection_id: str) -> ColumnElement[bool]:

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, and_, false, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import Delivery, Kind, Said, SiemEvent, State
-from core.outbox.looking import STUCK, in_states, waiting
+from core.models import STUCK, Delivery, Kind, Said, SiemEvent, State
+from core.outbox.looking import in_states, waiting
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
