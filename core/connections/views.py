@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from core import catalog, db, health, outbox, selection
 from core.access import Principal, changeable, visible
 from core.errors import Invalid, NotFound, did_you_mean
-from core.models import CatalogEntry, Connection, User
+from core.models import CatalogEntry, Category, Connection, User
 from core.secret import MASK
 
 
@@ -60,6 +60,29 @@ def list_views(who: Principal) -> list[View]:
     with db.reading() as session:
         rows = session.execute(_select(who).order_by(col(Connection.name), col(Connection.id))).all()
         return _views(session, [(row[0], row[1], row[2]) for row in rows])
+
+
+def name_of(who: Principal, ref: str) -> str | None:
+    """The name of a connection that an option names; None when it is gone, or not theirs to see."""
+    with db.reading() as session:
+        found = session.execute(
+            select(col(Connection.name)).where(
+                *_mine(who, False), (col(Connection.id) == ref) | (col(Connection.name) == ref)
+            )
+        )
+        return found.scalars().first()
+
+
+def channels(who: Principal) -> list[tuple[str, str]]:
+    """(id, name) of the connections that can tell when another one fails: they reach people, and are theirs."""
+    wanted = (
+        select(col(Connection.id), col(Connection.name))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(*_mine(who, True), col(CatalogEntry.category) == Category.COMMUNICATION)
+        .order_by(col(Connection.name), col(Connection.id))
+    )
+    with db.reading() as session:
+        return [(row[0], row[1]) for row in session.execute(wanted)]
 
 
 def left_out(who: Principal, ref: str) -> int:
