@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, time
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import func, or_, select
@@ -52,12 +52,28 @@ class Result:
     metadata: dict[str, Any]
 
 
-def due(limit: int) -> list[str]:
-    """Connections whose time has come and that nobody works on, longest waiting first."""
+class Due(NamedTuple):
+    id: str
+    is_failing: bool
+
+
+def due(room: int, failing_room: int) -> list[Due]:
+    """At most `room` connections whose time has come and that nobody works on, longest waiting first.
+
+    Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
+    the threads of the others are not spent on waiting for it.
+    """
     with db.reading() as session:
         now = db.now(session)
-        found = select(col(Connection.id)).where(_wakes(), col(Connection.next_wake_at) <= now, _free(now))
-        return list(session.execute(found.order_by(col(Connection.next_wake_at)).limit(limit)).scalars())
+        found = (
+            select(col(Connection.id))
+            .where(_wakes(), col(Connection.next_wake_at) <= now, _free(now))
+            .order_by(col(Connection.next_wake_at))
+        )
+        fails = found.where(col(Connection.failures) > 0).limit(min(room, failing_room))
+        failing = [Due(id, True) for id in session.execute(fails).scalars()] if failing_room > 0 else []
+        well = found.where(col(Connection.failures) == 0).limit(room - len(failing))
+        return [*failing, *(Due(id, False) for id in session.execute(well).scalars())]
 
 
 def seconds_to_next() -> float | None:

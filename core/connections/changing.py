@@ -48,6 +48,7 @@ def edit(
         if values:
             _change_values(who, row, slug, values)
             lessons.forgive(row)
+            outbox.hasten(session, row.id, now)
         if options:
             before = row.options
             row.options = checked_options(session, who, catalog.get(slug), before | dict(options), now, row)
@@ -78,6 +79,7 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
             outbox.skip(session, row.id, "Skipped when the connection was enabled again.")
         row.is_active = True
         lessons.forgive(row)
+        outbox.hasten(session, row.id, now)
         row.next_sync_at = row.next_wake_at = row.updated_at = now
         session.add(row)
         audit(session, who, "connection.enable", row.id, name=row.name)

@@ -106,8 +106,10 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
         row, _, _ = row_of(session, who, connection_id, to_change=True)
+        now = db.now(session)
         lessons.forgive(row)
-        row.next_wake_at = db.now(session)
+        outbox.hasten(session, row.id, now)
+        row.next_wake_at = now
         session.add(row)
 
 
