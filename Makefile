@@ -42,7 +42,7 @@ crash: $(VENV)/.dev
 	@$(BIN)/python -m pytest -s tests/test_crash.py
 
 bench: $(VENV)/.dev
-	@$(BIN)/python -m bench.realtime
+	@$(BIN)/python -m bench.realtime && $(BIN)/python -m bench.neighbours
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

@@ -94,6 +94,9 @@ class DeliveryStory(Delivery):
 
     payload: str | None
     attempts: list[dict[str, Any]]
+    next_attempts: list[datetime] = Field(
+        description="When it is tried again, and then again if that fails; rough, each wait is varied."
+    )
 
 
 class Event(BaseModel):

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from core import catalog, db, mapping, sources
 from core import options as options_
 from core.access import Principal, visible
-from core.deliveries.told import attempts, told
+from core.deliveries.told import attempts, next_attempts, told
 from core.errors import Invalid, NotFound
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
 
@@ -65,7 +65,7 @@ def _story(
     is_theirs = who.is_admin or connection.user_id == who.user_id
     tried = attempts(session, digest or row) if is_theirs else []
     said = _sentence(row, connection, shown["ticket_url"], digest)
-    return base | shown | {"sentence": said, "attempts": tried}
+    return base | shown | {"sentence": said, "attempts": tried, "next_attempts": next_attempts(session, row)}
 
 
 def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """A delivery as people and programs read it: with the record's own id and the ticket's address."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlmodel import Session, col
 
-from core.models import RECORD_TABLES, Attempt, Delivery, Kind, TicketLink
+from core.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
+from core.retry import Policy, planned
 
 
 def told(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
@@ -35,6 +37,14 @@ def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
         }
         for attempt in found
     ]
+
+
+def next_attempts(session: Session, row: Delivery) -> list[datetime]:
+    """When a record that failed is tried again, and then again if that fails too; rough, because of the jitter."""
+    if row.state != State.RETRYING or row.next_attempt_at is None:
+        return []
+    options = session.get_one(Connection, row.webhook_id).options
+    return planned(Policy.of(options.get("retry", {})), row.attempt_count, row.next_attempt_at)
 
 
 def source_ids(session: Session, kind: Kind, local_ids: set[int]) -> dict[int, str]:

@@ -24,6 +24,7 @@ _TWICE = {
     "may_repeat": "If an earlier attempt arrived after all, the tool will show it twice.",
 }
 _MOST_LINES, _MOST_PX = 14, 300
+_MOST_MOMENTS = 6
 _PARAMETER = "delivery"
 
 
@@ -49,6 +50,7 @@ def show(who: Principal, delivery_id: int) -> None:
     found, title = deliveries.one(who, delivery_id), search.title(who, delivery_id)
     now = datetime.now(UTC)
     _heading(found, title, now)
+    _plan(found["next_attempts"], now)
     _replay(who, found)
     _decide(who, found)
     _together(found)
@@ -100,6 +102,17 @@ def _sentence(found: Mapping[str, Any], now: datetime) -> str:
         State.HELD: f"It waits for a person. {reason}",
         State.SKIPPED: f"It was not sent. {reason}",
     }[State(found["state"])].strip()
+
+
+def _plan(moments: Sequence[datetime], now: datetime) -> None:
+    """The attempts that are left, each if the one before it fails."""
+    if not moments:
+        return
+    first = ", ".join(within(moment, now) for moment in moments[:_MOST_MOMENTS])
+    more = " …" if len(moments) > _MOST_MOMENTS else ""
+    left = "the last attempt" if len(moments) == 1 else f"{len(moments)} attempts are left, about"
+    last = f". Given up after {exact(moments[-1])}" if len(moments) > 1 else ""
+    st.caption(f"{left[:1].upper()}{left[1:]} {first}{more}{last}.")
 
 
 def _replay(who: Principal, found: Mapping[str, Any]) -> None:
