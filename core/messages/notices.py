@@ -144,7 +144,7 @@ def _words(connection: Connection, slug: str, day: int, waiting: int) -> Words:
     if is_on:
         until = f"{patience.disable_at(since):%Y-%m-%d %H:%M} UTC"
         lines.append(f"It will be switched off on {until} unless a delivery succeeds before.")
-    lines.append(f"{waiting:,} records wait; nothing of them is lost.")
+    lines.append(f"{waiting:,} records wait; none of them is lost.")
     state = "fails" if is_on else "was switched off"
     return Words(
         kind=Said.NOTICE,

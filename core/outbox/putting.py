@@ -44,7 +44,7 @@ def put(
     """
     if not rows:
         return 0
-    shared = {"user_id": user_id, "webhook_id": connection_id, "next_attempt_at": now, "created_at": now}
+    shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [
         shared
         | {
@@ -56,6 +56,7 @@ def put(
             "payload": row.payload,
             "state": State.DEAD if row.payload is None else State.HELD if held else State.PENDING,
             "reason": row.reason or held,
+            "next_attempt_at": None if row.payload is None or held else now,
             "wanted_at": row.wanted_at,
         }
         for row in rows

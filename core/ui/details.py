@@ -82,7 +82,9 @@ def next_steps(view: View, upcoming: Sequence[Found], now: datetime) -> None:
             st.text(each.title, wrap=False)
             due = f" · {within(each.next_attempt_at, now)}" if each.next_attempt_at else ""
             st.caption(f"{STATE[State(each.state)][0]}{due}")
-    if not upcoming:
+    if view.held:
+        st.caption(f"{view.held:,} wait for your word.")
+    elif not upcoming:
         st.caption("Nothing waits: every record it wants has been sent or is decided.")
     st.caption(plan(Policy.of(view.options.get("retry", {}))))
 

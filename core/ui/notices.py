@@ -4,7 +4,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core import connections, deliveries, health
+from core import connections, deliveries
 from core.access import Principal
 from core.connections import View
 from core.health import duration
@@ -21,7 +21,10 @@ def held_banner(who: Principal, view: View, *, may_change: bool) -> None:
         return
     with st.container(border=True, gap="small", key="held"):
         st.markdown(":material/pan_tool: **Tickets wait for your word**")
-        st.text(health.held_sentence(view.held))
+        st.text(
+            "One sync would have created them all. Nothing is created until you say so; "
+            "cases that come a few at a time go out as ever."
+        )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if may_change:
                 _decide(who, view)
@@ -46,20 +49,14 @@ def _decide(who: Principal, view: View) -> None:
 
 
 def failing_banner(who: Principal, view: View, now: datetime) -> None:
-    """From the first day of failing on: when it is switched off, and who was told."""
+    """From the first day of failing on: for how long, and who was told. Its sentence says how it ends."""
     if view.failing_since is None:
         return
     failing_s = (now - view.failing_since).total_seconds()
     if failing_s < NOTICE_DAYS[0] * _DAY_S and view.is_active:
         return
-    lines = []
-    if view.disable_at:
-        lines.append(
-            f"It is switched off on {view.disable_at:%d %b at %H:%M} UTC unless a delivery succeeds before."
-        )
-    lines.append(_told(view, connections.name_of(who, str(view.options.get("notify_via") or ""))))
     st.warning(
-        " ".join(lines),
+        _told(view, connections.name_of(who, str(view.options.get("notify_via") or ""))),
         title=f"Nothing was delivered for {duration(failing_s)}",
         icon=":material/notification_important:",
     )
