@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 import scheduler
-from core import connections, db, opening, sync
+from core import catalog, connections, db, opening, sync
 from core.errors import Conflict
 from core.models import Connection, Delivery
 from core.settings import settings
@@ -187,6 +188,26 @@ def test_look_ups_count_against_the_rate_as_well(workplace: Workplace) -> None:
     assert charge(until, None, 3) == until
     assert charge(None, 60, 3) is None
     assert charge(until, 60, -1) == until
+
+
+def test_the_halves_of_a_refused_batch_are_calls_too(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splunk = catalog.get("splunk")
+    limits = replace(splunk.limits, requests_per_minute=60)
+    monkeypatch.setitem(catalog.manifests(), "splunk", replace(splunk, limits=limits))
+    with (
+        serving(json_answer(413, "too large")) as server,
+        splunk_at(workplace, server, batch_limit=8),
+    ):
+        workplace.scans(8)
+        begun = workplace.row("splunk").created_at
+        workplace.sync("splunk", "scheduled")
+        calls = len(server.requests)
+        assert calls > 4
+        rate_until = workplace.row("splunk").rate_until
+        assert rate_until is not None
+        assert (rate_until - begun).total_seconds() >= calls
 
 
 # --- neighbours ---------------------------------------------------------------------------------------

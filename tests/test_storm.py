@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core import connections, db, deliveries, sync
+from core import connections, db, deliveries, outbox, sync
 from core.catalog.manifest import STORM, get
 from core.deliveries import search
 from core.deliveries.search import Filter
 from core.errors import Conflict
-from core.models import Delivery, HourlyFigures
+from core.models import Delivery, HourlyFigures, State
 from core.storm import Storm
+from core.verdicts import Row, Verdict
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -220,6 +221,7 @@ def test_a_narrower_filter_leaves_what_is_in_a_digest(workplace: Workplace) -> N
     workplace.sandbox.fault("slack", "503", times=1)
     workplace.sync("slack", "scheduled")
     connections.edit(workplace.who, workplace.ids["slack"], options={"min_severity": "critical"})
+    assert {row.state for row in alerts(workplace)} == {"pending"}  # the message is written already
     assert workplace.sync("slack").count == 30
 
 
@@ -283,6 +285,23 @@ def test_a_worker_that_slept_past_its_lease_closes_no_row_of_the_digest(workplac
         sync.runs.reap(session, db.now(session), worker=sync.WORKER)
     sleeper.join(30)
     assert [row.state for row in digests(workplace)] == ["in_doubt"]
+    assert {row.state for row in alerts(workplace)} == {"pending"}
+
+
+def test_a_digest_that_is_no_longer_this_attempts_ends_no_row(workplace: Workplace) -> None:
+    workplace.connect("slack", batch_limit=100)
+    workplace.alerts(30)
+    workplace.sandbox.fault("slack", "503", times=1)
+    workplace.sync("slack", "scheduled")
+    (digest,) = digests(workplace)
+    assert digest.id is not None
+    row = Row(digest.id, digest.key, "{}", "digest", digest.record_id, 1, 0, None, digest.wanted_at)
+    stale = outbox.Claim(
+        attempt_id=(digest.attempt_id or 0) + 1, connection_id=digest.webhook_id, rows=(row,)
+    )
+    with db.session() as session:
+        verdict = Verdict(digest.id, State.DELIVERED, 2)
+        assert outbox.close(session, stale, [verdict], db.now(session)) == 0
     assert {row.state for row in alerts(workplace)} == {"pending"}
 
 
