@@ -44,6 +44,7 @@ crash: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime
+	@$(BIN)/python -m bench.neighbours
 	@$(BIN)/python -m bench.health
 
 bench-quick: $(VENV)/.dev

@@ -22,6 +22,7 @@ from core.deliveries import replays
 from core.errors import Conflict, HubError, NotFound
 
 THREADS = 16
+FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
 LOOK_S = 1.0  # at least once a second
 SOONEST_S = 0.05
 BEAT_S = 2.0
@@ -38,9 +39,10 @@ class Clock:
 
     def __init__(self, threads: int = THREADS) -> None:
         self.threads = threads
+        self.failing_threads = max(1, int(threads * FAILING_SHARE))
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="sync")
         self.stopping = threading.Event()
-        self.running: set[str] = set()
+        self.running: dict[str, bool] = {}  # connection → whether it is one that fails
         self.lock = threading.Lock()
         self.leading: bool | None = None
         self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
@@ -112,13 +114,14 @@ class Clock:
     def _start_due(self) -> None:
         if time.monotonic() < self.held_until:
             return
-        room = self.threads - len(self.running)
-        for connection_id in sync.due(room) if room > 0 else []:
+        with self.lock:
+            room, failing = self.threads - len(self.running), sum(self.running.values())
+        for each in sync.due(room, self.failing_threads - failing) if room > 0 else []:
             with self.lock:
-                if connection_id in self.running:
+                if each.id in self.running:
                     continue
-                self.running.add(connection_id)
-            self.pool.submit(self._run, connection_id)
+                self.running[each.id] = each.is_failing
+            self.pool.submit(self._run, each.id)
         wait_s = sync.seconds_to_next()
         if wait_s is not None and 0 < wait_s < LOOK_S:
             self.wake(max(SOONEST_S, wait_s))
@@ -139,7 +142,7 @@ class Clock:
             log.exception("run failed", connection=connection_id)
         finally:
             with self.lock:
-                self.running.discard(connection_id)
+                self.running.pop(connection_id, None)
             self.wake(SOONEST_S)
 
     def _hold(self, what: str, sentence: str) -> None:

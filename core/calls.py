@@ -1,7 +1,7 @@
 """One claim on its way to the vendor: what is known is closed before each call, the rest at the end."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import random
@@ -9,13 +9,14 @@ from time import time
 
 from sqlmodel import Session
 
-from core import db, journal, outbox, runs
+from core import db, journal, lessons, outbox, runs
 from core.connectors.base import DeliveryError, InDoubt, Receipt, Tracker, Unavailable
 from core.http import Exchange
 from core.journal import Tally
-from core.models import Connection, State
+from core.models import Connection, Said, State
 from core.opening import Live
 from core.outbox import Claim
+from core.retry import charge
 from core.runs import LEASE_S, Run
 from core.settle import LeaseLost
 from core.verdicts import Row, Verdict, judge, still_in_doubt
@@ -74,7 +75,7 @@ class Call:
 
     def close(self, learned: int | None) -> None:
         """The last transaction of the claim: rows, attempt, figures, and what the connection learned."""
-        fault = runs.fault_of(self.receipts)
+        fault = lessons.fault_of(self.receipts)
         with db.session() as session:
             now = db.now(session)
             self._flush(session, now)
@@ -83,10 +84,21 @@ class Call:
             self._count(session, _traffic(self.live.client.exchanges), now)
             connection = session.get_one(Connection, self.claim.connection_id)
             if self.receipts:
-                runs.learn(session, connection, fault, now)
+                self._learn(session, connection, fault, now)
             if learned is not None:
                 connection.batch_learned = learned
+            per_minute = self.run.manifest.limits.requests_per_minute
+            more = len(self.live.client.exchanges) - 1
+            connection.rate_until = charge(connection.rate_until, per_minute, more)
         self.run.fault = fault
+
+    def _learn(
+        self, session: Session, connection: Connection, fault: DeliveryError | None, now: datetime
+    ) -> None:
+        was_failing = connection.failures > 0
+        lessons.learn(session, connection, fault, now, succeeded=lessons.took_something(self.receipts))
+        if was_failing and fault is None:  # the probe went through: who waited for the vendor waits no longer
+            outbox.recover(session, connection.id, now, doubtful=self.run.doubt.mode != "look_up")
 
     def _flush(self, session: Session, now: datetime) -> None:
         rows = {row.key: row for row in self.claim.rows}
@@ -101,14 +113,20 @@ class Call:
             )
             for receipt in self.open_receipts
         ]
+        carried = outbox.members(
+            session, [row.id for row in self.claim.rows if row.record_kind == Said.DIGEST]
+        )
         if outbox.close(session, self.claim, verdicts, now) < len(verdicts):
             raise LeaseLost
-        self._count(session, self._tally(verdicts, now), now)
+        self._count(session, self._tally(verdicts, now, carried), now)
         self.open_receipts, self.open_verdicts = [], []
 
-    def _tally(self, verdicts: list[Verdict], now: datetime) -> Tally:
+    def _tally(self, verdicts: list[Verdict], now: datetime, carried: Mapping[int, int]) -> Tally:
+        """`carried`: a digest counts as the records in it."""
         tally, wanted = Tally(), {row.id: row.wanted_at for row in self.claim.rows}
-        states = Counter(verdict.state for verdict in verdicts)
+        states: Counter[State] = Counter()
+        for verdict in verdicts:
+            states[verdict.state] += carried.get(verdict.id, 1)
         tally.delivered, tally.dead = states[State.DELIVERED], states[State.DEAD]
         tally.retried, tally.in_doubt = states[State.RETRYING], states[State.IN_DOUBT]
         tally.delay_s = [

@@ -48,6 +48,13 @@ class Category(StrEnum):
     COMMUNICATION = "communication"
 
 
+class Said(StrEnum):
+    """What the hub itself says: stands in `record_kind` where else the kind of a record does."""
+
+    NOTICE = "notice"  # a connection fails; through the connection that its `notify_via` names
+    DIGEST = "digest"  # many records as one message; their rows point at it with `digest_id`
+
+
 class State(StrEnum):
     """A delivery's state. Only `core.outbox` writes it."""
 
@@ -63,6 +70,8 @@ class State(StrEnum):
 
 #: states that `core.outbox.claim` takes
 WAITING = (State.PENDING, State.RETRYING, State.IN_DOUBT)
+#: states of rows that a person decides about; one partial index has them
+STUCK = (State.DEAD, State.HELD)
 
 
 class RunStatus(StrEnum):
@@ -286,6 +295,12 @@ class Connection(SQLModel, table=True):
             sqlite_where=text("is_active AND deleted_at IS NULL"),
             postgresql_where=text("is_active AND deleted_at IS NULL"),
         ),
+        Index(
+            "ix_user_integrations_failing",
+            "failing_since",
+            sqlite_where=text("failing_since IS NOT NULL"),
+            postgresql_where=text("failing_since IS NOT NULL"),
+        ),
     )
     id: str = Field(primary_key=True, max_length=36)
     user_id: str = Field(foreign_key="users.id", max_length=36)
@@ -308,6 +323,11 @@ class Connection(SQLModel, table=True):
     next_wake_at: datetime | None = _time(default=None)
     rate_until: datetime | None = _time(default=None)  # when all calls so far fit the vendor's rate (GCRA)
     failures: int = 0  # calls that failed in a row; > 0 means: one probe at a time
+    failing_since: datetime | None = _time(default=None)  # the first failed call after the last success
+    last_failure_at: datetime | None = _time(default=None)
+    told_day: int = 0  # of NOTICE_DAYS, the last one on which its owner was told
+    lately: list[Any] = Field(default_factory=list, sa_type=JSON)  # messages of the storm window: [epoch]
+    digest_at: datetime | None = _time(default=None)  # when the last digest was made
     batch_learned: int | None = None  # what 413 taught us; smaller than the manifest's batch
     run_id: str | None = Field(default=None, max_length=36)
     run_worker: str | None = Field(default=None, max_length=100)
@@ -347,12 +367,18 @@ class Delivery(SQLModel, table=True):
             sqlite_where=text("state = 'sending'"),
             postgresql_where=text("state = 'sending'"),
         ),
+        Index(
+            "ix_webhook_deliveries_digest",
+            "digest_id",
+            sqlite_where=text("digest_id IS NOT NULL"),
+            postgresql_where=text("digest_id IS NOT NULL"),
+        ),
     )
     id: int | None = _big_pk()
     user_id: str = Field(max_length=36)  # the connection's owner
     webhook_id: str = _connection_fk()
-    record_kind: str = Field(max_length=10)
-    record_id: int = Field(sa_type=BigInt)  # local_id
+    record_kind: str = Field(max_length=10)  # Kind, or Said
+    record_id: int = Field(sa_type=BigInt)  # local_id, or the id of what the hub said
     revision: int = 1
     key: str = Field(max_length=100)
     event_type: str = Field(max_length=40)
@@ -364,11 +390,23 @@ class Delivery(SQLModel, table=True):
     next_attempt_at: datetime | None = _time(default=None)
     in_doubt_since: datetime | None = _time(default=None)
     look_ups: int = 0
+    digest_id: int | None = Field(default=None, sa_type=BigInt)  # the delivery in whose list this one went
     vendor_id: str | None = None
     response_status: int | None = None
     response_body: str | None = Field(default=None, sa_type=Text)
     wanted_at: datetime = _time()  # when the hub had both the record and the connection
     delivered_at: datetime | None = _time(default=None)
+    created_at: datetime = _time()
+
+
+class HubMessage(SQLModel, table=True):
+    """What the hub itself said; its text is in the delivery's payload, and goes with that."""
+
+    __tablename__ = "hub_messages"
+    id: int | None = _big_pk()
+    kind: str = Field(max_length=10)  # Said
+    title: str
+    about_id: str | None = Field(default=None, max_length=36)  # the connection that a notice is about
     created_at: datetime = _time()
 
 

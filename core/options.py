@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import Invalid, did_you_mean
 from core.models import Category
+from core.storm import Storm
 
 SEVERITIES = ("low", "medium", "high", "critical")
 #: seed.md: 10 scans per SIEM sync, 5 cases per ticket sync, 5 alerts per notification batch
@@ -29,6 +30,7 @@ WORDS = {
     "scope": "mine: records of the connection's owner. all: everybody's (admins only).",
     "realtime": "Send as soon as a record arrives.",
     "notify_via": "Another connection that is told when this one fails.",
+    "storm": "More messages than that become one digest: 20/5m is 20 in five minutes; off sends each by itself.",
     "retry": "When to try again: attempts, first_wait, factor, cap, give_up_after.",
     "mapping": "Other words for the vendor's fields, as templates.",
 }
@@ -46,6 +48,7 @@ class Options:
     scope: str = "mine"  # mine | all
     realtime: bool = False
     notify_via: str | None = None
+    storm: str | None = None  # None: as the manifest says
     retry: Mapping[str, Any] = field(default_factory=dict)
     mapping: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,6 +87,7 @@ def parse(values: Mapping[str, Any], category: Category) -> Options:
         scope=_choice("scope", given.get("scope", "mine"), ("mine", "all")) or "mine",
         realtime=_flag("realtime", given.get("realtime", False)),
         notify_via=_name("notify_via", given.get("notify_via")),
+        storm=_storm(given.get("storm"), category),
         retry=_table("retry", given.get("retry", {})),
         mapping=_table("mapping", given.get("mapping", {})),
     )
@@ -153,6 +157,18 @@ def _name(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _wrong(name, f"{name} must be the name or the id of another connection.")
     return value
+
+
+def _storm(value: Any, category: Category) -> str | None:
+    if value is None:
+        return None
+    if category is not Category.COMMUNICATION:
+        raise _wrong("storm", "storm is for chat, paging, mail and webhooks only; leave it out.")
+    try:
+        Storm.parse(str(value))
+    except ValueError as error:
+        raise _wrong("storm", f'storm "{value}" {error}') from None
+    return str(value)
 
 
 def _table(name: str, value: Any) -> dict[str, Any]:

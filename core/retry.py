@@ -79,6 +79,16 @@ def next_wait_s(policy: Policy, attempts_done: int, random: float) -> float | No
     return _jittered(policy.waits_s[attempts_done], random)
 
 
+def planned(policy: Policy, attempts_done: int, next_at: datetime) -> list[datetime]:
+    """When the attempts that are left are made, without jitter, if each of them fails; the first at `next_at`."""
+    moments = [next_at]
+    for done in range(attempts_done + 1, len(policy.waits_s)):
+        if next_wait_s(policy, done, 0.5) is None:
+            break
+        moments.append(moments[-1] + timedelta(seconds=policy.waits_s[done]))
+    return moments
+
+
 def _jittered(wait_s: float, random: float) -> float:
     return wait_s * random if wait_s <= FULL_JITTER_S else _spread(wait_s, random)
 
@@ -121,6 +131,13 @@ def take_call(
     if ahead - now > max(timedelta(seconds=BURST_S), step):
         return rate_until, rate_until
     return ahead, None
+
+
+def charge(rate_until: datetime | None, per_minute: int | None, calls: int) -> datetime | None:
+    """`rate_until` after `calls` more than the one that was taken: look-ups, and the halves of a refused batch."""
+    if rate_until is None or per_minute is None or calls <= 0:
+        return rate_until
+    return rate_until + timedelta(seconds=60 / per_minute * calls)
 
 
 def _backoff_s(failures: int) -> float:

@@ -1,9 +1,9 @@
-"""One run of a connection: its lease, what a call taught the connection, and how the run ends.
+"""One run of a connection: its lease, its log, and how it ends.
 
 Stores of the flow: each function takes a session, and `core.sync` owns the transactions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import random
@@ -15,20 +15,11 @@ from sqlmodel import Session, col
 
 from core import catalog, db, journal, options, outbox
 from core.access import Principal, changeable
-from core.connectors.base import (
-    DeliveryError,
-    Gone,
-    InDoubt,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Throttled,
-    Unavailable,
-)
+from core.connectors.base import DeliveryError
 from core.errors import Conflict, NotFound
 from core.journal import Tally
 from core.models import CatalogEntry, Connection, Kind, RunStatus
-from core.retry import Policy, call_wait_s
+from core.retry import Policy
 from core.verdicts import Doubt
 
 #: a worker that was not heard of for so long is dead; a call ends within a third of it
@@ -49,6 +40,7 @@ class Run:
     exports: bool  # due for new records, not only for retries
     logged: bool = False
     exported: int = 0
+    held: int = 0  # of those, for a person
     more: bool = False
     fault: DeliveryError | None = None
     tally: Tally = field(default_factory=Tally)
@@ -136,6 +128,13 @@ def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
     )
 
 
+def open_log(session: Session, run: Run, now: datetime) -> None:
+    """The run's log row, in the transaction that found its first work."""
+    if not run.logged:
+        journal.begin(session, run.connection.id, run.id, run.action, now)
+        run.logged = True
+
+
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
     """A person asked: retries and look-ups are due now, except while the vendor named a time."""
     if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:
@@ -165,39 +164,6 @@ def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
         .where(col(Connection.id) == connection_id)
     ).one()
     return row[0], row[1]
-
-
-# --- after a call ---------------------------------------------------------------------------------
-
-
-def fault_of(receipts: Sequence[Receipt]) -> DeliveryError | None:
-    """The fault that concerns the whole connection, or None when the vendor took or judged something."""
-    faults = [r.fault for r in receipts if r.fault is not None]
-    for fault in faults:
-        if isinstance(fault, Misconfigured | Throttled):
-            return fault
-    if any(r.fault is None or isinstance(r.fault, Rejected) for r in receipts):
-        return None
-    return next((f for f in faults if isinstance(f, Unavailable | InDoubt)), None)
-
-
-def learn(session: Session, connection: Connection, fault: DeliveryError | None, now: datetime) -> None:
-    """What a call says of its connection: when it may be called next, and whether a person must act."""
-    if fault is None:
-        connection.failures = 0
-        connection.problem = connection.next_call_at = connection.wait_reason = None
-        connection.last_success_at = now
-    else:
-        if not isinstance(fault, Throttled):
-            connection.failures += 1
-        wait_s, connection.wait_reason = call_wait_s(fault, connection.failures, random())
-        connection.next_call_at = now + timedelta(seconds=wait_s)
-    if isinstance(fault, Misconfigured):
-        connection.problem = fault.message
-    if isinstance(fault, Gone):
-        connection.is_active = False
-    connection.updated_at = now
-    session.add(connection)
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -254,6 +220,7 @@ def metadata(run: Run) -> dict[str, Any]:
         "dead": done.dead,
         "retrying": done.retried,
         "in_doubt": done.in_doubt,
+        "held": run.held,
         "more": run.more,
     }
 

@@ -14,24 +14,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, time
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import func, or_, select
-from sqlmodel import Session, col
+from sqlmodel import col
 
-from core import catalog, db, journal, opening, options, outbox, retention, runs, space
+from core import catalog, db, lessons, messages, opening, options, outbox, retention, runs, space
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
 from core.errors import Full, HubError, Locked
-from core.journal import Tally
-from core.models import Category, Connection
+from core.exports import export
+from core.models import Connection
 from core.opening import Live
 from core.outbox import Claim
 from core.retry import take_call
 from core.runs import LEASE_S, Run
-from core.selection import left_out, select_new
+from core.selection import left_out
 from core.settings import settings
 from core.settle import LeaseLost, Settlement
 from core.verdicts import Row
@@ -52,13 +52,28 @@ class Result:
     metadata: dict[str, Any]
 
 
-def due(limit: int) -> list[str]:
-    """Connections whose time has come and that nobody works on, longest waiting first."""
+class Due(NamedTuple):
+    id: str
+    is_failing: bool
+
+
+def due(room: int, failing_room: int) -> list[Due]:
+    """At most `room` connections whose time has come and that nobody works on, longest waiting first.
+
+    Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
+    the threads of the others are not spent on waiting for it.
+    """
     with db.reading() as session:
         now = db.now(session)
-        ready = (_wakes(), col(Connection.next_wake_at) <= now, _free(now), opening.is_open())
-        found = select(col(Connection.id)).where(*ready)
-        return list(session.execute(found.order_by(col(Connection.next_wake_at)).limit(limit)).scalars())
+        found = (
+            select(col(Connection.id))
+            .where(_wakes(), col(Connection.next_wake_at) <= now, _free(now), opening.is_open())
+            .order_by(col(Connection.next_wake_at))
+        )
+        fails = found.where(col(Connection.failures) > 0).limit(min(room, failing_room))
+        failing = [Due(id, True) for id in session.execute(fails).scalars()] if failing_room > 0 else []
+        well = found.where(col(Connection.failures) == 0).limit(room - len(failing))
+        return [*failing, *(Due(id, False) for id in session.execute(well).scalars())]
 
 
 def seconds_to_next() -> float | None:
@@ -97,12 +112,15 @@ def run(
 
 
 def housekeep() -> str | None:
-    """What no connection's own run does: open attempts of dead workers become in doubt; the reserve on the
-    disk is made anew; a missing key is looked for. Returns the sentence about locked connections, if any."""
+    """What no connection's own run does: open attempts of dead workers become in doubt; owners are told of what
+    fails; the reserve on the disk is made anew; a missing key is looked for. Returns the sentence about locked
+    connections, if any."""
     with db.session() as session:
         reaped = runs.reap(session, db.now(session))
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+    for connection_id in messages.attend():
+        log.warning("switched off after failing for days", connection=connection_id)
     space.keep_ballast()
     with db.reading() as session:
         if opening.locks(session):
@@ -142,7 +160,7 @@ def _work(begun: Run) -> None:
         except Locked:
             raise
         except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none
-            _note(begun, error if isinstance(error, DeliveryError) else Misconfigured(error.message))
+            _note(begun, error)
             return
         while True:
             if begun.exports:
@@ -150,35 +168,6 @@ def _work(begun: Run) -> None:
             deliver(begun, live)
             if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
                 return
-
-
-# --- export ---------------------------------------------------------------------------------------
-
-
-def export(begun: Run) -> None:
-    """Walk the changes since the cursor, map what is wanted, queue it: one transaction."""
-    space.require()
-    with db.session() as session:
-        now = db.now(session)
-        connection = session.get_one(Connection, begun.connection.id)
-        found = select_new(session, connection, begun.manifest, begun.options, begun.options.batch_limit)
-        connection.export_cursor, begun.more = found.cursor, found.more
-        queued = outbox.put(
-            session,
-            connection_id=connection.id,
-            user_id=connection.user_id,
-            siem=begun.manifest.category is Category.SIEM,
-            rows=found.rows,
-            now=now,
-        )
-        begun.exported += queued
-        dead = sum(row.payload is None for row in found.rows)
-        begun.tally.dead += dead
-        if queued:
-            _open_log(session, begun, now)
-        if dead:
-            journal.count(session, connection.id, Tally(dead=dead), now)
-        session.add(connection)
 
 
 # --- deliver --------------------------------------------------------------------------------------
@@ -203,6 +192,7 @@ def _claim(begun: Run) -> Claim | None:
             raise LeaseLost
         if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
             return None
+        messages.calm(session, connection, begun.manifest, begun.options, now)
         limits = begun.manifest.limits
         rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
         if wait is not None:
@@ -221,8 +211,9 @@ def _claim(begun: Run) -> Claim | None:
         )
         if claim:
             connection.rate_until = rate_until
+            messages.note(connection, begun.manifest, begun.options, len(claim.rows), now)
             runs.keep(session, begun, now)
-            _open_log(session, begun, now)
+            runs.open_log(session, begun, now)
         return claim
 
 
@@ -284,20 +275,21 @@ def _start(
         )
 
 
-def _open_log(session: Session, begun: Run, now: datetime) -> None:
-    """The run's log row, in the transaction that found its first work."""
-    if not begun.logged:
-        journal.begin(session, begun.connection.id, begun.id, begun.action, now)
-        begun.logged = True
+def _note(begun: Run, error: HubError | DeliveryError) -> None:
+    """The connection cannot even be opened: a person must act, nothing is spent.
 
-
-def _note(begun: Run, fault: DeliveryError) -> None:
-    """The connection cannot even be opened: a person must act, nothing is spent."""
-    begun.fault = fault
+    A hub without its key is not the connection's fault, and will not switch it off.
+    """
+    is_ours = isinstance(error, HubError)
+    begun.fault = fault = Misconfigured(error.message) if isinstance(error, HubError) else error
     with db.session() as session:
         now = db.now(session)
-        _open_log(session, begun, now)
-        runs.learn(session, session.get_one(Connection, begun.connection.id), fault, now)
+        runs.open_log(session, begun, now)
+        connection = session.get_one(Connection, begun.connection.id)
+        since = connection.failing_since
+        lessons.learn(session, connection, fault, now)
+        if is_ours:
+            connection.failing_since = since
 
 
 def _end(begun: Run) -> Result:
@@ -322,7 +314,7 @@ def _message(begun: Run, connection: Connection, waiting: int, others: int) -> s
         said += "" if said.endswith((".", "!", "?")) else "."  # a vendor's words may end without
         return f"{said} {waiting} waiting." if waiting else said
     done, name = begun.tally, begun.manifest.name
-    if not (done.delivered or done.dead or done.in_doubt or waiting):
+    if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
         belong = "record belongs" if others == 1 else "records belong"
         hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
         return f"Nothing new for {name}.{hint}"
@@ -330,6 +322,7 @@ def _message(begun: Run, connection: Connection, waiting: int, others: int) -> s
     parts += [f"{done.dead} refused"] if done.dead else []
     parts += [f"{done.in_doubt} in doubt"] if done.in_doubt else []
     parts += [f"{waiting} waiting"] if waiting else []
+    parts += [f"{begun.held} held until you release them"] if begun.held else []
     held = connection.next_call_at
     until = (
         f" The next call is at {held:%H:%M:%S} UTC ({connection.wait_reason})." if waiting and held else ""

@@ -10,7 +10,7 @@ from core.deliveries import search
 from core.deliveries.search import Filter
 from core.health import Overview, Strip
 from core.models import Role, State
-from core.ui import actions, charts, details, story, words
+from core.ui import actions, charts, details, notices, story, words
 from core.ui.banner import scheduler_banner, trouble_banner
 from core.ui.cards import connection_cards
 from core.ui.heartbeats import heartbeats
@@ -41,6 +41,8 @@ def top(ref: str) -> None:
     st.text(strip.standing.sentence)
     owner = "" if view.owner == who.email else f" · {view.owner}"
     st.caption(ui.escaped(f"{view.vendor} · {details.category(view)}{owner}"))
+    notices.held_banner(who, view, may_change=may_change(view))
+    notices.failing_banner(who, view, datetime.now(UTC))
 
 
 def standing(ref: str) -> Strip:
@@ -155,7 +157,7 @@ def settings(view: View) -> None:
         details.config(view)
     with right.container(border=True, height="stretch"):
         st.subheader("What and when", anchor=False)
-        details.options(view)
+        details.options(view, connections.name_of(who, str(view.options.get("notify_via") or "")))
 
 
 def which() -> None:

@@ -103,7 +103,7 @@ def needy(strip: Strip) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.text(strip.name, width="stretch", wrap=False)
             st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
-            label = "Fix" if word is Word.NEEDS_YOU else "Look"
+            label = "Decide" if strip.held else "Fix" if word is Word.NEEDS_YOU else "Look"
             if st.button(label, key=f"see_{strip.connection_id}", help=f"Open {ui.escaped(strip.name)}"):
                 st.switch_page("pages/connection.py", query_params={"id": strip.connection_id})
         st.text(strip.standing.sentence)

@@ -34,6 +34,8 @@ OF_CONNECTION: list[tuple[str, str, Any]] = [
     ("POST", "/connections/{id}/enable", {"backlog": "skip"}),
     ("POST", "/connections/{id}/disable", None),
     ("POST", "/connections/{id}/reauthorize", {"values": {"token": "another"}}),
+    ("POST", "/connections/{id}/release", None),
+    ("POST", "/connections/{id}/discard", None),
     ("GET", "/connections/{id}/logs", None),
     ("GET", "/connections/{id}/deliveries", None),
     ("GET", "/connections/{id}/health", None),

@@ -17,6 +17,8 @@ FLOORS: dict[str, int] = {
     "core.errors": 0,
     "core.models": 0,
     "core.connectors.base": 0,
+    "core.patience": 0,
+    "core.storm": 0,
     "core.settings": 1,
     "core.tokens": 1,
     "core.options": 1,
@@ -43,6 +45,7 @@ FLOORS: dict[str, int] = {
     # what the verbs are made of
     "core.feed": 5,
     "core.runs": 5,
+    "core.lessons": 5,
     "core.selection": 5,
     "core.retention": 5,
     "core.health": 5,
@@ -50,6 +53,8 @@ FLOORS: dict[str, int] = {
     "core.trouble": 5,
     # verbs: one transaction each
     "core.records": 6,
+    "core.messages": 6,
+    "core.exports": 6,
     "core.idempotency": 6,
     "core.calls": 6,
     "core.connections": 6,

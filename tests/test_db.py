@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import errors
@@ -155,3 +156,22 @@ def test_a_missing_database_leads_to_init(tmp_path: Path) -> None:
     db.configure(f"sqlite:///{tmp_path}/none.db")
     with pytest.raises(Unusable, match="Run `hub init`"):
         db.check_current()
+
+
+def test_a_step_back_and_forth_keeps_what_was_there(database: str) -> None:
+    """Down to the release before notices and digests, and up again."""
+    with db.session() as session:
+        session.add(Counter(name="kept", value=7))
+    with db.engine(write=True).begin() as connection:
+        config = db._alembic()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    with pytest.raises(Unusable, match="older than this hub"):
+        db.check_current()
+    db.migrate()
+    db.check_current()
+    with db.engine().connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+    with db.reading() as session:
+        assert session.get_one(Counter, "kept").value == 7

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import select, update
@@ -316,7 +317,7 @@ def test_a_database_in_trouble_is_not_the_connections_fault(
 
 
 def test_messages_go_in_bursts_at_the_vendors_rate(workplace: Workplace) -> None:
-    workplace.connect("slack", batch_limit=30)
+    workplace.connect("slack", batch_limit=30, storm="off")
     workplace.alerts(30)
     first = workplace.sync("slack")
     assert 10 <= first.count <= 12  # ten seconds' worth, and what the seconds of the test allow
@@ -355,3 +356,40 @@ def test_the_story_says_why_a_record_waits(workplace: Workplace) -> None:
     connections.disable(workplace.who, workplace.ids["splunk"])
     (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
     assert story["sentence"].endswith("Enable it to send what waits.")
+
+
+def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace: Workplace) -> None:
+    workplace.connect("slack", retry={"attempts": 4, "first_wait": "10m", "factor": 3, "cap": "1h"})
+    (alert,) = workplace.alerts(1)
+    workplace.sandbox.fault("slack", "503")
+    workplace.sync("slack", "scheduled")
+    (row,) = workplace.deliveries("slack")
+    listed = deliveries.one(workplace.who, row.id or 0)["next_attempts"]
+    gaps = [(after - before).total_seconds() for before, after in pairwise(listed)]
+    assert (listed[0], gaps) == (row.next_attempt_at, [1800, 3600])
+    (story,) = deliveries.explain(workplace.who, "alert", alert)["connections"]
+    assert story["next_attempts"] == listed
+    for made in (2, 3, 4):
+        workplace.pass_time(hours=2)
+        workplace.sync("slack", "scheduled")
+        (row,) = workplace.deliveries("slack")
+        assert row.attempt_count == made
+    assert (row.state, row.next_attempt_at) == ("dead", None)
+    assert str(row.reason).startswith("Given up after 4 attempts.")
+    assert deliveries.one(workplace.who, row.id or 0)["next_attempts"] == []
+
+
+def test_a_refused_token_is_probed_four_times_an_hour_and_costs_nothing(workplace: Workplace) -> None:
+    workplace.connect("splunk")
+    workplace.scans(2)
+    workplace.sandbox.fault("splunk", "403")
+    waits = []
+    for _ in range(4):
+        workplace.sync("splunk", "scheduled")
+        row = workplace.row("splunk")
+        assert row.next_call_at is not None
+        with db.reading() as session:
+            waits.append(round((row.next_call_at - db.now(session)).total_seconds() / 60))
+        workplace.pass_time(minutes=15.1)
+    assert waits == [15] * 4
+    assert [(d.state, d.attempt_count) for d in workplace.deliveries("splunk")] == [("pending", 0)] * 2

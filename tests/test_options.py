@@ -158,6 +158,28 @@ _options = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("20", "write it like 20/5m"),
+        ("0/5m", "out of range"),
+        ("20/5d", "write it"),
+        ("20/59s", "out of range"),
+    ],
+)
+def test_a_wrong_storm_limit_says_what_a_right_one_looks_like(text, words):
+    with pytest.raises(Invalid, match=words) as caught:
+        parse({"storm": text}, Category.COMMUNICATION)
+    assert list(caught.value.fields) == ["storm"]
+
+
+@pytest.mark.parametrize("category", [Category.SIEM, Category.TICKETING])
+def test_a_storm_limit_is_for_messages_to_people(category):
+    with pytest.raises(Invalid, match="leave it out"):
+        parse({"storm": "20/5m"}, category)
+    assert parse({"storm": "off"}, Category.COMMUNICATION).storm == "off"
+
+
 @unhurried
 @given(_options, st.sampled_from(Category))
 def test_options_survive_dump_and_parse(options, category):

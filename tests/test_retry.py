@@ -20,7 +20,7 @@ from core.connectors.base import (
     Unavailable,
 )
 from core.errors import Invalid
-from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, take_call
+from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, planned, take_call
 
 chance = st.floats(0, 1, exclude_max=True)
 
@@ -193,3 +193,24 @@ def test_a_slow_rate_lets_one_call_through() -> None:
 
 def test_without_a_limit_nothing_waits() -> None:
     assert take_call(None, None, datetime(2026, 11, 22, tzinfo=UTC)) == (None, None)
+
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_the_attempts_that_are_left_are_known_beforehand() -> None:
+    left = planned(Policy(), 3, NOON)
+    assert len(left) == 12  # of fifteen
+    assert [(moment - NOON).total_seconds() for moment in left[:4]] == [0, 600, 2400, 6000]
+    assert planned(Policy(attempts=4), 3, NOON) == [NOON]
+    assert len(planned(Policy.of({"give_up_after": "1h"}), 1, NOON)) == 5
+
+
+@given(policies, st.integers(1, 20))
+def test_as_many_are_listed_as_are_made(values: dict[str, Any], done: int) -> None:
+    policy = Policy.of(values)
+    if next_wait_s(policy, done, 0.5) is not None:
+        listed = planned(policy, done, NOON)
+        assert next_wait_s(policy, done + len(listed) - 1, 0.5) is not None
+        assert next_wait_s(policy, done + len(listed), 0.5) is None
+        assert listed == sorted(listed)

@@ -81,9 +81,12 @@ class Workplace:
 
 def pass_time(step: timedelta) -> None:
     moved: dict[type[SQLModel], tuple[str, ...]] = {
-        Delivery: ("next_attempt_at", "in_doubt_since"),
+        Delivery: ("next_attempt_at", "in_doubt_since", "created_at", "wanted_at"),
         Attempt: ("lease_until",),
-        Connection: ("next_sync_at", "next_call_at", "next_wake_at", "lease_until", "rate_until"),
+        Connection: (
+            *("next_sync_at", "next_call_at", "next_wake_at", "lease_until", "rate_until"),
+            *("failing_since", "last_failure_at", "last_success_at", "digest_at"),
+        ),
     }
     with db.session() as session:
         for table, columns in moved.items():
@@ -96,6 +99,8 @@ def pass_time(step: timedelta) -> None:
                 }
                 if values:
                     session.execute(update(table).where(key == found[0]).values(**values))
+        for connection in session.execute(select(Connection)).scalars():
+            connection.lately = [at - step.total_seconds() for at in connection.lately]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Response
 
-from core import catalog, connections
+from core import catalog, connections, deliveries
 from core.access import Principal
 from core.api.admission import Asker, Editor
 from core.api.paging import PageQuery, sliced
@@ -18,12 +18,14 @@ from core.api.shapes import (
     ConnectionChange,
     Connections,
     Credentials,
+    Decided,
     Enabling,
     NewConnection,
     Preview,
     PreviewWish,
     Shown,
     TestResult,
+    Which,
 )
 from core.catalog import secret_fields
 from core.connections import View
@@ -130,6 +132,24 @@ def disable(id: str, who: Editor) -> Any:
     with changing(who, id) as view:
         connections.disable(who, view.id)
     return connections.find(who, view.id)
+
+
+@routes.post(
+    "/connections/{id}/release", response_model=Decided, summary="Send what is held", responses=CHANGES
+)
+def release(id: str, who: Editor, body: Which | None = None) -> Any:
+    """A sync that would create more than 50 tickets holds them until somebody says go."""
+    with changing(who, id) as view:
+        return {"records": deliveries.release(who, view.id, body.delivery if body else None)}
+
+
+@routes.post(
+    "/connections/{id}/discard", response_model=Decided, summary="Do not send what is held", responses=CHANGES
+)
+def discard(id: str, who: Editor, body: Which | None = None) -> Any:
+    """They are skipped, and can be replayed one by one."""
+    with changing(who, id) as view:
+        return {"records": deliveries.discard(who, view.id, body.delivery if body else None)}
 
 
 @routes.post(

@@ -60,7 +60,10 @@ class Runs(BaseModel):
 
 
 class Delivery(BaseModel):
-    """One record on its way to one connection; `key` is the same in every attempt."""
+    """One record on its way to one connection; `key` is the same in every attempt.
+
+    `kind` is notice or digest for what the hub itself says; `digest_id` is the delivery in whose list it went.
+    """
 
     id: int
     connection: str
@@ -69,6 +72,7 @@ class Delivery(BaseModel):
     record_id: str | None
     key: str
     event_type: str
+    digest_id: int | None
     state: State
     reason: str | None
     attempt_count: int
@@ -90,6 +94,9 @@ class DeliveryStory(Delivery):
 
     payload: str | None
     attempts: list[dict[str, Any]]
+    next_attempts: list[datetime] = Field(
+        description="When it is tried again, and then again if that fails; rough, each wait is varied."
+    )
 
 
 class Event(BaseModel):

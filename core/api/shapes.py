@@ -79,6 +79,16 @@ class Enabling(Body):
     backlog: Literal["send", "skip"] | None = None
 
 
+class Which(Body):
+    """Without `delivery` all that is held."""
+
+    delivery: int | None = Field(None, ge=1, lt=2**63, description="Id of one delivery.")
+
+
+class Decided(BaseModel):
+    records: int = Field(description="How many are on their way now, or are not sent.")
+
+
 class PreviewWish(Body):
     limit: int = Field(3, ge=1, le=100, description="Records at most.")
 
@@ -108,6 +118,10 @@ class Shown(BaseModel):
     waiting: int
     in_doubt: int
     dead: int
+    held: int = Field(description="Wait for a person: release or discard them.")
+    failing_since: datetime | None
+    disable_at: datetime | None = Field(description="When it is switched off, if it goes on failing.")
+    told_day: int = Field(description="Of failing, the last day on which its owner was told.")
     recent: list[Any]
 
     model_config = ConfigDict(from_attributes=True)

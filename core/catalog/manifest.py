@@ -17,10 +17,15 @@ from jsonschema.exceptions import ValidationError
 from core import mapping
 from core.errors import Invalid, NotFound, Unusable, did_you_mean
 from core.models import Category, Kind
+from core.storm import Storm
 
 DIRECTORY = Path(__file__).parents[2] / "data" / "catalog"
 #: what a connection of each category exports
 KIND_OF = {Category.SIEM: Kind.SCAN, Category.TICKETING: Kind.CASE, Category.COMMUNICATION: Kind.ALERT}
+
+
+#: of an entry for people that does not say: a channel with more is not read any more
+STORM = Storm(messages=20, window_s=300)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Manifest:
     look_up_after_s: tuple[int, ...] = ()
     pinned_hosts: tuple[str, ...] = ()
     preset_of: str = ""  # the entry whose connector it uses, and whose words where it has none of its own
+    storm: Storm | None = None  # more messages than that become one digest
 
     @property
     def connector(self) -> str:
@@ -130,8 +136,18 @@ def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:
     plain["category"] = Category(content["category"])
     plain["config"] = config
     plain["limits"] = Limits(**content["limits"])
+    plain["storm"] = _storm(plain["category"], content.get("storm"))
     plain["mapping"] = {Kind(kind): tree for kind, tree in content["mapping"].items()}
     return Manifest(**plain)
+
+
+def _storm(category: Category, given: dict[str, int] | None) -> Storm | None:
+    """`messages = 0`: each record goes by itself, however many there are."""
+    if category is not Category.COMMUNICATION:
+        return None
+    if given is None:
+        return STORM
+    return Storm(given["messages"], given["minutes"] * 60) if given["messages"] else None
 
 
 # --- what a file may say ------------------------------------------------------------------------------
@@ -174,6 +190,8 @@ def _check_kinds(content: dict[str, Any]) -> None:
     kind = KIND_OF[Category(content["category"])]
     if kind not in content["mapping"]:
         raise Invalid(f"[mapping.{kind}] is missing; entries of this category export {kind}s.")
+    if "storm" in content and content["category"] != Category.COMMUNICATION:
+        raise Invalid("[storm] is for entries of the category communication; leave it out.")
     if (content["in_doubt"] == "look_up") != bool(content.get("look_up_after_s")):
         raise Invalid('"look_up_after_s" goes with in_doubt = "look_up", and only with it.')
 

@@ -221,6 +221,6 @@ def _print_view(view: "View", standing: str) -> None:
             ("last sync", view.last_sync),
             ("next sync", view.next_sync if view.is_active else None),
             ("last success", view.last_success_at),
-            *((n.replace("_", " "), cell(getattr(view, n))) for n in ("waiting", "in_doubt", "dead")),
+            *((n.replace("_", " "), cell(getattr(view, n))) for n in ("waiting", "held", "in_doubt", "dead")),
         ]
     )

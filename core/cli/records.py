@@ -128,6 +128,10 @@ def _tell(story: dict[str, Any]) -> None:
     say(f"Received {cell(story['received_at'])}{changed}.")
     for told in story["connections"]:
         say(printable(f"  {told['connection']}: {told['sentence']}"))
+        left = told.get("next_attempts", [])[1:]
+        if left:
+            then = ", ".join(f"{moment:%d %b %H:%M}" for moment in left[:5]) + (" …" if len(left) > 5 else "")
+            say(f"    If that fails: {then} UTC; {counted(len(left), 'attempt is', 'attempts are')} left.")
     if not story["connections"]:
         say("No connection takes this kind of record. See `hub catalog`, then `hub connect`.")
 

@@ -87,7 +87,13 @@ def deliveries(
         ("Id", "Connection", "Record", "State", "Tries", "Vendor's id", "Delivered", "Next try", "Why"),
         [
             (
-                *(r["id"], r["connection"], f"{r['kind']} {r['record_id']}", r["state"], r["attempt_count"]),
+                *(
+                    r["id"],
+                    r["connection"],
+                    f"{r['kind']} {r['record_id'] or r['id']}",
+                    r["state"],
+                    r["attempt_count"],
+                ),
                 *(r["vendor_id"], r["delivered_at"], r["next_attempt_at"], r["reason"] or ""),
             )
             for r in rows

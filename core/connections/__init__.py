@@ -14,7 +14,7 @@ from core.connections.trying import (
     test,
     test_draft,
 )
-from core.connections.views import View, find, left_out, list_views
+from core.connections.views import View, channels, find, left_out, list_views, name_of
 
 __all__ = [
     "Board",
@@ -23,6 +23,7 @@ __all__ = [
     "View",
     "Wanted",
     "board",
+    "channels",
     "check_new",
     "count_by_slug",
     "count_wanted",
@@ -34,6 +35,7 @@ __all__ = [
     "find",
     "left_out",
     "list_views",
+    "name_of",
     "preview",
     "preview_draft",
     "publish_catalog",

@@ -35,6 +35,7 @@ class Line:
     next_sync: datetime | None
     waiting: int
     dead: int
+    held: int  # wait for a person
     delivered_today: int  # in the last 24 hours
     recent: Sequence[Any]
 
@@ -85,6 +86,7 @@ def _line(
     now: datetime,
 ) -> Line:
     waiting = sum(queues.get((row.id, state), 0) for state in WAITING)
+    held = queues.get((row.id, State.HELD), 0)
     retrying = queues.get((row.id, State.RETRYING), 0) + queues.get((row.id, State.IN_DOUBT), 0)
     return Line(
         id=row.id,
@@ -96,12 +98,13 @@ def _line(
         shared=row.shared,
         is_changeable=who.is_admin or (who.role == Role.MEMBER and row.user_id == who.user_id),
         is_active=row.is_active,
-        standing=health.standing(row, waiting=waiting, retrying=retrying, now=now),
+        standing=health.standing(row, waiting=waiting, retrying=retrying, now=now, held=held),
         every_s=every_s(row),
         last_sync=row.last_sync,
         next_sync=row.next_sync_at if row.is_active else None,
         waiting=waiting,
         dead=queues.get((row.id, State.DEAD), 0),
+        held=held,
         delivered_today=today.get(row.id, 0),
         recent=row.recent,
     )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from core import catalog, db, opening, outbox
+from core import catalog, db, lessons, opening, outbox
 from core import options as options_
 from core.access import Principal
 from core.access.principal import audit
@@ -47,12 +47,13 @@ def edit(
             row.shared = shared
         if values:
             _change_values(who, row, slug, values)
-            _forgive(row)
+            lessons.forgive(row)
+            outbox.hasten(session, row.id, now)
             if "events" in values:
                 _look_again(session, row, slug)
         if options:
             before = row.options
-            row.options = checked_options(who, catalog.get(slug), before | dict(options), now)
+            row.options = checked_options(session, who, catalog.get(slug), before | dict(options), now, row)
             row.scope = row.options["scope"]
             if any(before.get(key) != row.options[key] for key in FILTERS):
                 _look_again(session, row, slug)
@@ -79,7 +80,8 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         if backlog == "skip":
             outbox.skip(session, row.id, "Skipped when the connection was enabled again.")
         row.is_active = True
-        _forgive(row)
+        lessons.forgive(row)
+        outbox.hasten(session, row.id, now)
         row.next_sync_at = row.next_wake_at = row.updated_at = now
         session.add(row)
         audit(session, who, "connection.enable", row.id, name=row.name)
@@ -90,6 +92,7 @@ def disable(who: Principal, ref: str) -> None:
     with db.session() as session:
         row, _, _ = row_of(session, who, ref, to_change=True)
         row.is_active = False
+        row.failing_since = None  # who switched it off knows; the clock starts anew when it is on again
         row.updated_at = db.now(session)
         session.add(row)
         audit(session, who, "connection.disable", row.id, name=row.name)
@@ -124,12 +127,6 @@ def _readable(row: Connection) -> dict[str, Any]:
         return opening.values(row)
     except (Misconfigured, Locked):
         return dict(row.config)
-
-
-def _forgive(row: Connection) -> None:
-    """A person acted: the next call is made at once."""
-    row.problem = row.next_call_at = row.wait_reason = None
-    row.failures = 0
 
 
 def _look_again(session: Session, row: Connection, slug: str) -> None:

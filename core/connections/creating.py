@@ -14,8 +14,10 @@ from core import options as options_
 from core.access import Principal, find_user
 from core.access.principal import audit
 from core.catalog import Manifest
+from core.connections.telling import channel
 from core.errors import Conflict, Forbidden, Invalid
 from core.models import CatalogEntry, Connection, Role, User
+from core.retry import Policy
 
 #: the catalog's ids are the same in every hub
 _NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
@@ -63,7 +65,7 @@ def check_new(
     config, _ = split(manifest, catalog.check_config(manifest, values))
     guard_proxy(who, config)
     with db.reading() as session:
-        checked_options(who, manifest, options, db.now(session))
+        checked_options(session, who, manifest, options, db.now(session))
         person = _owner(session, who, owner)
         taken = select(col(Connection.id)).where(
             col(Connection.user_id) == person.id,
@@ -93,7 +95,7 @@ def create(
     guard_proxy(who, config)
     with db.session() as session:
         now = db.now(session)
-        chosen = checked_options(who, manifest, options, now)
+        chosen = checked_options(session, who, manifest, options, now)
         person = _owner(session, who, owner)
         connection_id = str(uuid.uuid4())
         session.add(
@@ -127,10 +129,19 @@ def split(manifest: Manifest, values: Mapping[str, Any]) -> tuple[dict[str, Any]
 
 
 def checked_options(
-    who: Principal, manifest: Manifest, given: Mapping[str, Any], now: datetime
+    session: Session,
+    who: Principal,
+    manifest: Manifest,
+    given: Mapping[str, Any],
+    now: datetime,
+    row: Connection | None = None,
 ) -> dict[str, Any]:
+    """As they are saved; `row` is the connection whose options these become, if it is there already."""
     parsed = options_.parse(given, manifest.category)
+    Policy.of(parsed.retry)  # a schedule that cannot be kept is refused here and not at the first failure
     chosen = options_.dump(parsed) | {"start_from": options_.resolve_start(parsed.start_from, now)}
+    if parsed.notify_via and (row is None or parsed.notify_via != row.options.get("notify_via")):
+        chosen["notify_via"] = channel(session, who, parsed.notify_via, row.id if row else None)
     if chosen["scope"] == "all" and not who.is_admin:
         raise Forbidden("Only an admin may connect everybody's records. Use scope=mine, or ask an admin.")
     return chosen

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core import catalog, db, mapping, opening, options, outbox, sources
+from core import catalog, db, lessons, mapping, opening, options, outbox, sources
 from core.access import Principal
 from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
@@ -106,8 +106,10 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
         row, _, _ = row_of(session, who, connection_id, to_change=True)
-        row.problem = row.next_call_at = row.wait_reason = None
-        row.failures, row.next_wake_at = 0, db.now(session)
+        now = db.now(session)
+        lessons.forgive(row)
+        outbox.hasten(session, row.id, now)
+        row.next_wake_at = now
         session.add(row)
 
 
@@ -225,10 +227,10 @@ def _draft(
 ) -> tuple[Connection, Options]:
     """A row that is in no table, as saving would make it."""
     now = db.now(session)
-    chosen = options.parse(checked_options(who, manifest, given, now), manifest.category)
+    saved = row_of(session, who, ref, to_change=True)[0] if ref is not None else None
+    chosen = options.parse(checked_options(session, who, manifest, given, now, saved), manifest.category)
     owner, made_at, id = who.user_id, now, str(uuid.uuid4())
-    if ref is not None:
-        saved, _, _ = row_of(session, who, ref, to_change=True)
+    if saved is not None:
         owner, made_at, id = saved.user_id, saved.created_at, saved.id
     return Connection(
         id=id, user_id=owner, integration_id="", name="", export_cursor=0, created_at=made_at, updated_at=now

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
-from core import catalog, db, opening, outbox, selection
+from core import catalog, db, health, opening, outbox, selection
 from core.access import Principal, changeable, visible
 from core.errors import Invalid, NotFound, did_you_mean
-from core.models import CatalogEntry, Connection, User
+from core.models import CatalogEntry, Category, Connection, User
 from core.secret import MASK
 
 
@@ -41,6 +41,10 @@ class View:
     waiting: int
     in_doubt: int
     dead: int
+    held: int  # wait for a person
+    failing_since: datetime | None
+    disable_at: datetime | None  # when it is switched off, if it goes on failing
+    told_day: int  # of failing, the last one on which its owner was told through `notify_via`
     recent: list[Any]
 
 
@@ -56,6 +60,29 @@ def list_views(who: Principal) -> list[View]:
     with db.reading() as session:
         rows = session.execute(_select(who).order_by(col(Connection.name), col(Connection.id))).all()
         return _views(session, [(row[0], row[1], row[2]) for row in rows])
+
+
+def name_of(who: Principal, ref: str) -> str | None:
+    """The name of a connection that an option names; None when it is gone, or not theirs to see."""
+    with db.reading() as session:
+        found = session.execute(
+            select(col(Connection.name)).where(
+                *_mine(who, False), (col(Connection.id) == ref) | (col(Connection.name) == ref)
+            )
+        )
+        return found.scalars().first()
+
+
+def channels(who: Principal) -> list[tuple[str, str]]:
+    """(id, name) of the connections that can tell when another one fails: they reach people, and are theirs."""
+    wanted = (
+        select(col(Connection.id), col(Connection.name))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(*_mine(who, True), col(CatalogEntry.category) == Category.COMMUNICATION)
+        .order_by(col(Connection.name), col(Connection.id))
+    )
+    with db.reading() as session:
+        return [(row[0], row[1]) for row in session.execute(wanted)]
 
 
 def left_out(who: Principal, ref: str) -> int:
@@ -128,5 +155,9 @@ def _view(row: Connection, slug: str, owner: str, counts: dict[tuple[str, str], 
         waiting=sum(counts.get((row.id, state), 0) for state in ("pending", "retrying", "in_doubt")),
         in_doubt=counts.get((row.id, "in_doubt"), 0),
         dead=counts.get((row.id, "dead"), 0),
+        held=counts.get((row.id, "held"), 0),
+        failing_since=row.failing_since,
+        disable_at=health.end_of(row, now),
+        told_day=row.told_day,
         recent=row.recent,
     )

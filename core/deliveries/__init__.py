@@ -1,5 +1,6 @@
 """Where did it go? Runs, deliveries, events, tickets and the whole story of one record; and once more."""
 
+from core.deliveries.holding import discard, release
 from core.deliveries.listing import delivered_since, events, listing, logs, one, tickets
 from core.deliveries.plan import Plan, plan
 from core.deliveries.replaying import replay_one
@@ -10,12 +11,14 @@ __all__ = [
     "Plan",
     "Wanted",
     "delivered_since",
+    "discard",
     "events",
     "explain",
     "listing",
     "logs",
     "one",
     "plan",
+    "release",
     "replay_one",
     "tickets",
 ]

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from core import db
 from core.access import Principal, visible
 from core.connections.views import row_of
-from core.deliveries.told import attempts, source_ids, told
+from core.deliveries.told import attempts, next_attempts, source_ids, told
 from core.errors import Invalid, NotFound, did_you_mean
 from core.models import Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, State, TicketLink
 
@@ -54,7 +54,8 @@ def one(who: Principal, delivery_id: int) -> dict[str, Any]:
     """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for another's."""
     with db.reading() as session:
         row, name = row_and_name(session, who, delivery_id)
-        details = {"payload": row.payload, "attempts": attempts(session, row)}
+        details: dict[str, Any] = {"payload": row.payload, "attempts": attempts(session, row)}
+        details |= {"next_attempts": next_attempts(session, row)}
         return told(session, [(row, name)])[0] | details
 
 

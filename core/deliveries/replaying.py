@@ -13,7 +13,7 @@ from core.access.principal import audit
 from core.deliveries.listing import row_and_name
 from core.errors import Conflict, Forbidden
 from core.mapping import Unmappable
-from core.models import CatalogEntry, Connection, Delivery, Kind, Role, State
+from core.models import CatalogEntry, Connection, Delivery, Kind, Role, Said, State
 from core.selection import mapper_of
 from core.settings import settings
 
@@ -85,6 +85,10 @@ class _Anew:
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
     if connection.deleted_at:
         raise Conflict("The connection was deleted; connect the tool again to send the record anew.")
+    if row.record_kind == Said.DIGEST:
+        raise Conflict("A digest is not sent twice: its records are replayed instead, one by one or all.")
+    if row.payload is None and row.record_kind == Said.NOTICE:
+        raise Conflict("The text of this notice is not kept any more. Look at the connection itself.")
     if row.state == State.DELIVERED and row.record_kind == Kind.CASE:
         raise Conflict(
             "The case has its ticket already; a second one is never made. Change it in the tracker."

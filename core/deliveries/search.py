@@ -1,6 +1,7 @@
 """The deliveries that a page lists: by state, connection, record and time, newest first, with their titles."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +12,11 @@ from sqlmodel import Session, col
 from core import db, mapping, sources
 from core.access import Principal
 from core.deliveries.listing import _owned, row_and_name
-from core.models import RECORD_TABLES, WAITING, Connection, Delivery, Kind, State
+from core.models import RECORD_TABLES, STUCK, WAITING, Connection, Delivery, HubMessage, Kind, Said, State
 from core.outbox.looking import in_states
 
 LIST_ROWS = 50
 Query = Select[*tuple[Any, ...]]
-STUCK = (State.DEAD, State.HELD)
 KEY_PREFIX = "fiq-"  # of core.mapping.delivery_key
 
 
@@ -64,7 +64,8 @@ def search(who: Principal, wanted: Filter, *, before: int | None = None, limit: 
 def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found, ...]:
     """What a connection tries next, the earliest first."""
     with db.reading() as session:
-        query = _rows(who, Filter(connection=connection_id)).where(in_states(WAITING))
+        waits = (in_states(WAITING), col(Delivery.next_attempt_at).is_not(None))  # not what is in a digest
+        query = _rows(who, Filter(connection=connection_id)).where(*waits)
         due = (col(Delivery.next_attempt_at), col(Delivery.id))
         return _found(session, session.execute(query.order_by(*due).limit(limit)).all())
 
@@ -73,6 +74,8 @@ def title(who: Principal, delivery_id: int) -> str:
     """What its record is about. Raises NotFound, also for another's."""
     with db.reading() as session:
         row, _ = row_and_name(session, who, delivery_id)
+        if row.record_kind in set(Said):
+            return _messages(session, {row.record_id}).get(row.record_id, "A message of the hub")
         record = sources.by_local_id(session, Kind(row.record_kind), [row.record_id]).get(row.record_id)
         return _title(row.record_kind, record)
 
@@ -114,7 +117,8 @@ def _in_state(state: State) -> ColumnElement[bool]:
 
 def _of_record(id: str) -> ColumnElement[bool]:
     if id.startswith(KEY_PREFIX):
-        return col(Delivery.key) == id
+        digest = select(col(Delivery.id)).where(col(Delivery.key) == id)
+        return or_(col(Delivery.key) == id, col(Delivery.digest_id).in_(digest))
     by_kind = (
         and_(
             col(Delivery.record_kind) == kind,
@@ -154,18 +158,29 @@ def _found(session: Session, rows: Any) -> tuple[Found, ...]:
     wanted: dict[str, set[int]] = defaultdict(set)
     for row in rows:
         wanted[row.record_kind].add(row.record_id)
+    said = _messages(session, {id for kind in Said for id in wanted.pop(kind, ())})
     records = {kind: sources.by_local_id(session, Kind(kind), sorted(ids)) for kind, ids in wanted.items()}
-    return tuple(_one(row, records[row.record_kind].get(row.record_id)) for row in rows)
+    return tuple(
+        _one(row, records.get(row.record_kind, {}).get(row.record_id), said.get(row.record_id))
+        for row in rows
+    )
 
 
-def _one(row: Any, record: dict[str, Any] | None) -> Found:
+def _messages(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """What the hub itself said: id → title."""
+    found = select(col(HubMessage.id), col(HubMessage.title)).where(col(HubMessage.id).in_(ids))
+    return {id: title for id, title in session.execute(found) if id is not None} if ids else {}
+
+
+def _one(row: Any, record: dict[str, Any] | None, said: str | None) -> Found:
+    own = row.record_kind in set(Said)
     return Found(
         id=row.id,
         connection_id=row.webhook_id,
         connection=row.connection,
         kind=row.record_kind,
         record_id=record["id"] if record else None,
-        title=_title(row.record_kind, record),
+        title=said or "A message of the hub" if own else _title(row.record_kind, record),
         state=row.state,
         reason=row.reason,
         attempts=row.attempt_count,

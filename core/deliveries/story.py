@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from core import catalog, db, mapping, sources
 from core import options as options_
 from core.access import Principal, visible
-from core.deliveries.told import attempts, told
+from core.deliveries.told import attempts, next_attempts, told
 from core.errors import Invalid, NotFound
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
 
@@ -60,10 +60,12 @@ def _story(
     if row is None:
         return base | {"state": "not queued", "sentence": _why_not(connection, slug, kind, record)}
     shown = told(session, [(row, connection.name)])[0]
+    digest = session.get(Delivery, row.digest_id) if row.digest_id is not None else None
     # A call carries other people's records too: only the connection's owner sees what was exchanged.
     is_theirs = who.is_admin or connection.user_id == who.user_id
-    tried = attempts(session, row) if is_theirs else []
-    return base | shown | {"sentence": _sentence(row, connection, shown["ticket_url"]), "attempts": tried}
+    tried = attempts(session, digest or row) if is_theirs else []
+    said = _sentence(row, connection, shown["ticket_url"], digest)
+    return base | shown | {"sentence": said, "attempts": tried, "next_attempts": next_attempts(session, row)}
 
 
 def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:
@@ -97,11 +99,16 @@ def _holding(connection: Connection) -> str:
     return ""
 
 
-def _sentence(row: Delivery, connection: Connection, ticket_url: str | None) -> str:
+def _sentence(
+    row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
+) -> str:
+    if digest is not None and row.state == State.PENDING:
+        return f"Goes out in a digest (delivery {digest.id}). {_sentence(digest, connection, None)}"
+    together = f" in a digest (delivery {digest.id})" if digest is not None else ""
     when = row.delivered_at or row.next_attempt_at
     at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
     told = {
-        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}.",
+        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}{together}.",
         State.PENDING: f"Waits. {_holding(connection)}"
         if _holding(connection)
         else "Queued; sent with the next sync.",

@@ -1,12 +1,14 @@
 """A delivery as people and programs read it: with the record's own id and the ticket's address."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlmodel import Session, col
 
-from core.models import RECORD_TABLES, Attempt, Delivery, Kind, TicketLink
+from core.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
+from core.retry import Policy, planned
 
 
 def told(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
@@ -37,6 +39,14 @@ def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
     ]
 
 
+def next_attempts(session: Session, row: Delivery) -> list[datetime]:
+    """When a record that failed is tried again, and then again if that fails too; rough, because of the jitter."""
+    if row.state != State.RETRYING or row.next_attempt_at is None:
+        return []
+    options = session.get_one(Connection, row.webhook_id).options
+    return planned(Policy.of(options.get("retry", {})), row.attempt_count, row.next_attempt_at)
+
+
 def source_ids(session: Session, kind: Kind, local_ids: set[int]) -> dict[int, str]:
     """Local id → FootprintIQ's own id."""
     table = RECORD_TABLES[kind]
@@ -56,6 +66,7 @@ def _one(
         "record_id": ids.get((row.record_kind, row.record_id)),
         "key": row.key,
         "event_type": row.event_type,
+        "digest_id": row.digest_id,
         "state": row.state,
         "reason": row.reason,
         "attempt_count": row.attempt_count,
@@ -70,7 +81,7 @@ def _one(
 
 def _record_ids(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, int], str]:
     found: dict[tuple[str, int], str] = {}
-    for kind in {row.record_kind for row in rows}:
+    for kind in {row.record_kind for row in rows} & set(Kind):  # what the hub says is no record
         wanted = {row.record_id for row in rows if row.record_kind == kind}
         found |= {(kind, local): id for local, id in source_ids(session, Kind(kind), wanted).items()}
     return found

@@ -12,7 +12,7 @@ from core.health.overview import (
     overview,
 )
 from core.health.runs import Run
-from core.health.standing import Standing, Word, duration, every_s, standing
+from core.health.standing import Standing, Word, duration, end_of, every_s, held_sentence, standing
 
 __all__ = [
     "OBJECTIVE",
@@ -27,7 +27,9 @@ __all__ = [
     "Word",
     "choices",
     "duration",
+    "end_of",
     "every_s",
+    "held_sentence",
     "overview",
     "standing",
 ]

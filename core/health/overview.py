@@ -22,6 +22,7 @@ from core.health.hourly import Query
 from core.health.runs import Run, newest
 from core.health.standing import Standing, standing
 from core.models import (
+    STUCK,
     WAITING,
     CatalogEntry,
     Connection,
@@ -81,6 +82,7 @@ class Strip:
     standing: Standing
     last_sync: datetime | None
     waiting: int
+    held: int  # wait for a person
     recent: Sequence[Any]  # its last runs, oldest first: [epoch s, status, records]
 
 
@@ -189,13 +191,15 @@ def _strips(
 def _strip(
     connection: Connection, label: str, vendor: str, category: str, queue: Counter[str], now: datetime
 ) -> Strip:
+    held = queue.pop(State.HELD, 0)
     waiting, retrying = queue.total(), queue[State.RETRYING] + queue[State.IN_DOUBT]
     return Strip(
         connection_id=connection.id,
         name=label,
         vendor=vendor,
         category=category,
-        standing=standing(connection, waiting=waiting, retrying=retrying, now=now),
+        standing=standing(connection, waiting=waiting, retrying=retrying, now=now, held=held),
+        held=held,
         last_sync=connection.last_sync,
         waiting=waiting,
         recent=connection.recent,
@@ -216,8 +220,16 @@ def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
         .where(col(Delivery.state).in_(due), col(Delivery.webhook_id).in_(ids))
         .group_by(col(Delivery.webhook_id), col(Delivery.state))
     )
+    # the same for what is held, in the words of the index of what is stuck
+    stuck: Any = bindparam("stuck", [str(state) for state in STUCK], expanding=True, literal_execute=True)
+    held = (
+        select(col(Delivery.webhook_id), col(Delivery.state), func.count())
+        .where(col(Delivery.state).in_(stuck), col(Delivery.webhook_id).in_(ids))
+        .where(col(Delivery.state) == State.HELD)
+        .group_by(col(Delivery.webhook_id), col(Delivery.state))
+    )
     queues: dict[str, Counter[str]] = defaultdict(Counter)
-    for connection_id, state, count in session.execute(query):
+    for connection_id, state, count in [*session.execute(query), *session.execute(held)]:
         queues[connection_id][state] = count
     return queues
 

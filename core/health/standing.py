@@ -1,14 +1,17 @@
 """Pure: how one connection stands, as one word and one sentence."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.models import Connection, RunStatus
 from core.options import parse_interval
+from core.patience import disable_at, is_known
 
 #: late when this many intervals have passed, and at least a minute: a busy scheduler is not news
 LATE_INTERVALS, LATE_AT_LEAST_S = 2, 60
+#: a failure that is older is more than a blip: from then on it is said how it ends
+LASTING = timedelta(hours=1)
 
 
 class Word(StrEnum):
@@ -37,9 +40,18 @@ class Standing:
         return list(Word).index(self.word)
 
 
-def standing(connection: Connection, *, waiting: int, retrying: int, now: datetime) -> Standing:
-    """`waiting` deliveries are due or will be; `retrying` of them were tried at least once."""
-    for look in (_needs_you, _paused, _throttled, _failing, _not_run, _late):
+def standing(
+    connection: Connection, *, waiting: int, retrying: int, now: datetime, held: int = 0
+) -> Standing:
+    """`waiting` deliveries are due or will be; `retrying` of them were tried at least once; `held` wait for a
+    person."""
+    for look in (_needs_you, _paused):
+        found = look(connection, now)
+        if found is not None:
+            return found
+    if held:
+        return Standing(Word.NEEDS_YOU, held_sentence(held))
+    for look in (_throttled, _failing, _not_run, _late):
         found = look(connection, now)
         if found is not None:
             return found
@@ -63,7 +75,7 @@ def duration(seconds: float) -> str:
 
 def _needs_you(connection: Connection, now: datetime) -> Standing | None:
     if connection.problem:
-        return Standing(Word.NEEDS_YOU, connection.problem)
+        return Standing(Word.NEEDS_YOU, connection.problem + _end(connection, now))
     if connection.wait_reason == "misconfigured":
         sentence = "The vendor refuses these settings. Test the connection and correct them."
         return Standing(Word.NEEDS_YOU, sentence)
@@ -91,7 +103,28 @@ def _failing(connection: Connection, now: datetime) -> Standing | None:
     calls = f"{connection.failures} calls in a row failed" if many else "The last run failed"
     since = connection.last_success_at
     lasting = f"; the last success was {duration((now - since).total_seconds())} ago" if since else ""
-    return Standing(Word.FAILING, f"{calls}{lasting}. {_next_try(connection, now)}")
+    return Standing(Word.FAILING, f"{calls}{lasting}. {_next_try(connection, now)}{_end(connection, now)}")
+
+
+def held_sentence(held: int) -> str:
+    tickets = "1 ticket waits" if held == 1 else f"{held:,} tickets wait"
+    return f"{tickets} for you: so many at once are not created unasked. Release or discard them."
+
+
+def end_of(connection: Connection, now: datetime) -> datetime | None:
+    """When a connection that fails is switched off, if nothing changes; None when that is not in sight."""
+    since = connection.failing_since
+    if since is None or not connection.is_active or not is_known(connection.last_failure_at, now):
+        return None
+    return disable_at(since)
+
+
+def _end(connection: Connection, now: datetime) -> str:
+    """What comes of it, once it has lasted."""
+    end = end_of(connection, now)
+    if end is None or connection.failing_since is None or now - connection.failing_since < LASTING:
+        return ""
+    return f" It is switched off on {end:%d %b at %H:%M} UTC unless a delivery succeeds before."
 
 
 def _not_run(connection: Connection, now: datetime) -> Standing | None:

@@ -5,7 +5,7 @@
 second time, and characters that nobody can see are taken out. Escaping for the vendor is the connector's.
 """
 
-from core.mapping.names import facts
+from core.mapping.names import facts, message_facts
 from core.mapping.rules import delivery_key, is_wanted, severity_of, unwanted_event, why_not
 from core.mapping.template import Mapper, Unmappable, compile
 
@@ -16,6 +16,7 @@ __all__ = [
     "delivery_key",
     "facts",
     "is_wanted",
+    "message_facts",
     "severity_of",
     "unwanted_event",
     "why_not",

@@ -53,6 +53,21 @@ def facts(
     return known
 
 
+def message_facts(
+    *, key: str, id: str, event_type: str, type: str, title: str, text: str, severity: str, **more: Any
+) -> dict[str, Any]:
+    """The same names for what the hub itself says to people: mapped like an alert. `more`: subject, url, created.
+
+    What is not named here is None, and a template leaves it out.
+    """
+    known: dict[str, Any] = {**dict.fromkeys(NAMES), **_times({"created_at": more.get("created")})}
+    said = {"key": key, "kind": "alert", "id": id, "event_type": event_type, "type": type}
+    known |= said | {"title": title, "details": text, "severity": severity, "priority": severity}
+    known |= {"subject": more.get("subject"), "url": more.get("url")}
+    rows = _rows(("Severity", severity), ("Created", known["created_text"]), ("Link", known["url"]))
+    return known | {"text": f"{text}\n\n{rows}"}
+
+
 def _times(record: Mapping[str, Any]) -> dict[str, Any]:
     created = as_moment(record.get("created_at"), record.get("completed_at"), record.get("received_at"))
     if created is None:

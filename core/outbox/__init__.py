@@ -7,9 +7,11 @@ nothing (the fence). Everything here takes a session; the caller commits.
 
 from core.outbox.claiming import Claim, claim, expired, reap, renew
 from core.outbox.closing import close, end_attempt
+from core.outbox.digesting import gather, loose, members, put_off
 from core.outbox.looking import (
     count_waiting,
     elsewhere,
+    has_held,
     known,
     next_due_at,
     peek,
@@ -17,7 +19,17 @@ from core.outbox.looking import (
     standing,
 )
 from core.outbox.putting import New, put
-from core.outbox.steering import hasten, replay, replay_rows, skip, skip_rows, unskip_rows
+from core.outbox.steering import (
+    discard,
+    hasten,
+    recover,
+    release,
+    replay,
+    replay_rows,
+    skip,
+    skip_rows,
+    unskip_rows,
+)
 
 __all__ = [
     "Claim",
@@ -25,16 +37,24 @@ __all__ = [
     "claim",
     "close",
     "count_waiting",
+    "discard",
     "elsewhere",
     "end_attempt",
     "expired",
+    "gather",
+    "has_held",
     "hasten",
     "known",
+    "loose",
+    "members",
     "next_due_at",
     "peek",
     "put",
+    "put_off",
     "reap",
     "records",
+    "recover",
+    "release",
     "renew",
     "replay",
     "replay_rows",

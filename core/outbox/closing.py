@@ -11,6 +11,7 @@ from sqlmodel import Session, col
 
 from core import db
 from core.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
+from core.outbox import digesting
 from core.outbox.claiming import Claim
 from core.verdicts import Row, Verdict
 
@@ -19,10 +20,12 @@ def close(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: date
     """Write verdicts for rows that are still this attempt's. Returns how many were; fewer means: fenced."""
     if not verdicts:
         return 0
+    verdicts = digesting.ended(claim, verdicts)
     plain = [v.id for v in verdicts if v.state is State.DELIVERED and not v.vendor_id]
     closed = _close_plain(session, claim, plain, now) if plain else 0
     rest = [v for v in verdicts if v.state is not State.DELIVERED or v.vendor_id]
     closed += _close_each(session, claim, rest, now) if rest else 0
+    digesting.close_members(session, claim, verdicts, now)
     _follow_up(session, claim, [v for v in verdicts if v.state is State.DELIVERED], now)
     return closed
 

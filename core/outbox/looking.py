@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, ColumnElement, and_, func, literal_column, select
 from sqlmodel import Session, col
 
-from core.models import WAITING, Delivery, State
+from core.models import STUCK, WAITING, Delivery, Kind, State
 from core.verdicts import Row
 
 
@@ -36,9 +36,15 @@ def peek(session: Session, connection_id: str, limit: int) -> list[tuple[str, st
 def records(
     session: Session, connection_id: str, states: Sequence[State], reason: str | None = None
 ) -> dict[int, int]:
-    """delivery id → record's local id, of rows in `states` (and with this reason)."""
+    """delivery id → record's local id, of rows in `states` (and with this reason).
+
+    Without what the hub itself says, and without records that are in a digest: that is written already.
+    """
     wanted = select(col(Delivery.id), col(Delivery.record_id)).where(
-        col(Delivery.webhook_id) == connection_id, col(Delivery.state).in_(states)
+        col(Delivery.webhook_id) == connection_id,
+        col(Delivery.state).in_(states),
+        col(Delivery.record_kind).in_([str(kind) for kind in Kind]),
+        col(Delivery.digest_id).is_(None),
     )
     if reason is not None:
         wanted = wanted.where(col(Delivery.reason) == reason)
@@ -74,10 +80,19 @@ def count_waiting(session: Session, connection_id: str, most: int | None = None)
     return int(session.execute(select(func.count()).select_from(rows)).scalar_one())
 
 
+def has_held(session: Session, connection_id: str, since: datetime | None) -> bool:
+    """Whether rows are held that were put in after `since`."""
+    held = (col(Delivery.webhook_id) == connection_id, in_states(STUCK), in_states((State.HELD,)))
+    wanted = select(col(Delivery.id)).where(*held).limit(1)
+    if since is not None:
+        wanted = wanted.where(col(Delivery.created_at) > since)
+    return session.execute(wanted).first() is not None
+
+
 def standing(session: Session, connection_ids: Sequence[str]) -> dict[tuple[str, str], int]:
     """(connection, state) → rows, for every state but the finished ones; by the partial indexes alone."""
     counts: dict[tuple[str, str], int] = {}
-    for states in (WAITING, (State.SENDING,), (State.DEAD, State.HELD)):
+    for states in (WAITING, (State.SENDING,), STUCK):
         found = session.execute(
             select(col(Delivery.webhook_id), col(Delivery.state), func.count())
             .where(col(Delivery.webhook_id).in_(connection_ids), in_states(states))

@@ -29,12 +29,22 @@ class New:
 
 
 def put(
-    session: Session, *, connection_id: str, user_id: str, siem: bool, rows: Sequence[New], now: datetime
+    session: Session,
+    *,
+    connection_id: str,
+    user_id: str,
+    siem: bool,
+    rows: Sequence[New],
+    now: datetime,
+    held: str | None = None,
 ) -> int:
-    """Queue `rows`; a key that the connection already has is left alone. Returns how many were new."""
+    """Queue `rows`; a key that the connection already has is left alone. Returns how many were new.
+
+    `held`, a sentence, keeps them for a person to release or discard.
+    """
     if not rows:
         return 0
-    shared = {"user_id": user_id, "webhook_id": connection_id, "next_attempt_at": now, "created_at": now}
+    shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [
         shared
         | {
@@ -44,8 +54,9 @@ def put(
             "key": row.key,
             "event_type": row.event_type,
             "payload": row.payload,
-            "state": State.DEAD if row.payload is None else State.PENDING,
-            "reason": row.reason,
+            "state": State.DEAD if row.payload is None else State.HELD if held else State.PENDING,
+            "reason": row.reason or held,
+            "next_attempt_at": None if row.payload is None or held else now,
             "wanted_at": row.wanted_at,
         }
         for row in rows

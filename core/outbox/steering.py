@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
-from sqlalchemy import and_, false, or_, update
+from sqlalchemy import ColumnElement, and_, false, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import Delivery, Kind, SiemEvent, State
-from core.outbox.looking import waiting
+from core.models import STUCK, Delivery, Kind, Said, SiemEvent, State
+from core.outbox.looking import in_states, waiting
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
@@ -17,6 +17,19 @@ def hasten(session: Session, connection_id: str, now: datetime) -> None:
     session.execute(
         update(Delivery)
         .where(waiting(connection_id), col(Delivery.next_attempt_at) > now)
+        .values(next_attempt_at=now)
+    )
+
+
+def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bool) -> None:
+    """The vendor is back: retries are due now, and with `doubtful` also what is sent again to be sure.
+
+    A look-up keeps its time, because the vendor's index lags whether its API was away or not.
+    """
+    states = (State.PENDING, State.RETRYING, *((State.IN_DOUBT,) if doubtful else ()))
+    session.execute(
+        update(Delivery)
+        .where(waiting(connection_id), in_states(states), col(Delivery.next_attempt_at) > now)
         .values(next_attempt_at=now)
     )
 
@@ -30,6 +43,31 @@ def skip(session: Session, connection_id: str, reason: str) -> int:
         .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
     )
     return db.affected(skipped)
+
+
+def release(session: Session, connection_id: str, now: datetime, delivery_id: int | None = None) -> int:
+    """A person says go: held → pending. Returns how many; with `delivery_id` that one alone."""
+    released = session.execute(
+        update(Delivery)
+        .where(*_held(connection_id, delivery_id))
+        .values(state=State.PENDING, reason=None, next_attempt_at=now)
+    )
+    return db.affected(released)
+
+
+def discard(session: Session, connection_id: str, reason: str, delivery_id: int | None = None) -> int:
+    """A person says no: held → skipped, which a replay takes back."""
+    discarded = session.execute(
+        update(Delivery)
+        .where(*_held(connection_id, delivery_id))
+        .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
+    )
+    return db.affected(discarded)
+
+
+def _held(connection_id: str, delivery_id: int | None) -> list[ColumnElement[bool]]:
+    held = [col(Delivery.webhook_id) == connection_id, in_states(STUCK), in_states((State.HELD,))]
+    return held if delivery_id is None else [*held, col(Delivery.id) == delivery_id]
 
 
 def skip_rows(session: Session, ids: Sequence[int], reason: str) -> None:
@@ -51,8 +89,18 @@ def replay(session: Session, delivery_id: int, *, again: bool, payload: str | No
     values = {"state": State.PENDING, "attempt_count": 0, "look_ups": 0, "next_attempt_at": now}
     put_back = session.execute(
         update(Delivery)
-        .where(col(Delivery.id) == delivery_id, or_(stopped, sent if again else false()))
-        .values(**values, reason=None, delivered_at=None, **({"payload": payload} if payload else {}))
+        .where(
+            col(Delivery.id) == delivery_id,
+            or_(stopped, sent if again else false()),
+            col(Delivery.record_kind) != Said.DIGEST,  # its records are replayed, not the list of them
+        )
+        .values(
+            **values,
+            reason=None,
+            delivered_at=None,
+            digest_id=None,
+            **({"payload": payload} if payload else {}),
+        )
     )
     if payload and db.affected(put_back):
         event = update(SiemEvent).where(col(SiemEvent.delivery_id) == delivery_id)

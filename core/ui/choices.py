@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import options
+from core import connections, options
 from core.access import Principal
 from core.catalog import Manifest
 from core.errors import Invalid
@@ -127,6 +127,15 @@ def _more(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]
             help="Besides the interval.",
         ),
     }
+    more["notify_via"] = _channel(who, key, start["notify_via"])
+    if manifest.category is Category.COMMUNICATION:
+        more["storm"] = st.text_input(
+            "One digest when there are more messages than",
+            start["storm"] or "",
+            key=f"{key}_storm",
+            placeholder=_storm(manifest),
+            help="Like 20/5m: more than 20 in five minutes become one message with the list. off: never.",
+        )
     if manifest.category is Category.SIEM:
         more["include_raw"] = st.toggle(
             "Put the whole scan inside the event", bool(start["include_raw"]), key=f"{key}_raw"
@@ -137,3 +146,26 @@ def _more(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]
         )
         more["scope"] = "all" if everybody else "mine"
     return more
+
+
+def _channel(who: Principal, key: str, current: str | None) -> str | None:
+    """Who is told when this connection fails for days; `""` takes the choice back."""
+    known = dict(connections.channels(who))
+    if current and current not in known:
+        known[current] = "a connection that is not there any more"
+    if not known:
+        return current
+    picked = st.selectbox(
+        "When it fails for days, tell",
+        list(known),
+        list(known).index(current) if current else None,
+        format_func=lambda id: known.get(id, id),
+        placeholder="Only these pages",
+        key=f"{key}_notify",
+        help="A message on days 1, 3 and 5; on day 5 the connection is switched off.",
+    )
+    return picked or ""
+
+
+def _storm(manifest: Manifest) -> str:
+    return f"{manifest.storm.messages}/{manifest.storm.window_s // 60}m" if manifest.storm else "off"

@@ -32,7 +32,8 @@ _LABEL = {
     "realtime": "At once, without waiting for the interval",
     "drain": "Repeat until nothing is left",
     "include_raw": "With the whole record",
-    "notify_via": "Tell about it via",
+    "notify_via": "Who tells when it fails",
+    "storm": "One digest when there are more than",
     "retry": "Own retry schedule",
     "mapping": "Own mapping",
 }
@@ -48,8 +49,10 @@ def config(view: View) -> None:
     facts({field.get("title", name): view.config.get(name) for name, field in fields.items()})
 
 
-def options(view: View) -> None:
-    facts({label: view.options.get(name) for name, label in _LABEL.items()})
+def options(view: View, told_via: str | None) -> None:
+    """`told_via`: the name of the connection that tells when this one fails."""
+    chosen = view.options | {"notify_via": told_via}
+    facts({label: chosen.get(name) for name, label in _LABEL.items()})
     st.caption(plan(Policy.of(view.options.get("retry", {}))))
 
 
@@ -79,7 +82,9 @@ def next_steps(view: View, upcoming: Sequence[Found], now: datetime) -> None:
             st.text(each.title, wrap=False)
             due = f" · {within(each.next_attempt_at, now)}" if each.next_attempt_at else ""
             st.caption(f"{STATE[State(each.state)][0]}{due}")
-    if not upcoming:
+    if view.held:
+        st.caption(f"{view.held:,} wait for your word.")
+    elif not upcoming:
         st.caption("Nothing waits: every record it wants has been sent or is decided.")
     st.caption(plan(Policy.of(view.options.get("retry", {}))))
 

@@ -64,6 +64,7 @@ def _next(shown: Line, now: datetime) -> str:
 
 def _left(shown: Line) -> str:
     parts = [f"{shown.waiting:,} waiting"] if shown.waiting else []
+    parts += [f"{shown.held:,} held"] if shown.held else []
     parts += [f"{shown.dead:,} refused"] if shown.dead else []
     return ", ".join(parts) or "none waiting"
 

@@ -10,7 +10,7 @@ from core import catalog, connections, deliveries
 from core.access import Principal
 from core.deliveries import search
 from core.errors import NotFound
-from core.models import AttemptOutcome, Kind, Role, State
+from core.models import AttemptOutcome, Kind, Role, Said, State
 from core.ui.guard import doing, flash, guarded
 from core.ui.markup import escaped
 from core.ui.requests import pretty
@@ -24,6 +24,7 @@ _TWICE = {
     "may_repeat": "If an earlier attempt arrived after all, the tool will show it twice.",
 }
 _MOST_LINES, _MOST_PX = 14, 300
+_MOST_MOMENTS = 6
 _PARAMETER = "delivery"
 
 
@@ -49,7 +50,10 @@ def show(who: Principal, delivery_id: int) -> None:
     found, title = deliveries.one(who, delivery_id), search.title(who, delivery_id)
     now = datetime.now(UTC)
     _heading(found, title, now)
+    _plan(found["next_attempts"], now)
     _replay(who, found)
+    _decide(who, found)
+    _together(found)
     _attempts(found["attempts"], now)
     if found["payload"]:
         with st.expander("The record as it is sent", icon=":material/data_object:"):
@@ -84,9 +88,12 @@ def _sentence(found: Mapping[str, Any], now: datetime) -> str:
     """What happened, and what comes next."""
     reason = found["reason"] or ""
     due = within(found["next_attempt_at"], now) if found["next_attempt_at"] else "with the next sync"
+    together = " in a digest" if found["digest_id"] is not None else ""
+    if found["state"] == State.PENDING and together:
+        return f"{reason} It is sent with the digest."
     named = f" as {found['vendor_id']}" if found["vendor_id"] else ""
     return {
-        State.DELIVERED: f"The tool has it{named}, since {ago(found['delivered_at'], now)}.",
+        State.DELIVERED: f"The tool has it{named}{together}, since {ago(found['delivered_at'], now)}.",
         State.PENDING: f"It waits for its turn: {due}. {reason}",
         State.SENDING: "It is being sent right now.",
         State.RETRYING: f"It did not arrive. {reason} The next attempt is due {due}.",
@@ -97,9 +104,22 @@ def _sentence(found: Mapping[str, Any], now: datetime) -> str:
     }[State(found["state"])].strip()
 
 
+def _plan(moments: Sequence[datetime], now: datetime) -> None:
+    """The attempts that are left, each if the one before it fails."""
+    if not moments:
+        return
+    first = ", ".join(within(moment, now) for moment in moments[:_MOST_MOMENTS])
+    more = " …" if len(moments) > _MOST_MOMENTS else ""
+    left = "the last attempt" if len(moments) == 1 else f"{len(moments)} attempts are left, about"
+    last = f". Given up after {exact(moments[-1])}" if len(moments) > 1 else ""
+    st.caption(f"{left[:1].upper()}{left[1:]} {first}{more}{last}.")
+
+
 def _replay(who: Principal, found: Mapping[str, Any]) -> None:
     """What it will do first; then the button."""
     state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
+    if found["kind"] == Said.DIGEST:
+        return
     if who.role == Role.VIEWER or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         return
     if state is State.DELIVERED and is_ticket:
@@ -116,6 +136,38 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
             with doing():
                 flash(deliveries.replay_one(who, found["id"], again=again))
             st.rerun()
+
+
+def _decide(who: Principal, found: Mapping[str, Any]) -> None:
+    """One of those that are held; all of them are decided on the connection's page."""
+    if found["state"] != State.HELD or who.role == Role.VIEWER:
+        return
+    with st.container(horizontal=True, gap="small"):
+        release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
+        discard = st.button("Discard", key="discard_one", help="It is skipped, and can be replayed.")
+    if release or discard:
+        verb, done = (deliveries.release, "sent") if release else (deliveries.discard, "not sent")
+        with doing(f"It is {done}."):
+            verb(who, found["connection_id"], found["id"])
+        st.rerun()
+
+
+def _together(found: Mapping[str, Any]) -> None:
+    """From a record to its digest, and from a digest to its records."""
+    if found["kind"] == Said.DIGEST:
+        st.page_link(
+            "pages/deliveries.py",
+            label="The records in it",
+            icon=":material/list:",
+            query_params={"record": found["key"]},
+        )
+    elif found["digest_id"] is not None:
+        st.page_link(
+            "pages/deliveries.py",
+            label="It is in a digest",
+            icon=":material/inventory_2:",
+            query_params={_PARAMETER: str(found["digest_id"])},
+        )
 
 
 def _what_it_does(found: Mapping[str, Any], slug: str, *, again: bool) -> str:

@@ -1,0 +1,111 @@
+"""What nine dead vendors cost the tenth: how long its records take, with its neighbours well and with them dead.
+
+    .venv/bin/python -m bench.neighbours [--records 40]
+
+A real scheduler process and ten realtime connections, each with every scan. Dead means: the connection is taken
+and nothing is ever answered, so that each call lasts until its deadline of 20 s.
+"""
+
+import argparse
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.realtime import ROOT, measure
+from core import access, connections, db, vault
+from core.access import LOCAL
+from core.sandbox import Sandbox
+from core.secret import Secret
+from core.settings import settings
+
+NEIGHBOURS = 9
+OPTIONS = {"realtime": True, "every": "10s", "batch_limit": 100}
+CALL_S = 20  # until a call is given up
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=40)
+    count = parser.parse_args().records
+    with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox, silent() as dead:
+        email = hub(Path(folder))
+        connect(sandbox, "Ours", sandbox.credentials("splunk")["url"])
+        # the neighbours speak to a stand-in of their own, so that its arrivals are not taken for ours
+        with Sandbox() as other:
+            others = [connect(sandbox, f"Neighbour {n}", url_of(other)) for n in range(NEIGHBOURS)]
+            scheduler = subprocess.Popen(
+                [sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL
+            )
+            try:
+                well = measure(sandbox, email, count)
+                for ref in others:
+                    connections.edit(LOCAL, ref, values={"url": f"http://127.0.0.1:{dead}"})
+                first = measure(sandbox, email, count // 2)
+                time.sleep(CALL_S + 5)  # every neighbour has failed once by now
+                later = measure(sandbox, email, count)
+                failing = [view for view in connections.list_views(LOCAL) if view.failing_since]
+                assert len(failing) == NEIGHBOURS, f"only {len(failing)} of the neighbours were dead"
+            finally:
+                scheduler.terminate()
+                scheduler.wait(30)
+    print(report("neighbours well", well, well))
+    print(report("nine die", first, well))
+    print(report("nine dead", later, well))
+
+
+def hub(folder: Path) -> str:
+    """A new hub in `folder`; the e-mail of its admin."""
+    os.environ.update(
+        HUB_DATABASE_URL=f"sqlite:///{folder}/hub.db",
+        HUB_SECRET_KEY_FILE=f"{folder}/hub.key",
+        HUB_EGRESS_ALLOW="127.0.0.1/32",
+    )
+    settings.cache_clear()
+    vault.create_key_file(settings().secret_key_file)
+    db.migrate()
+    connections.publish_catalog()
+    made = access.first_admin(Secret(secrets.token_urlsafe(12)))
+    assert made is not None
+    return made[0]
+
+
+def url_of(sandbox: Sandbox) -> str:
+    return sandbox.credentials("splunk")["url"]
+
+
+def connect(sandbox: Sandbox, name: str, url: str) -> str:
+    values = sandbox.credentials("splunk") | {"url": url}
+    return connections.create(LOCAL, "splunk", name=name, values=values, options=OPTIONS)
+
+
+class silent:
+    """A port that takes connections and says nothing."""
+
+    def __enter__(self) -> int:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        port: int = self.listener.getsockname()[1]
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.close()
+
+
+def report(weather: str, waits: list[float], well: list[float]) -> str:
+    p50, p95 = at(waits, 50), at(waits, 95)
+    ratios = f"{p50 / at(well, 50):.2f} and {p95 / at(well, 95):.2f} times as long"
+    figures = f"p50 {p50:.2f} s, p95 {p95:.2f} s"
+    return f"{weather:<15}  {len(waits):>3} records, stored → at the vendor: {figures} ({ratios})"
+
+
+def at(waits: list[float], percent: int) -> float:
+    return statistics.quantiles(waits, n=100, method="inclusive")[percent - 1]
+
+
+if __name__ == "__main__":
+    main()

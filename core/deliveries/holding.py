@@ -1,0 +1,45 @@
+"""A person decides about what is held: release it to be sent, or discard it."""
+
+from sqlmodel import Session
+
+from core import db, outbox
+from core.access import Principal
+from core.access.principal import audit
+from core.connections.views import row_of
+from core.deliveries.listing import row_and_name
+from core.errors import Conflict
+from core.models import Connection
+
+
+def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
+    """Send what a connection holds, or one of it. Returns how many; Conflict when there is nothing held."""
+    with db.session() as session:
+        row = _of(session, who, ref, delivery_id)
+        now = db.now(session)
+        released = outbox.release(session, row.id, now, delivery_id)
+        _require(released, row)
+        row.next_wake_at = now
+        session.add(row)
+        audit(session, who, "connection.release", row.id, name=row.name, records=released)
+        return released
+
+
+def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
+    """Do not send it. A discarded record is skipped: it can be replayed later."""
+    with db.session() as session:
+        row = _of(session, who, ref, delivery_id)
+        discarded = outbox.discard(session, row.id, f"Discarded by {who.email}.", delivery_id)
+        _require(discarded, row)
+        audit(session, who, "connection.discard", row.id, name=row.name, records=discarded)
+        return discarded
+
+
+def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> Connection:
+    if delivery_id is not None:
+        row_and_name(session, who, delivery_id)  # another's is as good as none
+    return row_of(session, who, ref, to_change=True)[0]
+
+
+def _require(number: int, row: Connection) -> None:
+    if not number:
+        raise Conflict(f'Nothing is held for "{row.name}" any more. Look at its deliveries.')
