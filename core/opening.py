@@ -86,6 +86,12 @@ def unseal(connection: Connection) -> dict[str, str]:
 # --- locked: the key that sealed the credentials is not there --------------------------------------
 
 
+_PUT_BACK = (
+    "Put the key back from the backup (HUB_SECRET_KEY_FILE or HUB_SECRET_KEYS), "
+    "or enter the credentials again."
+)
+
+
 @dataclass(frozen=True)
 class Lock:
     """Connections that wait for one key. `problem` says why the ring has no keys at all, when it has none."""
@@ -100,8 +106,7 @@ class Lock:
         why = f" {self.problem}" if self.problem else ""
         return (
             f"The key {self.kid} is missing: {locked} locked, and what is to be sent waits, untouched.{why} "
-            "Put the key back from the backup (HUB_SECRET_KEY_FILE or HUB_SECRET_KEYS), "
-            "or enter the credentials again."
+            f"{_PUT_BACK}"
         )
 
 
@@ -117,7 +122,9 @@ def locks(session: Session) -> tuple[Lock, ...]:
 def lock_of(connection: Connection) -> str | None:
     """Why this one is locked; None when its key is there, or when it needs none."""
     kid = kid_of(connection.credentials_encrypted or "")
-    return None if kid is None or kid in _kids() else Lock(kid, 1, _ring_problem()).sentence
+    if kid is None or kid in _kids():
+        return None
+    return f"The key {kid} that opens its credentials is missing: it waits, and nothing is lost. {_PUT_BACK}"
 
 
 def is_open() -> ColumnElement[bool]:
@@ -141,10 +148,11 @@ def _kids() -> tuple[str, ...]:
 
 
 def _ring_problem() -> str | None:
+    """What is wrong with the key file, without its advice: that is for a hub which has no secrets yet."""
     try:
         ring()
     except Unusable as error:
-        return error.message
+        return error.message.partition(". ")[0].removesuffix(".") + "."
     return None
 
 

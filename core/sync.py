@@ -11,9 +11,9 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,7 +24,7 @@ from core import catalog, db, lessons, messages, opening, options, outbox, reten
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
-from core.errors import Full, HubError, Locked
+from core.errors import Full, HubError, Locked, Unusable
 from core.exports import export
 from core.models import Connection
 from core.opening import Live
@@ -38,6 +38,9 @@ from core.verdicts import Row
 
 #: who holds a lease, as an operator would look for it
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+
+#: a server restarts within seconds; with four busy timeouts of 10 s this is still less than LEASE_S
+CLOSE_WAITS_S = (0.5, 2.0, 5.0)
 
 log = structlog.get_logger("hub.sync")
 
@@ -228,7 +231,24 @@ def _send(call: Call) -> None:
         call.settle(receipt)
     if settlement.bug is not None:
         log.error("connector failed", connector=begun.manifest.slug, exc_info=settlement.bug)
-    call.close(settlement.learned)
+    _close(call, settlement.learned)
+
+
+def _close(call: Call, learned: int | None) -> None:
+    """What the vendor answered is in memory alone: a database that is away for a moment is waited for.
+
+    The waits and the busy timeouts together end within the lease. A commit whose answer was lost is not made
+    twice: the fence finds the rows closed, and the run gives up.
+    """
+    for wait_s in CLOSE_WAITS_S:
+        kept = call.open_receipts, call.open_verdicts, replace(call.run.tally)
+        try:
+            return call.close(learned)
+        except Unusable as error:
+            call.open_receipts, call.open_verdicts, call.run.tally = kept
+            log.warning("answer not written yet", attempt=call.claim.attempt_id, reason=error.message)
+            sleep(wait_s)
+    call.close(learned)
 
 
 def _look_up(call: Call) -> list[Row]:

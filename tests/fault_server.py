@@ -72,6 +72,8 @@ class FaultServer:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
+        if self.over.is_set():
+            return
         self.over.set()
         # the thread first: closed under it, its number may be another listener's when it accepts next
         self.listener.shutdown(socket.SHUT_RDWR)

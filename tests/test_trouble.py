@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,28 @@ def test_an_ill_database_is_told_once_and_everything_goes_on(
     assert [row.attempt_count for row in workplace.deliveries("splunk")] == [1, 1]
     row = workplace.row("splunk")
     assert (row.problem, row.failures) == (None, 0)
+
+
+def test_an_answer_is_not_lost_to_a_database_that_is_away_for_a_moment(
+    on_sqlite: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 100)
+    db.configure(on_sqlite)
+    workplace.connect("slack")
+    workplace.alerts(1)
+    workplace.sandbox.fault("slack", "slow", times=1, seconds=1)
+    with ThreadPoolExecutor(1) as pool, capture_logs() as log:
+        running = pool.submit(workplace.sync, "slack")
+        until(lambda: workplace.states("slack") == ["sending"], "the call did not begin")
+        well = lock(Path(str(make_url(on_sqlite).database)))
+        try:
+            until(told(log, "answer not written yet"), "nobody noticed")
+        finally:
+            well()
+        result = running.result(30)
+    assert (result.success, result.count, result.metadata["delivered"]) == (True, 1, 1)
+    (row,) = workplace.deliveries("slack")
+    assert (row.state, row.attempt_count, attempts()) == ("delivered", 1, 1)
 
 
 # --- a PostgreSQL server of its own, which is stopped and started ----------------------------------

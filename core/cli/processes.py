@@ -77,7 +77,6 @@ def up(
         if demo:
             children.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
         made = prepare(admin, may_be_locked=True)
-        say_trouble()
         if made.password:
             say(_sign_in(made))  # at once: should the start fail, nothing could show it again
         _run(made, stop, (sandbox_port, mail_port) if demo else None)
