@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.connectors.base import (
     Connector,
+    Contested,
     DeliveryError,
     InDoubt,
     Item,
@@ -82,7 +83,7 @@ def test_nothing_to_send_is_no_call() -> None:
     assert (words, scripted.calls) == ({}, [])
 
 
-@pytest.mark.parametrize("kind", [InDoubt, Unavailable, Throttled, Misconfigured, NotTried])
+@pytest.mark.parametrize("kind", [InDoubt, Unavailable, Throttled, Misconfigured, NotTried, Contested])
 def test_a_raised_fault_settles_all_that_are_left(kind: type[DeliveryError]) -> None:
     def act(batch: Sequence[Item]) -> Iterator[Receipt]:
         yield Receipt("k0")

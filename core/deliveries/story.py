@@ -101,7 +101,8 @@ def _sentence(row: Delivery, connection: Connection, ticket_url: str | None) -> 
     when = row.delivered_at or row.next_attempt_at
     at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
     told = {
-        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}.",
+        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}."
+        + (f" {row.reason}" if row.reason else ""),
         State.PENDING: f"Waits. {_holding(connection)}"
         if _holding(connection)
         else "Queued; sent with the next sync.",

@@ -237,15 +237,17 @@ class _Transport(httpx.BaseTransport):
         return read_answer(response, self._deadline_s)
 
     def _silence(self, call: Call, request: httpx.Request, error: Exception) -> DeliveryError:
-        return meaning.network_fault(call, error, _is_safe(request), self._deadline_s, self._hint(call))
+        return meaning.network_fault(
+            call, error, _is_safe(request), self._deadline_s, self._hint(call, error)
+        )
 
-    def _hint(self, call: Call) -> str:
+    def _hint(self, call: Call, error: Exception) -> str:
         """TLS 1.3 shows a missing client certificate only as a connection that closes without a word."""
-        if call.heard:
+        if call.heard or isinstance(error, httpcore.TimeoutException):
             return ""
         if call.target.scheme == "http":
-            return " Perhaps this port wants https://."
-        return "" if self._rules.client_cert else " Perhaps it wants a client certificate."
+            return " If this port wants https://, correct the address."
+        return "" if self._rules.client_cert else " If it wants a client certificate, enter one."
 
     def _judge(
         self, call: Call, request: httpx.Request, answer: Answer, redaction: Redaction
@@ -253,7 +255,13 @@ class _Transport(httpx.BaseTransport):
         safe = _is_safe(request)
         if not 200 <= answer.status < 300:
             raise meaning.status_fault(call, answer, safe, self._faults, redaction)
-        fault = meaning.answer_fault(call, answer, safe, "text/html" in request.headers.get("accept", ""))
+        fault = meaning.answer_fault(
+            call,
+            answer,
+            safe,
+            wants_html="text/html" in request.headers.get("accept", ""),
+            status_is_all=bool(request.extensions.get("status_is_all")),
+        )
         if fault:
             if is_sign_in(request):  # the start of the answer may be the token
                 raise fault
