@@ -10,6 +10,8 @@ import orjson
 
 #: decoded; also the most compressed bytes that are read
 MAX_ANSWER_BYTES = 1024 * 1024
+#: of an answer that cannot be relied on: enough for the 64 Ki characters that stay with a fault
+KEPT_BYTES = 256 * 1024
 _TOO_LONG = "is longer than 1 MiB"
 
 
@@ -23,10 +25,11 @@ class Answer:
     bytes_in: int
     flaw: str = ""
 
-    @property
-    def text(self) -> str:
+    def start(self, most_bytes: int) -> tuple[str, bool]:
+        """(the first bytes as text, whether that is all of a whole answer)."""
         # NUL is dropped because PostgreSQL does not store it.
-        return self.content.decode("utf-8", "replace").replace("\x00", "")
+        text = self.content[:most_bytes].decode("utf-8", "replace").replace("\x00", "")
+        return text, not self.flaw and len(self.content) <= most_bytes
 
     @property
     def media_type(self) -> str:
@@ -96,7 +99,8 @@ def read_answer(response: httpcore.Response, deadline_s: float) -> Answer:
         flaw = "cannot be unpacked"
     finally:
         response.close()
-    return Answer(response.status, headers, bytes(body.content[:MAX_ANSWER_BYTES]), body.bytes_in, flaw)
+    del body.content[KEPT_BYTES if flaw else MAX_ANSWER_BYTES :]
+    return Answer(response.status, headers, bytes(body.content), body.bytes_in, flaw)
 
 
 def _collect(response: httpcore.Response, body: _Body) -> str:

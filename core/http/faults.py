@@ -19,7 +19,7 @@ from core.connectors.base import (
     Unavailable,
 )
 from core.http import words
-from core.http.answer import Answer
+from core.http.answer import KEPT_BYTES, Answer
 from core.http.redaction import Redaction
 from core.http.transport import Call
 
@@ -48,7 +48,7 @@ def status_fault(
     call: Call, answer: Answer, safe: bool, faults: Faults, redaction: Redaction
 ) -> DeliveryError:
     """The fault for an answer that is not 2xx. `safe`: the request changes nothing, so is never in doubt."""
-    text, now = redaction.clean(answer.text, whole=not answer.flaw), datetime.now(UTC)
+    text, now = kept_body(answer, redaction), datetime.now(UTC)
     kind = faults.get(answer.status) or _kind(answer.status)
     if call.target.scheme == "http" and answer.status == 400 and "https" in text.lower():
         kind = Misconfigured  # "The plain HTTP request was sent to HTTPS port" (nginx, Go)
@@ -57,10 +57,16 @@ def status_fault(
     return kind(
         _sentence(call, answer, kind, redaction, wait_s, now),
         status=answer.status,
-        body=text[:MAX_BODY_CHARS],
+        body=text,
         retry_after_s=max(wait_s or 0, GATEWAY_WAIT_S) if answer.status in _GATEWAY else wait_s,
         headers=answer.headers,
     )
+
+
+def kept_body(answer: Answer, redaction: Redaction) -> str:
+    """The start of the answer as a connector may read it and a row may keep it."""
+    text, whole = answer.start(KEPT_BYTES)
+    return redaction.clean(text, whole)[:MAX_BODY_CHARS]
 
 
 def answer_fault(

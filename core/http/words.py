@@ -17,13 +17,14 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http.answer import Answer
+from core.http.answer import KEPT_BYTES, Answer
 from core.http.redaction import Redaction
 
 #: a signature or a token is refused when the clocks are minutes apart; up to a minute it is never the cause
 MAX_SKEW_S = 60
 _CLOCK_STATUSES = (400, 401, 403)
 _REASON_CHARS = 200
+_READ_CHARS = 16 * 1024
 _REASON_KEYS = ("text", "message", "error_description", "error", "errorMessages", "errors", "description")
 _MORE_REASON_KEYS = ("detail", "title", "reason")
 
@@ -61,7 +62,7 @@ def sentence(
     now: datetime,
 ) -> str:
     """What happened, and what to do next."""
-    told = one_line(redaction.clean(reason(answer), whole=not answer.flaw))
+    told = one_line(redaction.clean(reason(answer)[:_READ_CHARS], whole=not answer.flaw))
     next_step = _next_step(answer, kind, retry_after_s)
     said = f"{vendor} answered {answer.status}{f' ({told})' if told else ''}."
     return f"{said}{' ' if next_step else ''}{next_step}{skew_words(answer, now)}"
@@ -110,11 +111,13 @@ def skew_words(answer: Answer, now: datetime) -> str:
 
 def reason(answer: Answer) -> str:
     """The vendor's own words: from a JSON body's usual fields, or plain text."""
-    found = answer.json()
+    found = (
+        answer.json() if len(answer.content) <= KEPT_BYTES else None
+    )  # 1 MiB of "[0,0…" is 4 MiB as a list
     if isinstance(found, dict | list):
         return _words(found)
     if answer.media_type in ("text/plain", "") and not answer.content.lstrip().startswith(b"<"):
-        return answer.text
+        return answer.start(_READ_CHARS)[0]
     return ""
 
 
