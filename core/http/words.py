@@ -17,7 +17,7 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http.answer import KEPT_BYTES, Answer
+from core.http.answer import Answer
 from core.http.redaction import Redaction
 
 #: a signature or a token is refused when the clocks are minutes apart; up to a minute it is never the cause
@@ -25,6 +25,8 @@ MAX_SKEW_S = 60
 _CLOCK_STATUSES = (400, 401, 403)
 _REASON_CHARS = 200
 _READ_CHARS = 16 * 1024
+#: orjson takes some twelve times the text while it reads
+_PARSED_BYTES = 64 * 1024
 _REASON_KEYS = ("text", "message", "error_description", "error", "errorMessages", "errors", "description")
 _MORE_REASON_KEYS = ("detail", "title", "reason")
 
@@ -111,9 +113,8 @@ def skew_words(answer: Answer, now: datetime) -> str:
 
 def reason(answer: Answer) -> str:
     """The vendor's own words: from a JSON body's usual fields, or plain text."""
-    found = (
-        answer.json() if len(answer.content) <= KEPT_BYTES else None
-    )  # 1 MiB of "[0,0…" is 4 MiB as a list
+    is_short = len(answer.content) <= _PARSED_BYTES and not answer.flaw
+    found = answer.json() if is_short else None
     if isinstance(found, dict | list):
         return _words(found)
     if answer.media_type in ("text/plain", "") and not answer.content.lstrip().startswith(b"<"):
