@@ -2,7 +2,7 @@
 
     a receipt                       passed on
     a raised fault                  settles every item without a receipt
-    Rejected raised for many items  halved, until the bad record is alone
+    Rejected raised for many items  halved, until the bad record is alone (Contested: all of them wait)
     TooLarge raised for many items  halved likewise; `learned` is the size that went through
     silence                         NotTried: nothing is spent, the items are claimed again
     a bug in the connector          InDoubt: it may have been sent; the exception is kept in `bug`
@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from core.connectors.base import (
     Connector,
+    Contested,
     DeliveryError,
     InDoubt,
     Item,
@@ -55,7 +56,7 @@ class Settlement:
             batch = waiting.pop()
             left, fault = yield from self._call(batch)
             self._learn(batch, fault)
-            if isinstance(fault, Rejected) and len(left) > 1:
+            if isinstance(fault, Rejected) and not isinstance(fault, Contested) and len(left) > 1:
                 waiting += _halves(left)
                 continue
             yield from _settle(left, fault)
@@ -128,4 +129,5 @@ def _plain(receipt: Receipt) -> Receipt:
     if not isinstance(fault, TooLarge):
         return receipt
     message = f"This record alone is larger than the vendor accepts: {fault.message}"
+    message += "" if "replay" in message else " Shorten its text, then replay."
     return Receipt(receipt.key, fault=Rejected(message, status=fault.status, body=fault.body))

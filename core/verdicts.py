@@ -4,9 +4,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.connectors.base import InDoubt, Misconfigured, NotTried, Receipt, Rejected, Throttled, Unavailable
+from core.connectors.base import (
+    Contested,
+    InDoubt,
+    Misconfigured,
+    NotTried,
+    Receipt,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from core.models import State
 from core.retry import Policy, next_wait_s
+
+#: a 409 that lasts longer than three tries is no coincidence
+CONTESTED_ATTEMPTS = 3
+#: what the hub does about a lost answer, by the manifest's word
+_WHAT_NEXT = {
+    "native_key": "It is sent again under the same key, which the tool keeps once.",
+    "look_up": "The hub looks for it before it creates it again.",
+    "may_repeat": "It is sent again, and may then be there twice.",
+}
+_MAY_BE_TWICE = "An earlier attempt got no answer, so it may be there twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +84,18 @@ def judge(
             row.id,
             State.DELIVERED,
             row.attempt_count + 1,
+            reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
             vendor_id=receipt.vendor_id,
             url=receipt.url,
             look_ups=row.look_ups,
         )
     answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
+    if isinstance(fault, Contested) and row.attempt_count + 1 < CONTESTED_ATTEMPTS:
+        return _again(row, policy, random, now, answer)
     if isinstance(fault, Rejected):
-        return Verdict(row.id, State.DEAD, row.attempt_count + 1, **answer)
+        # still marked, so that a replay looks for it first
+        doubt_since = row.in_doubt_since
+        return Verdict(row.id, State.DEAD, row.attempt_count + 1, in_doubt_since=doubt_since, **answer)
     if isinstance(fault, Misconfigured | Throttled | NotTried):
         return _unspent(row, now, answer)
     if isinstance(fault, InDoubt):
@@ -117,22 +141,25 @@ def _in_doubt(
     over = next_wait_s(policy, attempts, random) is None
     wait_s = doubt.first_wait_s(policy, attempts, random)
     if over or wait_s is None:
-        return _over(row, attempts, answer)
+        return _over(row, attempts, answer, in_doubt_since=now)
+    told = f"{answer['reason']} {_WHAT_NEXT[doubt.mode]}"
     return Verdict(
         row.id,
         State.IN_DOUBT,
         attempts,
         next_attempt_at=now + timedelta(seconds=wait_s),
         in_doubt_since=now,
-        **answer,
+        **answer | {"reason": told},
     )
 
 
-def _over(row: Row, attempts: int, answer: dict[str, Any]) -> Verdict:
-    reason = f"Given up after {attempts} attempts. Last answer: {answer['reason']}"
-    return Verdict(
-        row.id, State.DEAD, attempts, in_doubt_since=row.in_doubt_since, **answer | {"reason": reason}
-    )
+def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datetime | None = None) -> Verdict:
+    """Dead, and marked where it may have arrived: the ticket of a replayed row is looked for first."""
+    since = in_doubt_since or row.in_doubt_since
+    many = "attempt" if attempts == 1 else "attempts"
+    reason = f"Given up after {attempts} {many}. Last answer: {answer['reason']}"
+    reason += " It may be there; look before you replay it." if since else ""
+    return Verdict(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
 
 
 def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:

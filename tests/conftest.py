@@ -21,6 +21,8 @@ from core.access.principal import Principal, principal_of
 from core.models import Role, User
 from core.settings import settings
 
+pytest.register_assert_rewrite("tests.fault_matrix")
+
 
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

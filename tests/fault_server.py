@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import select
 import socket
 import ssl
 import struct
@@ -30,6 +31,11 @@ class Peer:
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
+    def answer_and_leave(self, data: bytes) -> None:
+        """The answer and FIN in one segment, so that whoever has read it sees the end as well."""
+        self.sock.send(data, socket.MSG_MORE)
+        self.sock.shutdown(socket.SHUT_WR)
+
     def trickle(self, data: bytes, pause_s: float) -> None:
         """One byte at a time until all is said, the other side leaves, or the test is over."""
         for byte in data:
@@ -56,13 +62,15 @@ class FaultServer:
     keep_alive: bool = False
     greeting: bytes = b""
     family: socket.AddressFamily = socket.AF_INET
+    at_port: int = 0
+    hang_up: bool = False  # RST as soon as something comes, unread
     requests: list[bytes] = field(default_factory=list)
     connects: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         host = "127.0.0.1" if self.family == socket.AF_INET else "::1"
-        self.listener = socket.create_server((host, 0), family=self.family)
+        self.listener = socket.create_server((host, self.at_port), family=self.family)
         self.port: int = self.listener.getsockname()[1]
         self.acceptor = threading.Thread(target=self._accept, daemon=True)
         self.acceptor.start()
@@ -92,6 +100,9 @@ class FaultServer:
     def _serve(self, sock: socket.socket) -> None:
         sock.settimeout(10)
         try:
+            if self.hang_up:
+                select.select([sock], [], [], 10)  # something came; it is not read
+                return Peer(sock, b"", self.over).reset()
             if self.tls:
                 sock = self.tls.wrap_socket(sock, server_side=True)
             with sock:

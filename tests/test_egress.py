@@ -270,7 +270,9 @@ def test_a_host_entry_lifts_only_that_name(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_name_that_is_not_found_is_unavailable() -> None:
     with client() as vendor, pytest.raises(Unavailable) as caught:
         vendor.post("https://no-such-host.invalid/x", content=b"x")
-    assert caught.value.message == "Splunk: the name no-such-host.invalid was not found. Nothing was sent."
+    assert caught.value.message.startswith(
+        "Splunk: the name no-such-host.invalid was not found. Nothing was sent"
+    )
 
 
 def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

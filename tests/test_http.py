@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from core.connectors.base import (
+    Contested,
     DeliveryError,
     Gone,
     InDoubt,
@@ -62,7 +63,7 @@ def free_port() -> int:
         (404, Misconfigured, Misconfigured),
         (405, Misconfigured, Misconfigured),
         (408, InDoubt, Unavailable),
-        (409, Rejected, Rejected),
+        (409, Contested, Contested),
         (410, Gone, Gone),
         (413, TooLarge, TooLarge),
         (422, Rejected, Rejected),
@@ -84,7 +85,7 @@ def test_a_status_means_a_fault(status: int, on_post: type, on_get: type) -> Non
         assert fault.status == status
         if status >= 400:
             assert fault.json() == {"text": "Token disabled", "code": 1}
-            assert fault.message == f"Splunk answered {status} (Token disabled)."
+            assert fault.message.startswith(f"Splunk answered {status} (Token disabled).")
 
 
 def test_a_vendor_may_bend_a_status() -> None:
@@ -128,7 +129,8 @@ def test_a_2xx_answer_is_returned_whole(status: int) -> None:
 )
 def test_the_sentence_gives_the_vendors_own_words(body: str, media: str, words: str) -> None:
     fault = post(http(400, body.encode(), f"Content-Type: {media}; charset=utf-8"))
-    assert fault.message == f"Splunk answered 400{f' ({words})' if words else ''}."
+    said = f"Splunk answered 400{f' ({words})' if words else ''}."
+    assert fault.message == f"{said} Correct the record or the mapping, then replay."
 
 
 @pytest.mark.parametrize(
@@ -220,14 +222,20 @@ def test_nobody_listens() -> None:
     port = free_port()
     with client() as vendor, pytest.raises(Unavailable) as caught:
         vendor.post(f"http://127.0.0.1:{port}/", content=b"x")
-    assert caught.value.message == f"Splunk: nobody listens on 127.0.0.1:{port}. Nothing was sent."
+    assert (
+        caught.value.message
+        == f"Splunk: nobody listens on 127.0.0.1:{port}. Nothing was sent; what waits is tried again."
+    )
 
 
 def test_a_full_backlog_ends_in_a_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda sock, address: _time_out())
     with client() as vendor, pytest.raises(Unavailable) as caught:
         vendor.post("http://127.0.0.1:8088/", content=b"x")
-    assert caught.value.message == "Splunk: no answer from 127.0.0.1:8088 within 5 s. Nothing was sent."
+    assert (
+        caught.value.message
+        == "Splunk: no answer from 127.0.0.1:8088 within 5 s. Nothing was sent; what waits is tried again."
+    )
 
 
 def _time_out() -> None:

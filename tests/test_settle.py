@@ -6,11 +6,12 @@ from math import ceil, log2
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.connectors.base import (
     Connector,
+    Contested,
     DeliveryError,
     InDoubt,
     Item,
@@ -82,7 +83,7 @@ def test_nothing_to_send_is_no_call() -> None:
     assert (words, scripted.calls) == ({}, [])
 
 
-@pytest.mark.parametrize("kind", [InDoubt, Unavailable, Throttled, Misconfigured, NotTried])
+@pytest.mark.parametrize("kind", [InDoubt, Unavailable, Throttled, Misconfigured, NotTried, Contested])
 def test_a_raised_fault_settles_all_that_are_left(kind: type[DeliveryError]) -> None:
     def act(batch: Sequence[Item]) -> Iterator[Receipt]:
         yield Receipt("k0")
@@ -272,6 +273,7 @@ faults = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(st.integers(0, 20), st.data())
 def test_whatever_a_connector_does_each_item_gets_one_receipt(count: int, data: st.DataObject) -> None:
     words, _, scripted = settled(Chaos(data), count)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.connectors.base import (
+    Contested,
     DeliveryError,
     Gone,
     InDoubt,
@@ -40,6 +41,7 @@ def verdict(fault: DeliveryError | None, given: Row | None = None, doubt: Doubt 
     [
         (None, State.DELIVERED, 1),
         (Rejected("no"), State.DEAD, 1),
+        (Contested("not now"), State.RETRYING, 1),
         (TooLarge("too large"), State.DEAD, 1),
         (Unavailable("away"), State.RETRYING, 1),
         (Throttled("slow down"), State.PENDING, 0),
@@ -52,7 +54,8 @@ def verdict(fault: DeliveryError | None, given: Row | None = None, doubt: Doubt 
 def test_a_receipt_decides_the_state_and_what_it_cost(fault, state, attempts) -> None:
     judged = verdict(fault)
     assert (judged.state, judged.attempts) == (state, attempts)
-    assert judged.reason == (fault.message if fault else None)
+    told = judged.reason or ""
+    assert told.startswith(fault.message) if fault else judged.reason is None
 
 
 @pytest.mark.parametrize("fault", [Throttled("t"), Misconfigured("m"), NotTried("n"), Unavailable("u")])
@@ -76,7 +79,44 @@ def test_where_nothing_can_be_looked_up_it_is_sent_again_by_the_schedule() -> No
 def test_after_the_last_attempt_it_is_dead_and_says_what_the_last_answer_was(fault) -> None:
     judged = verdict(fault, row(attempts=14))
     assert judged.state is State.DEAD
-    assert judged.reason == f"Given up after 15 attempts. Last answer: {fault.message}"
+    assert str(judged.reason).startswith(f"Given up after 15 attempts. Last answer: {fault.message}")
+
+
+@pytest.mark.parametrize("fault", [InDoubt("no answer"), Unavailable("away"), Rejected("no")])
+def test_what_dies_in_doubt_stays_marked_so_that_a_replay_looks_first(fault) -> None:
+    judged = verdict(fault, row(attempts=14, in_doubt_since=NOW))
+    assert (judged.state, judged.in_doubt_since) == (State.DEAD, NOW)
+    assert verdict(InDoubt("no answer"), row(attempts=14)).in_doubt_since == NOW
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("native_key", "sent again under the same key"),
+        ("look_up", "looks for it before it creates it again"),
+        ("may_repeat", "sent again, and may then be there twice"),
+    ],
+)
+def test_a_lost_answer_says_what_the_hub_does_about_it(mode: str, words: str) -> None:
+    assert words in str(verdict(InDoubt("no answer"), doubt=Doubt(mode, (60,))).reason)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_told"), [("native_key", False), ("look_up", False), ("may_repeat", True)]
+)
+def test_a_possible_duplicate_explains_itself(mode: str, is_told: bool) -> None:
+    judged = verdict(None, row(attempts=1, in_doubt_since=NOW), Doubt(mode, (60,)))
+    assert judged.state is State.DELIVERED
+    assert ("may be there twice" in (judged.reason or "")) is is_told
+    assert verdict(None, row(attempts=1), Doubt(mode, (60,))).reason is None
+
+
+def test_what_stands_in_the_way_three_times_is_dead() -> None:
+    assert [verdict(Contested("409"), row(attempts=done)).state for done in range(3)] == [
+        State.RETRYING,
+        State.RETRYING,
+        State.DEAD,
+    ]
 
 
 def test_look_ups_come_after_one_five_and_fifteen_minutes_then_it_may_be_sent() -> None:

@@ -11,6 +11,8 @@ from core.connectors.text import is_web_page
 
 #: marks a POST that changes nothing, so that `core.http` never calls it in doubt
 READS_ONLY = {"reads_only": True}
+#: marks a POST of which only the status is read: a 2xx whose body breaks off has arrived
+STATUS_IS_ALL = {"status_is_all": True}
 #: marks a POST for a token: changes nothing, and neither its body nor its answer is kept anywhere
 SIGNING_IN = {"reads_only": True, "sign_in": True}
 
@@ -37,8 +39,8 @@ def body_of(fault: DeliveryError) -> dict[str, Any]:
 
 
 def is_foreign(fault: DeliveryError) -> bool:
-    """A refusal in HTML: some proxy or firewall speaks, so the record is not to blame."""
-    return isinstance(fault, Rejected) and is_web_page(fault.body)
+    """A refusal in HTML: some proxy or firewall speaks, so neither the record nor the account is to blame."""
+    return (isinstance(fault, Rejected) or fault.status == 403) and is_web_page(fault.body)
 
 
 def foreign(fault: DeliveryError, vendor: str) -> Misconfigured:

@@ -2,7 +2,8 @@
 
     DeliveryError
     ├── Rejected        the record's fault: dead-letter it, carry on
-    │   └── TooLarge    413: halve the batch; a single item is then Rejected
+    │   ├── TooLarge    413: halve the batch; a single item is then Rejected
+    │   └── Contested   409: something there stands in its way now; tried three times, then Rejected
     ├── Unavailable     the vendor's fault, certainly not accepted: try again by the policy
     │   └── Throttled   429: the whole connection waits, no attempt is spent
     ├── Misconfigured   the connection's fault: pause it, keep the queue, spend no attempt
@@ -62,6 +63,9 @@ class Rejected(DeliveryError): ...
 
 
 class TooLarge(Rejected): ...
+
+
+class Contested(Rejected): ...
 
 
 class Unavailable(DeliveryError): ...

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import orjson
 
-from core.connectors.answers import body_of, foreign, is_foreign, one_by_one, reached
+from core.connectors.answers import STATUS_IS_ALL, body_of, foreign, is_foreign, one_by_one, reached
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Step
 from core.connectors.text import cut_bytes, one_line, printable, web_link
 from core.secret import Secret
@@ -70,6 +70,7 @@ class Teams(Connector):
                 self.config.webhook_url.reveal(),
                 content=orjson.dumps(message(item)),
                 headers={"Content-Type": "application/json"},
+                extensions=STATUS_IS_ALL,
             )
         except DeliveryError as fault:
             raise _explain(fault) from None

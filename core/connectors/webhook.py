@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.connectors.answers import foreign, is_foreign, one_by_one, reached
+from core.connectors.answers import STATUS_IS_ALL, foreign, is_foreign, one_by_one, reached
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Step
 from core.secret import Secret
 
@@ -50,7 +50,7 @@ class Webhook(Connector):
             "webhook-signature": sign(self.config.signing_secret, item.key, at, content),
         }
         try:
-            self.http.post(self.config.url, content=content, headers=headers)
+            self.http.post(self.config.url, content=content, headers=headers, extensions=STATUS_IS_ALL)
         except DeliveryError as fault:
             raise (foreign(fault, "the receiver") if is_foreign(fault) else fault) from None
         return Receipt(item.key)

@@ -108,7 +108,8 @@ def _sentence(
     when = row.delivered_at or row.next_attempt_at
     at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
     told = {
-        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}{together}.",
+        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}{together}."
+        + (f" {row.reason}" if row.reason else ""),
         State.PENDING: f"Waits. {_holding(connection)}"
         if _holding(connection)
         else "Queued; sent with the next sync.",

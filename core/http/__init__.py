@@ -1,8 +1,9 @@
 """The only HTTP client: egress guard, deadlines, size caps, TLS, status → fault."""
 
-from core.http.client import READS_ONLY, Exchange, Previewed, Recorder, Rules, VendorClient
+from core.http.client import READS_ONLY, Previewed, Recorder, Rules, VendorClient
 from core.http.dialer import Dialer, Line
 from core.http.egress import Egress
+from core.http.exchanges import Exchange
 from core.http.faults import retry_after_s
 from core.http.sent import sent_text
 

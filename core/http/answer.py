@@ -1,5 +1,6 @@
 """A vendor's answer, read whole and in bounded memory."""
 
+import io
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,9 @@ import orjson
 
 #: decoded; also the most compressed bytes that are read
 MAX_ANSWER_BYTES = 1024 * 1024
+#: of a refusal, or of an answer that cannot be relied on: enough for the 64 Ki characters kept with a fault
+KEPT_BYTES = 256 * 1024
+STEP_BYTES = 64 * 1024
 _TOO_LONG = "is longer than 1 MiB"
 
 
@@ -23,10 +27,11 @@ class Answer:
     bytes_in: int
     flaw: str = ""
 
-    @property
-    def text(self) -> str:
+    def start(self, most_bytes: int) -> tuple[str, bool]:
+        """(the first bytes as text, whether that is all of a whole answer)."""
         # NUL is dropped because PostgreSQL does not store it.
-        return self.content.decode("utf-8", "replace").replace("\x00", "")
+        text = self.content[:most_bytes].decode("utf-8", "replace").replace("\x00", "")
+        return text, not self.flaw and len(self.content) < most_bytes
 
     @property
     def media_type(self) -> str:
@@ -59,7 +64,7 @@ class _Body:
     """Collects what was sent, unpacked, up to the limit."""
 
     encoding: str
-    content: bytearray = field(default_factory=bytearray)
+    content: io.BytesIO = field(default_factory=io.BytesIO)  # its value is handed over without a copy
     bytes_in: int = 0
 
     def __post_init__(self) -> None:
@@ -69,10 +74,25 @@ class _Body:
     def add(self, chunk: bytes) -> bool:
         """False when the limit is passed; what was collected up to it is kept."""
         self.bytes_in += len(chunk)
-        room = MAX_ANSWER_BYTES - len(self.content) + 1
-        # max_length bounds memory: 200 KB of gzip may hold 64 MiB.
-        self.content += self._unpacker.decompress(chunk, room) if self._unpacker else chunk[:room]
-        return len(self.content) <= MAX_ANSWER_BYTES and self.bytes_in <= MAX_ANSWER_BYTES
+        if self._unpacker is None:
+            self.content.write(chunk[: self._room])
+        else:
+            self._unpack(self._unpacker, chunk)
+        return self._room > 0 and self.bytes_in <= MAX_ANSWER_BYTES
+
+    def _unpack(self, unpacker: Any, packed: bytes) -> None:
+        """In steps, so that memory is bounded: 200 KB of gzip may hold 64 MiB."""
+        step = min(self._room, STEP_BYTES)
+        while step:
+            piece = unpacker.decompress(packed, step)
+            self.content.write(piece)
+            packed, ended = unpacker.unconsumed_tail, len(piece) < step
+            step = 0 if ended else min(self._room, STEP_BYTES)
+
+    @property
+    def _room(self) -> int:
+        """One byte more than is allowed, which shows that there is more."""
+        return MAX_ANSWER_BYTES + 1 - self.content.tell()
 
     @property
     def ended(self) -> bool:
@@ -96,7 +116,9 @@ def read_answer(response: httpcore.Response, deadline_s: float) -> Answer:
         flaw = "cannot be unpacked"
     finally:
         response.close()
-    return Answer(response.status, headers, bytes(body.content[:MAX_ANSWER_BYTES]), body.bytes_in, flaw)
+    is_read_whole = 200 <= response.status < 300 and not flaw
+    body.content.truncate(MAX_ANSWER_BYTES if is_read_whole else KEPT_BYTES)
+    return Answer(response.status, headers, body.content.getvalue(), body.bytes_in, flaw)
 
 
 def _collect(response: httpcore.Response, body: _Body) -> str:

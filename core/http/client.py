@@ -20,14 +20,14 @@ from core.connectors.base import DeliveryError, Misconfigured, Rejected, Unavail
 from core.http import faults as meaning
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
+from core.http.exchanges import Exchange, exchange_of
 from core.http.redaction import Redaction
-from core.http.sent import WITHHELD, is_sign_in, sent_text
+from core.http.sent import is_sign_in
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, open_pool, running
 from core.secret import Secret
 
 DEADLINE_S = 20.0
-EXCERPT_CHARS = 2000
 #: `extensions=READS_ONLY` on a POST that changes nothing (a token, a search) keeps it from being in doubt
 READS_ONLY = {"reads_only": True}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -59,20 +59,6 @@ class Rules:
     own_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One call as it may be stored: no path, no query, no header; excerpts cut and redacted."""
-
-    method: str
-    host: str
-    status: int | None
-    ms: int
-    bytes_out: int
-    bytes_in: int
-    request: str
-    answer: str
-
-
 class VendorClient(httpx.Client):
     """What a connector gets as `self.http`. No httpx error leaves it; what `before_call` raises does."""
 
@@ -85,8 +71,9 @@ class VendorClient(httpx.Client):
         secrets: Sequence[str] = (),
         pinned_hosts: Sequence[str] = (),
         before_call: Callable[[], None] | None = None,
-        deadline_s: float = DEADLINE_S,
+        deadline_s: float | None = None,
     ) -> None:
+        deadline_s = DEADLINE_S if deadline_s is None else deadline_s
         self.vendor = vendor
         self.exchanges: list[Exchange] = []
         self.rules = rules
@@ -186,7 +173,8 @@ class _Transport(httpx.BaseTransport):
             fault.args = (fault.message,)
             raise
         finally:
-            self._client.exchanges.append(_exchange(call, request, trace, redaction))
+            ms = round((time.monotonic() - trace.began_at) * 1000)
+            self._client.exchanges.append(exchange_of(call, request, trace.answer, ms, redaction))
 
     def close(self) -> None:
         if self._pool:
@@ -237,15 +225,17 @@ class _Transport(httpx.BaseTransport):
         return read_answer(response, self._deadline_s)
 
     def _silence(self, call: Call, request: httpx.Request, error: Exception) -> DeliveryError:
-        return meaning.network_fault(call, error, _is_safe(request), self._deadline_s, self._hint(call))
+        return meaning.network_fault(
+            call, error, _is_safe(request), self._deadline_s, self._hint(call, error)
+        )
 
-    def _hint(self, call: Call) -> str:
+    def _hint(self, call: Call, error: Exception) -> str:
         """TLS 1.3 shows a missing client certificate only as a connection that closes without a word."""
-        if call.heard:
+        if call.heard or isinstance(error, httpcore.TimeoutException):
             return ""
         if call.target.scheme == "http":
-            return " Perhaps this port wants https://."
-        return "" if self._rules.client_cert else " Perhaps it wants a client certificate."
+            return " If this port wants https://, correct the address."
+        return "" if self._rules.client_cert else " If it wants a client certificate, enter one."
 
     def _judge(
         self, call: Call, request: httpx.Request, answer: Answer, redaction: Redaction
@@ -253,11 +243,17 @@ class _Transport(httpx.BaseTransport):
         safe = _is_safe(request)
         if not 200 <= answer.status < 300:
             raise meaning.status_fault(call, answer, safe, self._faults, redaction)
-        fault = meaning.answer_fault(call, answer, safe, "text/html" in request.headers.get("accept", ""))
+        fault = meaning.answer_fault(
+            call,
+            answer,
+            safe,
+            wants_html="text/html" in request.headers.get("accept", ""),
+            status_is_all=bool(request.extensions.get("status_is_all")),
+        )
         if fault:
             if is_sign_in(request):  # the start of the answer may be the token
                 raise fault
-            fault.body = redaction.clean(answer.text, whole=not answer.flaw)[: meaning.MAX_BODY_CHARS]
+            fault.body = meaning.kept_body(answer, redaction)
             raise fault
         kept = [(k, v) for k, v in answer.headers.multi_items() if k.lower() not in _DROPPED_HEADERS]
         return Reply(answer.status, headers=kept, content=answer.content, request=request)
@@ -265,31 +261,6 @@ class _Transport(httpx.BaseTransport):
 
 def _is_safe(request: httpx.Request) -> bool:
     return request.method.upper() in _SAFE_METHODS or bool(request.extensions.get("reads_only"))
-
-
-def _exchange(call: Call, request: httpx.Request, trace: _Trace, redaction: Redaction) -> Exchange:
-    answer, target = trace.answer, call.target
-    usual = target.port == (443 if target.scheme == "https" else 80)
-    return Exchange(
-        method=request.method,
-        host=target.host if usual else f"{target.host}:{target.port}",
-        status=answer.status if answer else None,
-        ms=round((time.monotonic() - trace.began_at) * 1000),
-        bytes_out=len(request.content),
-        bytes_in=answer.bytes_in if answer else 0,
-        request=WITHHELD if is_sign_in(request) else _excerpt(sent_text(request), redaction),
-        answer=_answer_excerpt(request, answer, redaction) if answer else "",
-    )
-
-
-def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction) -> str:
-    if is_sign_in(request) and answer.status < 300:
-        return WITHHELD
-    return _excerpt(answer.text, redaction, whole=not answer.flaw)
-
-
-def _excerpt(text: str, redaction: Redaction, whole: bool = True) -> str:
-    return redaction.clean(text, whole)[:EXCERPT_CHARS]
 
 
 def _own_secrets(rules: Rules) -> list[str]:

@@ -11,8 +11,9 @@ import httpcore
 import httpx
 
 from core.connectors.base import Unavailable
-from core.http.client import EXCERPT_CHARS, Exchange, Previewed, Recorder, VendorClient
+from core.http.client import Previewed, Recorder, VendorClient
 from core.http.egress import Target
+from core.http.exchanges import EXCERPT_CHARS, Exchange
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, Stream, connect, running
 

@@ -4,12 +4,11 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpcore
-import httpx
 
 from core.connectors.base import (
+    Contested,
     DeliveryError,
     Gone,
     InDoubt,
@@ -19,64 +18,74 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http.answer import Answer
+from core.http import words
+from core.http.answer import KEPT_BYTES, Answer
 from core.http.redaction import Redaction
 from core.http.transport import Call
 
 Faults = Mapping[int, type[DeliveryError]]
 
-#: A vendor's `faults` go first. 405 and 407 depend on the address and the proxy, never on the record.
+#: A vendor's `faults` go first. Misconfigured: what depends on the address, the account or a proxy, and every
+#: other record would meet too. 423, 425, 503 and 507 say that nothing was done.
 _FAULTS: Faults = {
-    401: Misconfigured,
-    403: Misconfigured,
-    404: Misconfigured,
-    405: Misconfigured,
-    407: Misconfigured,
+    **dict.fromkeys((401, 402, 403, 404, 405, 406, 407, 411, 414, 415, 417, 421, 426, 431), Misconfigured),
+    **dict.fromkeys((501, 505, 511), Misconfigured),
+    **dict.fromkeys((423, 425, 503, 507), Unavailable),
     408: InDoubt,
+    409: Contested,
     410: Gone,
     413: TooLarge,
-    425: Unavailable,
     429: Throttled,
-    503: Unavailable,
-    511: Misconfigured,
 }
+#: a gateway gave up waiting (522, 524: Cloudflare's); what stands behind it may be at work still
+_GATEWAY, GATEWAY_WAIT_S = frozenset({502, 504, 522, 524}), 60.0
 MAX_RETRY_AFTER_S = 24 * 3600.0
 #: of an answer, kept with the fault: bulk answers list every item, and connectors read them
 MAX_BODY_CHARS = 64 * 1024
-_REASON_CHARS = 200
-_REASON_KEYS = ("text", "message", "error_description", "error", "errorMessages", "errors", "description")
-_MORE_REASON_KEYS = ("detail", "title", "reason")
 
 
 def status_fault(
     call: Call, answer: Answer, safe: bool, faults: Faults, redaction: Redaction
 ) -> DeliveryError:
     """The fault for an answer that is not 2xx. `safe`: the request changes nothing, so is never in doubt."""
-    text = redaction.clean(answer.text, whole=not answer.flaw)
+    text, now = kept_body(answer, redaction), datetime.now(UTC)
     kind = faults.get(answer.status) or _kind(answer.status)
     if call.target.scheme == "http" and answer.status == 400 and "https" in text.lower():
         kind = Misconfigured  # "The plain HTTP request was sent to HTTPS port" (nginx, Go)
-    return (Unavailable if safe and kind is InDoubt else kind)(
-        _sentence(call, answer, redaction),
+    kind = Unavailable if safe and kind is InDoubt else kind
+    wait_s = retry_after_s(answer.headers.get("retry-after"), now)
+    return kind(
+        _sentence(call, answer, kind, redaction, wait_s, now),
         status=answer.status,
-        body=text[:MAX_BODY_CHARS],
-        retry_after_s=retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC)),
+        body=text,
+        retry_after_s=max(wait_s or 0, GATEWAY_WAIT_S) if answer.status in _GATEWAY else wait_s,
         headers=answer.headers,
     )
 
 
-def answer_fault(call: Call, answer: Answer, safe: bool, wants_html: bool) -> DeliveryError | None:
-    """The fault of a 2xx answer that cannot be used, or None."""
-    if answer.flaw:
-        after = "Nothing was changed by this call." if safe else "It may have been accepted."
-        words = f"{call.vendor} answered {answer.status}, but the answer {answer.flaw}. {after}"
-        return (Unavailable if safe else InDoubt)(words, status=answer.status)
+def kept_body(answer: Answer, redaction: Redaction) -> str:
+    """The start of the answer as a connector may read it and a row may keep it."""
+    text, whole = answer.start(KEPT_BYTES)
+    return redaction.clean(text, whole)[:MAX_BODY_CHARS]
+
+
+def answer_fault(
+    call: Call, answer: Answer, safe: bool, *, wants_html: bool = False, status_is_all: bool = False
+) -> DeliveryError | None:
+    """The fault of a 2xx answer that cannot be used, or None.
+
+    `status_is_all`: the receiver said all there is to say with its status, whatever becomes of the body.
+    """
     if answer.is_web_page and not wants_html:
         return Misconfigured(
             f"{call.vendor} answered {answer.status}: got a web page, not the API. "
             "Check the address, and whether a sign-in page is in between.",
             status=answer.status,
         )
+    if answer.flaw and not status_is_all:
+        after = "Nothing was changed by this call." if safe else "It may have been accepted."
+        told = f"{call.vendor} answered {answer.status}, but the answer {answer.flaw}. {after}"
+        return (Unavailable if safe else InDoubt)(told, status=answer.status)
     return None
 
 
@@ -91,7 +100,7 @@ def network_fault(call: Call, error: Exception, safe: bool, deadline_s: float, h
         )
     what = _silence(call, error, deadline_s)
     if not call.sent:
-        return Unavailable(f"{call.vendor}: {what}. Nothing was sent.")
+        return Unavailable(f"{call.vendor}: {what}. Nothing was sent; what waits is tried again.")
     if safe:
         return Unavailable(f"{call.vendor}: {what}.{hint}")
     return InDoubt(f"{call.vendor}: sent, {what}: it may have arrived.{hint}")
@@ -110,44 +119,25 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     return min(wait_s, MAX_RETRY_AFTER_S)
 
 
-def reason(answer: Answer) -> str:
-    """The vendor's own words: from a JSON body's usual fields, or plain text."""
-    found = answer.json()
-    if isinstance(found, dict | list):
-        return _words(found)
-    if answer.media_type in ("text/plain", "") and not answer.content.lstrip().startswith(b"<"):
-        return answer.text
-    return ""
-
-
 def _kind(status: int) -> type[DeliveryError]:
     if 300 <= status < 400:
         return Misconfigured
     return _FAULTS.get(status) or (Rejected if 400 <= status < 500 else InDoubt)
 
 
-def _sentence(call: Call, answer: Answer, redaction: Redaction) -> str:
+def _sentence(
+    call: Call,
+    answer: Answer,
+    kind: type[DeliveryError],
+    redaction: Redaction,
+    wait_s: float | None,
+    now: datetime,
+) -> str:
     if 300 <= answer.status < 400:
-        return _moved(call, answer, redaction)
-    words = _one_line(redaction.clean(reason(answer), whole=not answer.flaw))
-    return f"{call.vendor} answered {answer.status}{f' ({words})' if words else ''}."
-
-
-def _moved(call: Call, answer: Answer, redaction: Redaction) -> str:
-    """Only host and port of the new address: a path may be a secret, a sign-in page's query often is."""
-    try:
-        location = httpx.URL(answer.headers.get("location", ""))
-    except httpx.InvalidURL:
-        location = httpx.URL("")
-    if not location.host:
-        there = "another path on the same host"
-    else:
-        scheme, port = location.scheme or call.target.scheme, location.port
-        there = redaction.clean(_cut(f"{scheme}://{location.host}{f':{port}' if port else ''}"))
-    return (
-        f"{call.vendor} answered {answer.status}: the address moved to {there}. "
-        "The hub does not follow; if that is right, enter the new address."
-    )
+        return words.moved(call.vendor, answer, call.target.scheme, redaction)
+    if kind is Misconfigured and answer.status in (403, 405, 406) and answer.is_web_page:
+        return words.refused_in_between(call.vendor, answer.status)
+    return words.sentence(call.vendor, answer, kind, redaction, wait_s, now)
 
 
 def _silence(call: Call, error: Exception, deadline_s: float) -> str:
@@ -193,28 +183,3 @@ def _until(text: str, now: datetime) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-
-
-def _words(found: Any, depth: int = 3) -> str:
-    if isinstance(found, str):
-        return found
-    if depth and isinstance(found, list):
-        return "; ".join(filter(None, (_words(part, depth - 1) for part in found[:3])))
-    if depth and isinstance(found, dict):
-        said = (_words(found.get(key), depth - 1) for key in (*_REASON_KEYS, *_MORE_REASON_KEYS))
-        return next(filter(None, said), "") or _field_words(found)
-    return ""
-
-
-def _field_words(found: dict[str, Any]) -> str:
-    """Jira and Zendesk list what is wrong by field: {"summary": "You must specify a summary"}."""
-    told = [f"{name}: {text}" for name, text in found.items() if isinstance(text, str)]
-    return "; ".join(told[:3])
-
-
-def _one_line(text: str) -> str:
-    return _cut(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"

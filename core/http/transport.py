@@ -225,7 +225,7 @@ def _unreached(error: OSError, where: str) -> str:
     if isinstance(error, ConnectionRefusedError):
         return f"nobody listens on {where}"
     if isinstance(error, TimeoutError):
-        return f"no answer from {where} within {CONNECT_S:.0f} s"
+        return f"no answer from {where} within {CONNECT_S:g} s"
     return f"{where} cannot be reached ({_reason(error)})"
 
 

@@ -21,9 +21,10 @@ def close(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: date
     if not verdicts:
         return 0
     verdicts = digesting.ended(claim, verdicts)
-    plain = [v.id for v in verdicts if v.state is State.DELIVERED and not v.vendor_id]
+    is_plain = [v.state is State.DELIVERED and not v.vendor_id and not v.reason for v in verdicts]
+    plain = [v.id for v, easy in zip(verdicts, is_plain, strict=True) if easy]
     closed = _close_plain(session, claim, plain, now) if plain else 0
-    rest = [v for v in verdicts if v.state is not State.DELIVERED or v.vendor_id]
+    rest = [v for v, easy in zip(verdicts, is_plain, strict=True) if not easy]
     closed += _close_each(session, claim, rest, now) if rest else 0
     digesting.close_members(session, claim, verdicts, now)
     _follow_up(session, claim, [v for v in verdicts if v.state is State.DELIVERED], now)

@@ -64,6 +64,8 @@ def _heading(found: Mapping[str, Any], title: str, now: datetime) -> None:
     word, color = STATE[State(found["state"])]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(word, color=color)
+        if State(found["state"]) is State.DELIVERED and found["reason"]:
+            st.badge("Maybe twice", color="yellow")
         st.text(title, width="stretch")
     st.text(_sentence(found, now), wrap=True)
     with st.container(horizontal=True, gap="medium"):
@@ -93,12 +95,12 @@ def _sentence(found: Mapping[str, Any], now: datetime) -> str:
         return f"{reason} It is sent with the digest."
     named = f" as {found['vendor_id']}" if found["vendor_id"] else ""
     return {
-        State.DELIVERED: f"The tool has it{named}{together}, since {ago(found['delivered_at'], now)}.",
+        State.DELIVERED: f"The tool has it{named}{together}, since {ago(found['delivered_at'], now)}. {reason}",
         State.PENDING: f"It waits for its turn: {due}. {reason}",
         State.SENDING: "It is being sent right now.",
         State.RETRYING: f"It did not arrive. {reason} The next attempt is due {due}.",
         State.IN_DOUBT: f"It may have arrived. {reason} It is looked at again {due}.",
-        State.DEAD: f"It did not arrive and is not tried again. {reason}",
+        State.DEAD: f"It is not tried again. {reason}",
         State.HELD: f"It waits for a person. {reason}",
         State.SKIPPED: f"It was not sent. {reason}",
     }[State(found["state"])].strip()

@@ -1,0 +1,52 @@
+"""What is kept of a call: no path, no query, no header; excerpts cut and redacted."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from core.http.answer import Answer
+from core.http.redaction import Redaction
+from core.http.sent import WITHHELD, is_sign_in, sent_text
+from core.http.transport import Call
+
+EXCERPT_CHARS = 2000
+#: read for an excerpt; what is cut may lose as much as the longest secret, a client key of some 3 KiB
+EXCERPT_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call as it may be stored: no path, no query, no header; excerpts cut and redacted."""
+
+    method: str
+    host: str
+    status: int | None
+    ms: int
+    bytes_out: int
+    bytes_in: int
+    request: str
+    answer: str
+
+
+def exchange_of(
+    call: Call, request: httpx.Request, answer: Answer | None, ms: int, redaction: Redaction
+) -> Exchange:
+    target = call.target
+    usual = target.port == (443 if target.scheme == "https" else 80)
+    return Exchange(
+        method=request.method,
+        host=target.host if usual else f"{target.host}:{target.port}",
+        status=answer.status if answer else None,
+        ms=ms,
+        bytes_out=len(request.content),
+        bytes_in=answer.bytes_in if answer else 0,
+        request=WITHHELD if is_sign_in(request) else redaction.clean(sent_text(request))[:EXCERPT_CHARS],
+        answer=_answer_excerpt(request, answer, redaction) if answer else "",
+    )
+
+
+def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction) -> str:
+    if is_sign_in(request) and answer.status < 300:
+        return WITHHELD
+    text, whole = answer.start(EXCERPT_BYTES)
+    return redaction.clean(text, whole)[:EXCERPT_CHARS]
