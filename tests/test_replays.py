@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, text
 from sqlmodel import Session, col
 
 from core import connections, db
@@ -12,6 +12,7 @@ from core.access import Principal
 from core.deliveries import Plan, Wanted, plan, replays
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.models import Connection, Delivery, Kind, Replay, State, TicketLink
+from core.outbox.looking import in_states, waiting
 from tests import sendings
 from tests.conftest import People
 from tests.scenes import connect
@@ -142,6 +143,16 @@ def test_the_time_it_takes_is_the_vendors_rate(people: People) -> None:
     assert plan(people.a, Wanted(connection="slack")).seconds == 30
     assert plan(people.a, Wanted(connection="jira")).seconds is None
     assert plan(people.a, Wanted()).seconds is None
+
+
+@pytest.mark.parametrize("where", [waiting("x"), in_states((State.DEAD, State.HELD)), Wanted().fits()])
+def test_partial_indexes_fit(sqlite_database: str, where: ColumnElement[bool]) -> None:
+    db.configure(sqlite_database)
+    query = select(col(Delivery.id)).where(where, col(Delivery.webhook_id) == "x").limit(500)
+    with db.reading() as session:
+        words = query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        told = " ".join(str(row) for row in session.execute(text(f"EXPLAIN QUERY PLAN {words}")))
+    assert "ix_webhook_deliveries_due" in told or "ix_webhook_deliveries_stuck" in told, told
 
 
 # --- what happens ---------------------------------------------------------------------------------

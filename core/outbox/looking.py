@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Boolean, ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
 from sqlmodel import Session, col
 
 from core.models import STUCK, WAITING, Delivery, Kind, State
@@ -15,11 +15,14 @@ def waiting(connection_id: str) -> ColumnElement[bool]:
 
 
 def in_states(states: Sequence[State]) -> ColumnElement[bool]:
-    """As literals, so that both databases see that a partial index fits."""
+    """As literals, so that both databases see that a partial index fits.
+
+    Without a type: a Boolean is rendered as "… = 1" on SQLite, and then no index fits.
+    """
     if len(states) == 1:
-        return literal_column(f"state = '{states[0]}'", Boolean)
+        return literal_column(f"state = '{states[0]}'")
     words = ", ".join(f"'{state}'" for state in states)
-    return literal_column(f"state IN ({words})", Boolean)
+    return literal_column(f"state IN ({words})")
 
 
 def peek(session: Session, connection_id: str, limit: int) -> list[tuple[str, str]]:
