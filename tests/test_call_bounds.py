@@ -108,7 +108,7 @@ class Drip:
         self.done = threading.Event()
         try:
             peer.send(self.head)
-            while not peer.over.wait(0.1):
+            while self.sent < 20 and not peer.over.wait(0.1):  # a client that waits for more is red, not hung
                 peer.send(b"x")
                 self.sent += 1
         finally:
