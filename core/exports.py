@@ -7,9 +7,8 @@ from core.journal import Tally
 from core.models import Category, Connection
 from core.runs import Run
 from core.selection import select_new
+from core.storm import HELD, HOLD_ABOVE
 
-#: a sync that would create more tickets than that asks a person first
-HOLD_ABOVE = 50
 #: what a connection that drains exports in one transaction, at least
 TOGETHER = 500
 
@@ -59,4 +58,4 @@ def _held(session: Session, begun: Run, connection: Connection, number: int) -> 
     many = begun.exported + number > HOLD_ABOVE
     if not many and not outbox.has_held(session, connection.id, connection.last_sync):
         return None
-    return f"Held: one sync would create more than {HOLD_ABOVE} tickets. Release them, or discard them."
+    return HELD

@@ -13,10 +13,11 @@ from sqlmodel import Session
 from core import db, mapping, outbox, sources
 from core.catalog import KIND_OF, Manifest
 from core.mapping import Mapper, Unmappable
-from core.models import Connection, Kind, State
+from core.models import Category, Connection, Kind, State
 from core.options import Options
 from core.outbox import New
 from core.settings import settings
+from core.storm import HELD, HOLD_ABOVE
 
 PAGE = 500  # records looked at in one step
 FILTERED = "Skipped because the connection's filter was changed."
@@ -121,7 +122,8 @@ def refilter(session: Session, connection: Connection, manifest: Manifest, optio
     unwanted = [row for row, record in waiting.items() if record not in wanted]
     outbox.skip_rows(session, unwanted, FILTERED)
     again = [row for row, record in skipped.items() if record in wanted]
-    outbox.unskip_rows(session, again, db.now(session))
+    many = manifest.category is Category.TICKETING and len(again) > HOLD_ABOVE
+    outbox.unskip_rows(session, again, db.now(session), held=HELD if many else None)
 
 
 def _is_wanted(connection: Connection, kind: Kind, record: dict[str, Any], options: Options) -> bool:

@@ -1,4 +1,4 @@
-"""Pure: how many messages are too many, and how many may still go out now.
+"""Pure: how many messages or tickets are too many, and how many may still go out now.
 
 More than `messages` within `window_s` become one digest. What was sent lately is a list of epoch seconds in
 the connection's row, so that every process counts the same and the count survives a crash.
@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+#: tickets created at once without asking a person
+HOLD_ABOVE = 50
+HELD = f"Held: more than {HOLD_ABOVE} tickets would be created at once. Release them, or discard them."
 MAX_MESSAGES, MIN_WINDOW_S, MAX_WINDOW_S = 1000, 60, 86_400
 OFF = "off"
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -37,13 +37,14 @@ context.set_forkserver_preload(["tests.crash_harness", "scheduler"])
 def work(environment: dict[str, str], mutant: str, stops: bool) -> None:
     """In the child: the scheduler; with `stops` the first ticket stops the process before a byte leaves."""
     import scheduler
-    from core import calls
+    from core import calls, exports
     from core.settings import settings
 
     os.environ.update(environment)
     settings.cache_clear()
     db.configure(settings().database_url)
     calls.FRESH_S = FRESH_S
+    exports.HOLD_ABOVE = 1_000_000  # cases pile up between kills, and no person is here to release them
     MUTANTS[mutant]()
     if stops:
         _stop_before_call()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import connections, db, deliveries, sync
+from core import connections, db, deliveries, storm, sync
 from core.errors import Conflict, NotFound
 from core.models import Connection
 from tests.workplace import Workplace, sandbox, workplace
@@ -24,7 +24,7 @@ def test_fifty_tickets_go_out_and_fifty_one_wait_for_a_person(workplace: Workpla
     assert result.message == "0 delivered to Jira, 51 held until you release them."
     assert workplace.states("jira").count("held") == 51
     row = workplace.deliveries("jira")[-1]
-    assert row.reason == "Held: one sync would create more than 50 tickets. Release them, or discard them."
+    assert (row.reason, row.next_attempt_at) == (storm.HELD, None)
     assert tickets(workplace) == 50
     assert workplace.sync("jira").count == 0
 
@@ -94,6 +94,18 @@ def test_a_run_that_is_killed_between_two_batches_holds_the_rest_as_well(
         row.run_id = row.run_worker = row.lease_until = None
     workplace.sync("jira")  # fifteen more, by themselves no flood
     assert workplace.states("jira") == ["held"] * 70
+    assert tickets(workplace) == 0
+
+
+def test_a_filter_that_is_narrowed_and_widened_again_creates_no_flood_either(workplace: Workplace) -> None:
+    ref = workplace.connect("jira", batch_limit=100)
+    workplace.cases(60, priority="low")
+    workplace.sync("jira")
+    connections.edit(workplace.who, ref, options={"min_severity": "high"})
+    assert set(workplace.states("jira")) == {"skipped"}
+    connections.edit(workplace.who, ref, options={"min_severity": "low"})
+    workplace.sync("jira")
+    assert set(workplace.states("jira")) == {"held"}
     assert tickets(workplace) == 0
 
 

@@ -74,8 +74,12 @@ def skip_rows(session: Session, ids: Sequence[int], reason: str) -> None:
     _set_state(session, ids, (State.PENDING, State.RETRYING, State.HELD), State.SKIPPED, reason, None)
 
 
-def unskip_rows(session: Session, ids: Sequence[int], now: datetime) -> None:
-    _set_state(session, ids, (State.SKIPPED,), State.PENDING, None, now)
+def unskip_rows(session: Session, ids: Sequence[int], now: datetime, held: str | None = None) -> None:
+    """Wanted again; `held`, a sentence, keeps them for a person."""
+    if held:
+        _set_state(session, ids, (State.SKIPPED,), State.HELD, held, None)
+    else:
+        _set_state(session, ids, (State.SKIPPED,), State.PENDING, None, now)
 
 
 def replay(session: Session, delivery_id: int, *, again: bool, payload: str | None, now: datetime) -> bool:
