@@ -257,8 +257,11 @@ def _start(
 
 
 def _open_log(session: Session, begun: Run, now: datetime) -> None:
-    """The run's log row, in the transaction that found its first work."""
+    """The run's log row, in the transaction that found its first work; while the lease is still its own:
+    the row of a run that was taken over meanwhile would never be closed."""
     if not begun.logged:
+        if not runs.keep(session, begun, now):
+            raise LeaseLost
         journal.begin(session, begun.connection.id, begun.id, begun.action, now)
         begun.logged = True
 
