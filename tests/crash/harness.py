@@ -33,7 +33,7 @@ STOPPED_AT_ONCE = 3
 PATIENCE_S = 1.5  # for a process to come to its point; then it is killed where it is
 LIMIT_S = 60.0  # without any kill the run is given up
 ROUND_S = 20 * 60  # jumped over before each round of the end: all that waits is due
-ROUNDS = 12
+ROUNDS = 30
 GRACE_S = 1.0  # real: a byte was sent and its server thread did not run yet
 
 

@@ -146,12 +146,12 @@ def schedule(order: Order, say: Say) -> None:
 
 
 def drain(order: Order, say: Say) -> None:
-    """Each connection once, to its end: nobody else is at work."""
+    """Each connection once, for a while: nobody else is at work."""
     sync.housekeep()
     with db.reading() as session:
         every = list(session.execute(select(col(Connection.id))).scalars())
     for connection_id in every:
-        sync.run(connection_id, "manual")
+        sync.run(connection_id, "manual", deadline_s=5)
 
 
 def produce(order: Order, say: Say) -> None:

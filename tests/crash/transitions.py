@@ -61,10 +61,8 @@ def keep_transitions() -> None:
             session.execute(text(statement))
 
 
-def read_transitions() -> list[Transition]:
-    """In the order in which they were made."""
+def read_transitions(after: int = 0) -> list[Transition]:
+    """In the order in which they were made, from the one that follows the first `after`."""
     with db.reading() as session:
-        return [
-            Transition(*row)
-            for row in session.execute(text(f"SELECT {_NAMES} FROM transitions ORDER BY number"))
-        ]
+        statement = text(f"SELECT {_NAMES} FROM transitions WHERE number > :after ORDER BY number")
+        return [Transition(*row) for row in session.execute(statement, {"after": after})]
