@@ -34,6 +34,24 @@ ANSWERS: dict[str, tuple[bool, DeliveryError | None]] = {
     "forbidden": (False, Misconfigured("wrong token")),
     "gone": (False, Gone("gone")),
 }
+#: what a delivery may become by the fault of its call, and whether an attempt is spent
+BECOMES: dict[type[DeliveryError] | None, tuple[set[str], int]] = {
+    None: ({"delivered"}, 1),
+    Rejected: ({"dead"}, 1),
+    Unavailable: ({"retrying", "in_doubt", "dead"}, 1),
+    InDoubt: ({"in_doubt", "dead"}, 1),
+    Throttled: ({"pending", "in_doubt"}, 0),
+    Misconfigured: ({"pending", "in_doubt"}, 0),
+    Gone: ({"pending", "in_doubt"}, 0),
+}
+#: how long the connection is left alone at least after such a call, in seconds
+QUIET_S: dict[type[DeliveryError], float] = {
+    Unavailable: 4,
+    InDoubt: 4,
+    Throttled: 20,
+    Misconfigured: 900,
+    Gone: 900,
+}
 #: Jira's search shows a ticket at the latest before its third look-up
 SEARCH_LAG = timedelta(minutes=6)
 
@@ -48,6 +66,8 @@ class Hands:
     pause_before: Callable[[], None] | None = None
     pause_after: Callable[[], None] | None = None
     held: list[tuple[str, datetime]] = field(default_factory=list)
+    #: key → the fault of the last call, since this was emptied
+    told: dict[str, DeliveryError | None] = field(default_factory=dict)
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -59,6 +79,7 @@ class Hands:
                 pause()
             http.before_call()
             arrives, fault = ANSWERS[self.script.pop(0) if self.script else "accepted"]
+            self.told[item.key] = fault
             if arrives:
                 self.held.append((item.key, self.now))
             pause, self.pause_after = self.pause_after, None
@@ -98,7 +119,10 @@ def wrong_steps(changes: Sequence[Transition], attempts_max: int) -> Iterator[st
     """What one delivery did that the state table does not allow, and attempts that were counted wrong."""
     holder: int | None = None
     for change in changes:
-        if not change.is_legal and (change.before, change.after) != ("pending", "held"):  # the test's own doing
+        if not change.is_legal and (change.before, change.after) != (
+            "pending",
+            "held",
+        ):  # the test's own doing
             yield f"{change.before} became {change.after}"
         if change.after == "sending":
             holder = change.attempt_after
