@@ -103,7 +103,7 @@ class Clock:
 
     def _run(self, connection_id: str) -> None:
         try:
-            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set)
+            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set, only_due=True)
             if result.count or not result.success:
                 log.info("synced", connection=connection_id, message=result.message, **result.metadata)
         except (Conflict, NotFound) as error:  # somebody else was faster, or deleted it
