@@ -129,7 +129,8 @@ def _run_due(dice: random.Random) -> None:
     dice.shuffle(due)
     for connection_id in due:
         try:
-            sync.run(connection_id, "manual" if dice.random() < 0.05 else "scheduled")
+            asked = dice.random() < 0.05  # a person presses Sync
+            sync.run(connection_id, "manual" if asked else "scheduled", only_due=not asked)
         except (Conflict, NotFound):
             continue  # another worker was faster
 
