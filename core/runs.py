@@ -6,6 +6,7 @@ Stores of the flow: each function takes a session, and `core.sync` owns the tran
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import random
 from time import monotonic
 from typing import Any
@@ -141,7 +142,8 @@ def reap(session: Session, now: datetime, worker: str | None = None) -> int:
         connection, slug = _any(session, connection_id)
         manifest = catalog.get(slug)
         policy = Policy.of(connection.options.get("retry", {}))
-        wait_s = Doubt(manifest.in_doubt, manifest.look_up_after_s).first_wait_s(policy, 1, random()) or 0.0
+        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s)
+        wait_s = partial(doubt.first_wait_s, policy, random=random())
         reaped += outbox.reap(session, attempt_id, wait_s, now)
     return reaped
 

@@ -355,3 +355,20 @@ def test_the_story_says_why_a_record_waits(workplace: Workplace) -> None:
     connections.disable(workplace.who, workplace.ids["splunk"])
     (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
     assert story["sentence"].endswith("Enable it to send what waits.")
+
+
+def test_a_record_that_kills_each_worker_comes_to_an_end(workplace: Workplace) -> None:
+    id = workplace.connect("slack")
+    workplace.alerts(1)
+    for _ in range(15):
+        begun = sync._start(id, "manual", None, lambda: False, 600)
+        sync.export(begun)
+        assert sync._claim(begun)
+        workplace.pass_time(hours=20)
+        sync.housekeep()
+    (row,) = workplace.deliveries("slack")
+    assert (row.state, row.attempt_count, row.next_attempt_at) == ("dead", 15, None)
+    assert row.in_doubt_since is not None
+    assert row.reason == (
+        "Given up after 15 attempts: the worker stopped each time or no answer came. It may have arrived."
+    )
