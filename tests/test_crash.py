@@ -14,7 +14,9 @@ from sqlalchemy import text
 
 from core import db
 from tests.conftest import People
-from tests.crash.harness import Harness, Plan, Report, hub
+from tests.crash.harness import Harness
+from tests.crash.keyed import hub
+from tests.crash.plan import Plan, Report
 from tests.crash.points import PLACES, STOPPABLE
 from tests.live import until
 
@@ -22,8 +24,8 @@ pytestmark = pytest.mark.crash
 
 NIGHTLY = "NIGHTLY" in os.environ
 LONG = Plan(kills=1000, stops=50, each=20, batches=110)
-SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=30)
-POSTGRES = LONG if NIGHTLY else Plan(kills=40, stops=4, each=1, batches=12)
+SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=20)
+POSTGRES = LONG if NIGHTLY else Plan(kills=30, stops=3, each=1, batches=8)
 
 Play = Callable[..., Report]
 

@@ -8,22 +8,19 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core import connections, db, vault
+from core import connections
 from core.access import Principal
 from core.runs import LEASE_S
-from core.settings import settings
 from tests.crash import points
 from tests.crash.clock import Clock
 from tests.crash.crew import Child, Crew, soon
 from tests.crash.invariants import Evidence, breaches
-from tests.crash.keyed import offer_keyed, withdraw_keyed
+from tests.crash.plan import Plan, Report
 from tests.crash.roles import Order, Setup
 from tests.crash.transitions import keep_transitions
 from tests.crash.vendors import Vendors, slug_of
@@ -35,41 +32,6 @@ LIMIT_S = 60.0  # without any kill the run is given up
 ROUND_S = 20 * 60  # jumped over before each round of the end: all that waits is due
 ROUNDS = 30
 GRACE_S = 1.0  # real: a byte was sent and its server thread did not run yet
-
-
-@dataclass(frozen=True)
-class Plan:
-    kills: int
-    stops: int
-    each: int  # kills at every point, at least
-    batches: int  # of 2 scans, 2 cases and 2 alerts: 14 deliveries
-    mutant: str = "none"
-    seed: int = 1
-    kill_points: tuple[str, ...] = tuple(points.PLACES)
-    stop_points: tuple[str, ...] = points.STOPPABLE
-    #: connections: a slug, and a number where there are several. A killed worker's lease keeps its connection
-    #: for a while, so there are more of them than workers
-    names: tuple[str, ...] = ("splunk", "splunk-2", "jira", "slack", "slack-2", "keyed", "keyed-2")
-    chaos: bool = True
-    at_random: bool = True  # half of the kills
-
-
-@dataclass
-class Report:
-    """What happened; `broken` are the promises that were not kept, in words."""
-
-    kills: int = 0
-    stops: int = 0
-    at: Counter[str] = field(default_factory=Counter)
-    stopped_at: Counter[str] = field(default_factory=Counter)
-    restarts: int = 0
-    troubles: int = 0
-    delivered: int = 0
-    in_doubt: int = 0
-    copies: int = 0
-    duplicates: int = 0
-    seconds: float = 0.0
-    broken: list[str] = field(default_factory=list)
 
 
 class Harness:
@@ -118,7 +80,7 @@ class Harness:
         self.report.broken += breaches(seen)
         self.report.delivered = sum(row.state == "delivered" for row in seen.rows)
         self.report.in_doubt, self.report.copies = seen.in_doubt(), len(seen.copies)
-        self.report.duplicates = len(seen.copies) - len(seen.given)
+        self.report.duplicates = len(seen.copies) - len({(copy.vendor, copy.key) for copy in seen.copies})
         self.report.seconds = round(time.monotonic() - began, 1)
         return self.report
 
@@ -314,20 +276,3 @@ class Harness:
     def _all_delivered(self) -> bool:
         seen = Evidence({}, 0, set(), [], timedelta())
         return all(row.state == "delivered" for row in seen.rows)
-
-
-@contextmanager
-def hub(monkeypatch: Any) -> Iterator[None]:
-    """This process as a hub that may call 127.0.0.1 and knows the fourth vendor."""
-    from core import opening
-
-    monkeypatch.setenv("HUB_EGRESS_ALLOW", "127.0.0.1/32")
-    settings.cache_clear()
-    vault.create_key_file(Path(settings().secret_key_file))
-    opening.ring.cache_clear()
-    offer_keyed()
-    connections.publish_catalog()
-    yield
-    withdraw_keyed()
-    opening.ring.cache_clear()
-    assert db.engine()
