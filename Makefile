@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: help install run demo test lint check conformance crash bench bench-quick format clean
+.PHONY: help install run demo test lint check conformance crash nightly bench bench-quick format clean
 
 help:
 	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
@@ -40,7 +40,10 @@ conformance: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) tests/test_conformance.py
 
 crash: $(VENV)/.dev
-	@$(BIN)/python -m pytest -s tests/test_crash.py
+	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py
+
+nightly: $(VENV)/.dev
+	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py tests/test_outbox_machine.py
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime

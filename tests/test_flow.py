@@ -393,3 +393,20 @@ def test_a_refused_token_is_probed_four_times_an_hour_and_costs_nothing(workplac
         workplace.pass_time(minutes=15.1)
     assert waits == [15] * 4
     assert [(d.state, d.attempt_count) for d in workplace.deliveries("splunk")] == [("pending", 0)] * 2
+
+
+def test_a_record_that_kills_each_worker_comes_to_an_end(workplace: Workplace) -> None:
+    id = workplace.connect("slack")
+    workplace.alerts(1)
+    for _ in range(15):
+        begun = sync._start(id, "manual", None, lambda: False, 600)
+        sync.export(begun)
+        assert sync._claim(begun)
+        workplace.pass_time(hours=20)
+        sync.housekeep()
+    (row,) = workplace.deliveries("slack")
+    assert (row.state, row.attempt_count, row.next_attempt_at) == ("dead", 15, None)
+    assert row.in_doubt_since is not None
+    assert row.reason == (
+        "Given up after 15 attempts: the worker stopped each time or no answer came. It may have arrived."
+    )

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from core import db, runs
 from core.models import Connection, Heartbeat
-from tests.crash_harness import until
+from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]

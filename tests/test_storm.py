@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core import connections, db, deliveries, outbox, sync
-from core.catalog.manifest import STORM, get
+from core.catalog.manifest import STORM, get, manifests
 from core.deliveries import search
 from core.deliveries.search import Filter
 from core.errors import Conflict
@@ -194,7 +194,7 @@ def test_a_digest_that_is_refused_leaves_its_records_to_be_replayed(workplace: W
     rows = alerts(workplace)
     assert {row.state for row in rows} == {"dead"}
     assert str(rows[0].reason).startswith(
-        "The digest it was part of did not arrive. Given up after 1 attempts."
+        "The digest it was part of did not arrive. Given up after 1 attempt."
     )
     with pytest.raises(Conflict, match="records are replayed"):
         deliveries.replay_one(workplace.who, digest.id or 0)
@@ -270,6 +270,33 @@ def test_dying_after_the_digest_was_sent_sends_it_again_under_the_same_key(
     assert workplace.sync("slack").count == 30
     assert arrived(workplace) == [digest.key] * 2  # Slack cannot tell; the copy carries the same key
     assert {row.state for row in alerts(workplace)} == {"delivered"}
+
+
+def test_a_digest_that_kills_each_worker_leaves_its_records_to_be_replayed(workplace: Workplace) -> None:
+    id = workplace.connect("slack", batch_limit=100, retry={"attempts": 2})
+    workplace.alerts(30)
+    for _ in range(2):
+        begun = sync._start(id, "manual", None, lambda: False, 600)
+        sync.export(begun)
+        assert sync._claim(begun)
+        workplace.pass_time(hours=20)
+        sync.housekeep()
+    (digest,) = digests(workplace)
+    assert digest.state == "skipped"
+    assert {row.state for row in alerts(workplace)} == {"dead"}
+    assert {row.next_attempt_at for row in alerts(workplace)} == {None}
+    assert "Given up after 2 attempts" in str(alerts(workplace)[0].reason)
+
+
+@pytest.mark.parametrize("slug", [m.slug for m in manifests().values() if m.storm])
+def test_every_messenger_takes_a_digest(workplace: Workplace, slug: str) -> None:
+    workplace.connect(slug, batch_limit=100)
+    workplace.alerts(30)
+    assert workplace.sync(slug).count == 30
+    (accepted,) = workplace.sandbox.accepted(slug)
+    (digest,) = [row for row in workplace.deliveries(slug) if row.record_kind == "digest"]
+    assert (accepted.key, digest.state) == (digest.key, "delivered")
+    assert "30 alerts in one message" in f"{accepted.title}{accepted.body}"
 
 
 def test_a_worker_that_slept_past_its_lease_closes_no_row_of_the_digest(workplace: Workplace) -> None:

@@ -135,3 +135,10 @@ def test_an_early_look_up_does_not_count() -> None:
     found = still_in_doubt(row(attempts=1, in_doubt_since=NOW), LOOKS, NOW + timedelta(seconds=10))
     assert found is not None
     assert (found.look_ups, found.next_attempt_at) == (0, NOW + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize("mode", ["native_key", "look_up", "may_repeat"])
+def test_doubt_ends_with_the_attempts_whatever_the_vendor_offers(mode: str) -> None:
+    doubt = Doubt(mode, (60, 300, 900))
+    assert doubt.first_wait_s(Policy(), 14, 0.5) is not None
+    assert doubt.first_wait_s(Policy(), 15, 0.5) is None

@@ -7,7 +7,7 @@ nothing (the fence). Everything here takes a session; the caller commits.
 
 from core.outbox.claiming import Claim, claim, expired, reap, renew
 from core.outbox.closing import close, end_attempt
-from core.outbox.digesting import gather, loose, members, put_off
+from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
     count_waiting,
     elsewhere,
@@ -42,6 +42,7 @@ __all__ = [
     "end_attempt",
     "expired",
     "gather",
+    "give_up",
     "has_held",
     "hasten",
     "known",

@@ -1,11 +1,12 @@
 """Out of the queue: an attempt row before a byte leaves, and what becomes of attempts that nobody closed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, select, update
 from sqlmodel import Session, col
 
 from core import db
@@ -99,8 +100,12 @@ def expired(session: Session, now: datetime, worker: str | None = None) -> list[
     return [(attempt_id, owner) for attempt_id, owner in session.execute(found) if attempt_id is not None]
 
 
-def reap(session: Session, attempt_id: int, wait_s: float, now: datetime) -> int:
-    """Close an attempt as unknown; its rows become in doubt, looked at after `wait_s`. Returns the rows."""
+def reap(session: Session, attempt_id: int, wait_s: Callable[[int], float | None], now: datetime) -> int:
+    """Close an attempt as unknown; its rows become in doubt. Returns the rows.
+
+    `wait_s` says after so many attempts when they are looked at, or None: a record that kills each worker that
+    sends it must come to an end, too.
+    """
     closed = session.execute(
         update(Attempt)
         .where(col(Attempt.id) == attempt_id, col(Attempt.outcome) == AttemptOutcome.OPEN)
@@ -108,17 +113,31 @@ def reap(session: Session, attempt_id: int, wait_s: float, now: datetime) -> int
     )
     if not db.affected(closed):
         return 0
-    reaped = session.execute(
-        update(Delivery)
-        .where(col(Delivery.attempt_id) == attempt_id, col(Delivery.state) == State.SENDING)
-        .values(
-            state=State.IN_DOUBT,
-            reason="The worker stopped while this was being sent; it may have arrived.",
-            attempt_count=col(Delivery.attempt_count) + 1,
-            in_doubt_since=now,
-            look_ups=0,
-            next_attempt_at=now + timedelta(seconds=wait_s),
+    mine = and_(col(Delivery.attempt_id) == attempt_id, col(Delivery.state) == State.SENDING)
+    counts = session.execute(select(col(Delivery.attempt_count)).where(mine).distinct()).scalars().all()
+    return sum(
+        db.affected(
+            session.execute(
+                update(Delivery)
+                .where(mine, col(Delivery.attempt_count) == done)
+                .values(_reaped(done + 1, wait_s(done + 1), now))
+                .execution_options(synchronize_session=False)
+            )
         )
-        .execution_options(synchronize_session=False)
+        for done in counts
     )
-    return db.affected(reaped)
+
+
+def _reaped(attempts: int, wait_s: float | None, now: datetime) -> dict[str, Any]:
+    """What becomes of rows whose worker stopped; it may have arrived in any case."""
+    values: dict[str, Any] = {"attempt_count": attempts, "in_doubt_since": now, "look_ups": 0}
+    if wait_s is None:
+        reason = f"Given up after {attempts} attempts: the worker stopped each time or no answer came."
+        return values | {
+            "state": State.DEAD,
+            "reason": f"{reason} It may have arrived.",
+            "next_attempt_at": None,
+        }
+    reason = "The worker stopped while this was being sent; it may have arrived."
+    next_at = now + timedelta(seconds=wait_s)
+    return values | {"state": State.IN_DOUBT, "reason": reason, "next_attempt_at": next_at}

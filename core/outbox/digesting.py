@@ -7,6 +7,7 @@ that carries it. When that one ends, its rows end in the same transaction, behin
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlmodel import Session, col
@@ -76,22 +77,46 @@ def close_members(session: Session, claim: Claim, verdicts: Sequence[Verdict], n
         if row.record_kind != Said.DIGEST or verdict is None or not _ended_here(session, claim, verdict):
             continue
         delivered = verdict.state is State.DELIVERED
-        reason = None if delivered else f"The digest it was part of did not arrive. {verdict.reason}"
-        session.execute(
-            update(Delivery)
-            .where(col(Delivery.digest_id) == row.id, col(Delivery.state) != State.DELIVERED)
-            .values(
-                state=State.DELIVERED if delivered else State.DEAD,
-                reason=reason,
-                attempt_id=claim.attempt_id,
-                attempt_count=col(Delivery.attempt_count) + 1,
-                next_attempt_at=None,
-                vendor_id=verdict.vendor_id,
-                response_status=verdict.status,
-                delivered_at=now if delivered else None,
-            )
-            .execution_options(synchronize_session=False)
+        _end_members(
+            session,
+            row.id,
+            claim.attempt_id,
+            state=State.DELIVERED if delivered else State.DEAD,
+            reason=None if delivered else _not_arrived(verdict.reason),
+            vendor_id=verdict.vendor_id,
+            response_status=verdict.status,
+            delivered_at=now if delivered else None,
         )
+
+
+def give_up(session: Session, attempt_id: int) -> None:
+    """After an attempt was reaped: a digest that is dead by that is over, and its rows are dead one by one."""
+    dead = select(col(Delivery.id), col(Delivery.reason)).where(
+        col(Delivery.attempt_id) == attempt_id,
+        col(Delivery.state) == State.DEAD,
+        col(Delivery.record_kind) == Said.DIGEST,
+    )
+    for digest_id, reason in session.execute(dead).all():
+        session.execute(update(Delivery).where(col(Delivery.id) == digest_id).values(state=State.SKIPPED))
+        _end_members(session, digest_id, attempt_id, state=State.DEAD, reason=_not_arrived(reason))
+
+
+def _not_arrived(reason: str | None) -> str:
+    return f"The digest it was part of did not arrive. {reason or ''}".rstrip()
+
+
+def _end_members(session: Session, digest_id: int, attempt_id: int, **values: Any) -> None:
+    session.execute(
+        update(Delivery)
+        .where(col(Delivery.digest_id) == digest_id, col(Delivery.state) != State.DELIVERED)
+        .values(
+            attempt_id=attempt_id,
+            attempt_count=col(Delivery.attempt_count) + 1,
+            next_attempt_at=None,
+            **values,
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _ended_here(session: Session, claim: Claim, verdict: Verdict) -> bool:
