@@ -27,6 +27,8 @@ LONG = Plan(kills=1000, stops=50, each=20, batches=110)
 SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=20)
 POSTGRES = LONG if NIGHTLY else Plan(kills=30, stops=3, each=1, batches=8)
 
+FENCED = ("claim committed", "call answered")
+
 Play = Callable[..., Report]
 
 
@@ -35,7 +37,7 @@ def play(people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     def played(plan: Plan, disturb: Callable[[], None] | None = None) -> Report:
         environment = {name: value for name, value in os.environ.items() if name.startswith("HUB_")}
         report = Harness(people.a, plan, environment, tmp_path, disturb).run()
-        print(report)
+        print(replace(report, broken=report.broken[:3]))
         return report
 
     with hub(monkeypatch):
@@ -82,23 +84,23 @@ def restart() -> None:
 MISTAKES = {
     "dequeue, then send": (
         Plan(0, 0, 2, 6, kill_points=("call allowed",), names=("slack", "keyed")),
-        "lost, though it is called delivered",
+        ("lost, though it is called delivered",),
     ),
     "new key per attempt": (
         Plan(0, 0, 1, 4, kill_points=("call sent",), names=("splunk",)),
-        "the hub knows no",
+        ("the hub knows no",),
     ),
     "no fence": (
-        Plan(0, 2, 0, 6, stop_points=("claim committed", "call answered"), names=("splunk", "slack")),
-        "was taken over",
+        Plan(0, 4, 0, 20, kill_points=(), stop_points=FENCED, names=("slack", "keyed"), life_s=4),
+        ("was taken over", "went from", "than once"),
     ),
     "attempt row after sending": (
         Plan(0, 0, 2, 4, kill_points=("call sent",), names=("slack", "keyed")),
-        "without an attempt row",
+        ("without an attempt row",),
     ),
     "no look-up": (
         Plan(0, 0, 2, 6, kill_points=("call answered",), names=("jira",)),
-        "tickets",
+        ("tickets",),
     ),
 }
 
@@ -108,4 +110,4 @@ MISTAKES = {
 def test_it_sees(play: Play, mistake: str) -> None:
     plan, words = MISTAKES[mistake]
     report = play(replace(plan, mutant=mistake, at_random=False, chaos=False))
-    assert [line for line in report.broken if words in line] != []
+    assert [line for line in report.broken if any(word in line for word in words)] != []

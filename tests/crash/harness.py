@@ -113,7 +113,7 @@ class Harness:
 
     def _is_enough(self) -> bool:
         done, plan = self.report, self.plan
-        each = min(done.at[name] for name in plan.kill_points)
+        each = min((done.at[name] for name in plan.kill_points), default=plan.each)
         return done.kills >= plan.kills and done.stops >= plan.stops and each >= plan.each
 
     def _man(self) -> None:
@@ -131,7 +131,7 @@ class Harness:
 
     def _order(self, role: str, point: str | None = None, **more: Any) -> Order:
         self.numbers += 1
-        nth = self.random.choice((1, 1, 2, 3)) if point else 1
+        nth = self.random.choice((1, 1, 2, 3)) if point and self.plan.at_random else 1
         return Order(self.numbers, role, self.random.randrange(10**6), self.clock.ahead_s, point, nth, **more)
 
     def _worker(self) -> Order:
@@ -154,13 +154,15 @@ class Harness:
     def _done(self) -> float:
         """How much of the run is over, so that records come in until its end."""
         met, plan = self.report, self.plan
+        if not plan.at_random:  # a short run, aimed: all at once
+            return 1.0
         each = ((met.kills, plan.kills), (met.stops, plan.stops))
         return min([1.0, *(done / wanted for done, wanted in each if wanted)])
 
     def _producers_turn(self) -> bool:
         """A producer is at its points in no time; it must not take all kills."""
         mine = min(self.report.at[name] for name in points.OF_PRODUCERS)
-        return mine <= min(self.report.at[name] for name in self.plan.kill_points)
+        return mine <= min((self.report.at[name] for name in self.plan.kill_points), default=0)
 
     def _point(self, among: tuple[str, ...]) -> str | None:
         """The point that was met least, or None where chance is behind."""
@@ -185,7 +187,7 @@ class Harness:
         pid = words["pid"]
         if "started" in words:
             order = self.starting.pop(words["started"])
-            chance_s = 2.0 if order.role == "producer" else 0.6
+            chance_s = 2.0 if order.role == "producer" else self.plan.life_s
             wait_s = PATIENCE_S if order.point else self.random.uniform(0.02, chance_s)
             self.children[pid] = Child(order, pid, soon(wait_s))
         elif "at" in words:
@@ -224,7 +226,7 @@ class Harness:
             if child.stopped:
                 self.crew.kill(child.pid, signal.SIGCONT)
                 child.stopped = False
-                child.until = soon(self.random.uniform(0.1, 0.4))
+                child.until = soon(self.random.uniform(0.4, 0.8))
             else:
                 self.crew.kill(child.pid)
                 child.until = soon(LIMIT_S)

@@ -21,6 +21,7 @@ class Plan:
     names: tuple[str, ...] = ("splunk", "splunk-2", "jira", "slack", "slack-2", "keyed", "keyed-2")
     chaos: bool = True
     at_random: bool = True  # half of the kills
+    life_s: float = 0.6  # of a worker that is killed at random, at most
 
 
 @dataclass
