@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core import connections
+from core import catalog, connections
 from core.access import Principal
 from core.runs import LEASE_S
 from tests.crash import points
@@ -89,10 +89,13 @@ class Harness:
 
     def _connect(self) -> dict[str, str]:
         keep_transitions()
-        options = {"drain": True, "every": "10s", "batch_limit": 50}
         return {
             name: connections.create(
-                self.who, slug_of(name), name=name, values=self.vendors.credentials(name), options=options
+                self.who,
+                slug_of(name),
+                name=name,
+                values=self.vendors.credentials(name),
+                options=_options(slug_of(name)),
             )
             for name in self.plan.names
         }
@@ -278,3 +281,9 @@ class Harness:
     def _all_delivered(self) -> bool:
         seen = Evidence({}, 0, set(), [], timedelta())
         return all(row.state == "delivered" for row in seen.rows)
+
+
+def _options(slug: str) -> dict[str, Any]:
+    """Everything at once and each message by itself: digests have a test of their own."""
+    options = {"drain": True, "every": "10s", "batch_limit": 50}
+    return options | ({"storm": "off"} if catalog.get(slug).storm else {})
