@@ -345,3 +345,19 @@ def test_what_could_not_be_mapped_is_mapped_anew_or_left_alone(workplace: Workpl
     assert workplace.states("splunk") == ["pending", "dead"]
     workplace.sync("splunk")
     assert workplace.states("splunk") == ["delivered", "dead"]
+
+
+@pytest.mark.parametrize("state", ["dead", "skipped", "delivered"])
+def test_of_a_digest_the_records_are_replayed_and_not_the_list(workplace: Workplace, state: str) -> None:
+    connection_id = workplace.connect("slack", batch_limit=100, retry={"attempts": 1})
+    workplace.alerts(30)
+    if state != "delivered":
+        workplace.sandbox.fault("slack", "503", times=1)
+    workplace.sync("slack")
+    counted = plan(workplace.who, Wanted(connection=connection_id, state=State(state)))
+    assert counted.count == {"dead": 30, "skipped": 0, "delivered": 30}[state]
+    if not counted.count:
+        return
+    replays.begin(workplace.who, Wanted(connection=connection_id, state=State(state)), again=True)
+    rows = [row for row in workplace.deliveries("slack") if row.record_kind == "alert"]
+    assert {(row.state, row.digest_id, row.attempt_count) for row in rows} == {("pending", None, 0)}

@@ -53,7 +53,8 @@ class Wanted:
 
     def fits(self) -> ColumnElement[bool]:
         """Where clause on deliveries; their connection is the caller's."""
-        clauses = [in_states((self.state,))]
+        # of records: a digest's are replayed and not their list, and an old notice tells nobody anything
+        clauses = [in_states((self.state,)), col(Delivery.record_kind).in_([str(kind) for kind in Kind])]
         if self.state in _STUCK:
             clauses.append(in_states(_STUCK))
         if self.kind:

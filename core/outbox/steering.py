@@ -124,6 +124,7 @@ def replay_rows(session: Session, ids: Sequence[int], before: State, now: dateti
             next_attempt_at=now,
             reason=None,
             delivered_at=None,
+            digest_id=None,
         )
         .execution_options(synchronize_session=False)
     )
