@@ -1,0 +1,65 @@
+"""The tables and their states. No queries.
+
+The seed's six tables keep their names and columns (`integration_catalog`, `user_integrations`,
+`integration_logs`, `webhook_deliveries`, `siem_events`, `ticket_integrations`). Times are UTC.
+People, connections and catalog entries have UUIDs; tables that grow have integer primary keys.
+"""
+
+from core.models.columns import BigInt, UtcDateTime
+from core.models.connections import CatalogEntry, Connection
+from core.models.journal import AuditEntry, Heartbeat, HourlyFigures, IdempotencyKey, RunLog
+from core.models.outbox import Attempt, Delivery, HubMessage, Replay, SiemEvent, TicketLink
+from core.models.people import ApiToken, SignIn, User
+from core.models.records import RECORD_TABLES, Alert, Case, Counter, PullCursor, RecordBase, Scan
+from core.models.words import (
+    STUCK,
+    UNASSIGNED,
+    WAITING,
+    AttemptOutcome,
+    Category,
+    Kind,
+    ReplayState,
+    Role,
+    RunStatus,
+    Said,
+    State,
+)
+
+__all__ = [
+    "RECORD_TABLES",
+    "STUCK",
+    "UNASSIGNED",
+    "WAITING",
+    "Alert",
+    "ApiToken",
+    "Attempt",
+    "AttemptOutcome",
+    "AuditEntry",
+    "BigInt",
+    "Case",
+    "CatalogEntry",
+    "Category",
+    "Connection",
+    "Counter",
+    "Delivery",
+    "Heartbeat",
+    "HourlyFigures",
+    "HubMessage",
+    "IdempotencyKey",
+    "Kind",
+    "PullCursor",
+    "RecordBase",
+    "Replay",
+    "ReplayState",
+    "Role",
+    "RunLog",
+    "RunStatus",
+    "Said",
+    "Scan",
+    "SiemEvent",
+    "SignIn",
+    "State",
+    "TicketLink",
+    "User",
+    "UtcDateTime",
+]

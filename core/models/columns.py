@@ -1,0 +1,43 @@
+"""What columns are made of: UTC times and wide integers, on both databases."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, TypeDecorator
+from sqlmodel import Field
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases. SQLite has no time zones: stored naive there, read aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone was given to the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: 64 bits on PostgreSQL; SQLite wants INTEGER for its row id
+BigInt = BigInteger().with_variant(Integer, "sqlite")
+
+
+def utc(**kw: Any) -> Any:
+    return Field(sa_type=UtcDateTime, **kw)
+
+
+def big_pk() -> Any:
+    return Field(default=None, primary_key=True, sa_type=BigInt)
+
+
+def connection_fk(**kw: Any) -> Any:
+    return Field(sa_type=String(36), foreign_key="user_integrations.id", **kw)
