@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import random
-from time import time
+from time import sleep, time
 
+import structlog
 from sqlmodel import Session
 
 from core import db, journal, lessons, outbox, runs
 from core.connectors.base import DeliveryError, InDoubt, Receipt, Tracker, Unavailable
+from core.errors import Unusable
 from core.http import Exchange
 from core.journal import Tally
 from core.models import Connection, Said, State
@@ -23,6 +25,10 @@ from core.verdicts import Row, Verdict, judge, still_in_doubt
 
 #: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
 FRESH_S = 5.0
+#: a server restarts within seconds; with four busy timeouts of 10 s this is still less than LEASE_S
+CLOSE_WAITS_S = (0.5, 2.0, 5.0)
+
+log = structlog.get_logger("hub.sync")
 
 
 @dataclass
@@ -91,6 +97,22 @@ class Call:
             more = len(self.live.client.exchanges) - 1
             connection.rate_until = charge(connection.rate_until, per_minute, more)
         self.run.fault = fault
+
+    def close_patiently(self, learned: int | None) -> None:
+        """What the vendor answered is in memory alone: a database that is away for a moment is waited for.
+
+        The waits and the busy timeouts together end within the lease. A commit whose answer was lost is not
+        made twice: the fence finds the rows closed, and the run gives up.
+        """
+        for wait_s in CLOSE_WAITS_S:
+            kept = self.open_receipts, self.open_verdicts, replace(self.run.tally)
+            try:
+                return self.close(learned)
+            except Unusable as error:
+                self.open_receipts, self.open_verdicts, self.run.tally = kept
+                log.warning("answer not written yet", attempt=self.claim.attempt_id, reason=error.message)
+                sleep(wait_s)
+        self.close(learned)
 
     def _learn(
         self, session: Session, connection: Connection, fault: DeliveryError | None, now: datetime

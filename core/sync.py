@@ -11,24 +11,22 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
-from time import monotonic, sleep, time
-from typing import Any, NamedTuple
+from time import monotonic, time
 
 import structlog
-from sqlalchemy import func, or_, select
-from sqlmodel import col
 
-from core import catalog, db, lessons, messages, opening, options, outbox, retention, runs, space
+from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
-from core.errors import Conflict, Full, HubError, Locked, Unusable
+from core.due import due as due
+from core.due import seconds_to_next as seconds_to_next
+from core.errors import Conflict, Full, HubError, Locked
 from core.exports import export
 from core.models import Connection
 from core.opening import Live
 from core.outbox import Claim
+from core.results import Result as Result
 from core.retry import take_call
 from core.runs import LEASE_S, Run
 from core.selection import left_out
@@ -39,53 +37,7 @@ from core.verdicts import Row
 #: who holds a lease, as an operator would look for it
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
-#: a server restarts within seconds; with four busy timeouts of 10 s this is still less than LEASE_S
-CLOSE_WAITS_S = (0.5, 2.0, 5.0)
-
 log = structlog.get_logger("hub.sync")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a sync answers, at the terminal and in the API (INTERFACE: sync-integration)."""
-
-    success: bool
-    count: int
-    message: str
-    metadata: dict[str, Any]
-
-
-class Due(NamedTuple):
-    id: str
-    is_failing: bool
-
-
-def due(room: int, failing_room: int) -> list[Due]:
-    """At most `room` connections whose time has come and that nobody works on, longest waiting first.
-
-    Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
-    the threads of the others are not spent on waiting for it.
-    """
-    with db.reading() as session:
-        now = db.now(session)
-        found = (
-            select(col(Connection.id))
-            .where(_wakes(), col(Connection.next_wake_at) <= now, _free(now), opening.is_open())
-            .order_by(col(Connection.next_wake_at))
-        )
-        fails = found.where(col(Connection.failures) > 0).limit(min(room, failing_room))
-        failing = [Due(id, True) for id in session.execute(fails).scalars()] if failing_room > 0 else []
-        well = found.where(col(Connection.failures) == 0).limit(room - len(failing))
-        return [*failing, *(Due(id, False) for id in session.execute(well).scalars())]
-
-
-def seconds_to_next() -> float | None:
-    """How long until a connection is due; None when none ever is."""
-    with db.reading() as session:
-        earliest = session.execute(
-            select(func.min(col(Connection.next_wake_at))).where(_wakes())
-        ).scalar_one()
-        return (earliest - db.now(session)).total_seconds() if earliest else None
 
 
 def run(
@@ -233,24 +185,7 @@ def _send(call: Call) -> None:
         call.settle(receipt)
     if settlement.bug is not None:
         log.error("connector failed", connector=begun.manifest.slug, exc_info=settlement.bug)
-    _close(call, settlement.learned)
-
-
-def _close(call: Call, learned: int | None) -> None:
-    """What the vendor answered is in memory alone: a database that is away for a moment is waited for.
-
-    The waits and the busy timeouts together end within the lease. A commit whose answer was lost is not made
-    twice: the fence finds the rows closed, and the run gives up.
-    """
-    for wait_s in CLOSE_WAITS_S:
-        kept = call.open_receipts, call.open_verdicts, replace(call.run.tally)
-        try:
-            return call.close(learned)
-        except Unusable as error:
-            call.open_receipts, call.open_verdicts, call.run.tally = kept
-            log.warning("answer not written yet", attempt=call.claim.attempt_id, reason=error.message)
-            sleep(wait_s)
-    call.close(learned)
+    call.close_patiently(settlement.learned)
 
 
 def _look_up(call: Call) -> list[Row]:
@@ -332,36 +267,5 @@ def _end(begun: Run) -> Result:
         others = left_out(session, connection, begun.kind) if idle else 0
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
-    message = _message(begun, connection, waiting, others)
+    message = results.message(begun, connection, waiting, others)
     return Result(begun.fault is None, begun.tally.delivered, message, metadata)
-
-
-def _message(begun: Run, connection: Connection, waiting: int, others: int) -> str:
-    """One sentence: what happened, and what happens next."""
-    if begun.fault is not None:
-        said = begun.fault.message.rstrip()
-        said += "" if said.endswith((".", "!", "?")) else "."  # a vendor's words may end without
-        return f"{said} {waiting} waiting." if waiting else said
-    done, name = begun.tally, begun.manifest.name
-    if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
-        belong = "record belongs" if others == 1 else "records belong"
-        hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
-        return f"Nothing new for {name}.{hint}"
-    parts = [f"{done.delivered} delivered to {name}"]
-    parts += [f"{done.dead} refused"] if done.dead else []
-    parts += [f"{done.in_doubt} in doubt"] if done.in_doubt else []
-    parts += [f"{waiting} waiting"] if waiting else []
-    parts += [f"{begun.held} held until you release them"] if begun.held else []
-    held = connection.next_call_at
-    until = (
-        f" The next call is at {held:%H:%M:%S} UTC ({connection.wait_reason})." if waiting and held else ""
-    )
-    return ", ".join(parts) + "." + until
-
-
-def _wakes() -> Any:
-    return col(Connection.is_active) & col(Connection.deleted_at).is_(None)
-
-
-def _free(now: datetime) -> Any:
-    return or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)

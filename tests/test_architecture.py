@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     # what the verbs are made of
     "core.feed": 5,
     "core.runs": 5,
+    "core.due": 5,
     "core.lessons": 5,
     "core.selection": 5,
     "core.retention": 5,
@@ -55,6 +56,7 @@ FLOORS: dict[str, int] = {
     "core.records": 6,
     "core.messages": 6,
     "core.exports": 6,
+    "core.results": 6,
     "core.idempotency": 6,
     "core.calls": 6,
     "core.connections": 6,

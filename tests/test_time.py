@@ -47,8 +47,8 @@ def turns(workplace: Workplace) -> int:
 def run_due() -> int:
     """What the scheduler does at one look; how many runs there were."""
     due = sync.due(10)
-    for connection_id in due:
-        sync.run(connection_id, only_due=True)
+    for each in due:
+        sync.run(each.id, only_due=True)
     return len(due)
 
 
