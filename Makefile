@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-JOBS   ?= 2
+JOBS   ?= 3
 
 .PHONY: help install run demo test lint check conformance crash nightly bench bench-quick format clean
 

@@ -197,7 +197,7 @@ def test_the_halves_of_a_refused_batch_are_calls_too(
     limits = replace(splunk.limits, requests_per_minute=60)
     monkeypatch.setitem(catalog.manifests(), "splunk", replace(splunk, limits=limits))
     with (
-        serving(json_answer(413, "too large")) as server,
+        serving(json_answer(413, "too large", "Connection: close")) as server,
         splunk_at(workplace, server, batch_limit=8),
     ):
         workplace.scans(8)

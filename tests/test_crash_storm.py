@@ -25,6 +25,15 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["scheduler"])
 
 
+@pytest.fixture
+def database(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One is enough: what differs between the databases is tried by the crash test itself."""
+    monkeypatch.setenv("HUB_DATABASE_URL", sqlite_database)
+    settings.cache_clear()
+    db.configure(sqlite_database)
+    return sqlite_database
+
+
 def work(environment: dict[str, str]) -> None:
     """In the child: the scheduler."""
     import scheduler

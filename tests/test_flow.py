@@ -1,5 +1,6 @@
 """The flow end to end, against the strict sandbox, on both databases."""
 
+import contextlib
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from core import connections, db, deliveries, records, sync
+from core.calls import Call
 from core.errors import Conflict, NotFound, Unusable
 from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
 from tests.fault_server import http, json_answer, serving
@@ -410,3 +412,30 @@ def test_a_record_that_kills_each_worker_comes_to_an_end(workplace: Workplace) -
     assert row.reason == (
         "Given up after 15 attempts: the worker stopped each time or no answer came. It may have arrived."
     )
+
+
+def test_a_record_that_kills_each_worker_takes_no_neighbour_with_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("splunk", batch_limit=100)
+    poison, *others = [f"fiq-scan-{id}" for id in workplace.scans(8)]
+    real = sync._send
+
+    def send(call: Call) -> None:
+        if any(row.key.startswith(poison) for row in call.claim.rows):
+            raise KeyboardInterrupt
+        real(call)
+
+    monkeypatch.setattr(sync, "_send", send)
+    for _ in range(20):
+        with contextlib.suppress(KeyboardInterrupt):
+            workplace.sync("splunk")
+        workplace.pass_time(hours=20)
+        sync.housekeep()
+    ended = {
+        row.key.rpartition("-")[0]: (row.state, row.attempt_count) for row in workplace.deliveries("splunk")
+    }
+    assert ended.pop(poison) == ("dead", 15)
+    assert set(ended) == set(others)
+    assert {state for state, _ in ended.values()} == {"delivered"}
+    assert max(attempts for _, attempts in ended.values()) == 6

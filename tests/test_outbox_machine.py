@@ -41,7 +41,7 @@ from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
-EXAMPLES, STEPS = (800, 20) if "NIGHTLY" in os.environ else (25, 25)
+EXAMPLES, STEPS = (800, 20) if "NIGHTLY" in os.environ else (10, 25)
 DAY_S = 86_400
 SCRIPTS = st.lists(st.sampled_from(sorted(ANSWERS)), max_size=4)
 ASLEEP_S = st.sampled_from([30, 61, 1800])

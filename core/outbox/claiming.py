@@ -1,6 +1,6 @@
 """Out of the queue: an attempt row before a byte leaves, and what becomes of attempts that nobody closed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -13,6 +13,9 @@ from core import db
 from core.models import Attempt, AttemptOutcome, Delivery, State
 from core.outbox.looking import waiting
 from core.verdicts import Row
+
+#: attempts in doubt after which a row goes alone: it may be what kills its worker
+ALONE_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,13 @@ def _due(
     rows = [Row(*row) for row in found]
     if max_bytes is not None:
         rows = rows[: max(1, _fitting([len(row.payload) for row in rows], max_bytes))]
-    return tuple(rows)
+    return tuple(rows[: _together(rows)])
+
+
+def _together(rows: Sequence[Row]) -> int:
+    """How many go out in one call: a row that was in doubt so often takes no neighbour with it."""
+    alone = (row.in_doubt_since is not None and row.attempt_count >= ALONE_AFTER for row in rows)
+    return next((max(1, place) for place, suspect in enumerate(alone) if suspect), len(rows))
 
 
 def _fitting(sizes: Iterable[int], max_bytes: int) -> int:
