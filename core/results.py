@@ -17,7 +17,7 @@ class Result:
     metadata: dict[str, Any]
 
 
-def message(begun: Run, connection: Connection, waiting: int, others: int) -> str:
+def message(begun: Run, connection: Connection, waiting: int, others: int, held: int) -> str:
     """One sentence: what happened, and what happens next."""
     if begun.fault is not None:
         said = begun.fault.message.rstrip()
@@ -27,14 +27,17 @@ def message(begun: Run, connection: Connection, waiting: int, others: int) -> st
     if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
         belong = "record belongs" if others == 1 else "records belong"
         hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
+        hint += (
+            f" {held} held: release or discard them, on the connection's page or with hub release."
+            if held
+            else ""
+        )
         return f"Nothing new for {name}.{hint}"
     parts = [f"{done.delivered} delivered to {name}"]
     parts += [f"{done.dead} refused"] if done.dead else []
     parts += [f"{done.in_doubt} in doubt"] if done.in_doubt else []
     parts += [f"{waiting} waiting"] if waiting else []
     parts += [f"{begun.held} held until you release them"] if begun.held else []
-    held = connection.next_call_at
-    until = (
-        f" The next call is at {held:%H:%M:%S} UTC ({connection.wait_reason})." if waiting and held else ""
-    )
+    at = connection.next_call_at
+    until = f" The next call is at {at:%H:%M:%S} UTC ({connection.wait_reason})." if waiting and at else ""
     return ", ".join(parts) + "." + until

@@ -154,9 +154,9 @@ def reap(session: Session, now: datetime, worker: str | None = None) -> int:
     reaped = 0
     for attempt_id, connection_id in outbox.expired(session, now, worker):
         connection, slug = _any(session, connection_id)
-        manifest = catalog.get(slug)
+        manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
         policy = Policy.of(connection.options.get("retry", {}))
-        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s)
+        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
         wait_s = partial(doubt.first_wait_s, policy, random=random())
         reaped += outbox.reap(session, attempt_id, wait_s, now)
         outbox.give_up(session, attempt_id)

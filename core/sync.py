@@ -23,7 +23,7 @@ from core.due import due as due
 from core.due import seconds_to_next as seconds_to_next
 from core.errors import Conflict, Full, HubError, Locked
 from core.exports import export
-from core.models import Connection
+from core.models import Connection, State
 from core.opening import Live
 from core.outbox import Claim
 from core.results import Result as Result
@@ -265,7 +265,8 @@ def _end(begun: Run) -> Result:
         connection = session.get_one(Connection, begun.connection.id)
         idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
         others = left_out(session, connection, begun.kind) if idle else 0
+        held = outbox.standing(session, [connection.id]).get((connection.id, State.HELD), 0)
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
-    message = results.message(begun, connection, waiting, others)
+    message = results.message(begun, connection, waiting, others, held)
     return Result(begun.fault is None, begun.tally.delivered, message, metadata)

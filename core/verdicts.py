@@ -156,7 +156,8 @@ def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datet
     """Dead, and marked where it may have arrived: the ticket of a replayed row is looked for first."""
     since = in_doubt_since or row.in_doubt_since
     many = "attempt" if attempts == 1 else "attempts"
-    reason = f"Given up after {attempts} {many}. Last answer: {answer['reason']}"
+    last = str(answer["reason"]).removesuffix(" What waits is tried again.")
+    reason = f"Given up after {attempts} {many}. Last answer: {last}"
     reason += " It may be there; look before you replay it." if since else ""
     return Verdict(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
 

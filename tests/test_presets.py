@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core import catalog, connections
+from core import catalog, connections, sync
 from core.catalog import manifest
 from core.errors import Unusable
 from core.sandbox import Sandbox
@@ -32,7 +32,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_sixteenth_is_one_file(folder: Path, workplace: Workplace, sandbox: Sandbox) -> None:
     (folder / "mattermost.toml").write_text(PRESET, encoding="utf-8")
     manifest.manifests.cache_clear()
-    connections.publish_catalog()
     values = {"webhook_url": sandbox.credentials("slack")["webhook_url"]}
     steps = connections.test_draft(workplace.who, "mattermost", values)
     assert [step for step in steps if step.ok is False] == []
@@ -63,3 +62,24 @@ def test_a_wrong_base_is_named(folder: Path, base: str, said: str) -> None:
     manifest.manifests.cache_clear()
     with pytest.raises(Unusable, match=said):
         catalog.manifests()
+
+
+def test_a_file_that_is_taken_away_locks_its_connections_and_no_other(
+    folder: Path, workplace: Workplace, sandbox: Sandbox
+) -> None:
+    file = folder / "mattermost.toml"
+    file.write_text(PRESET, encoding="utf-8")
+    manifest.manifests.cache_clear()
+    values = {"webhook_url": sandbox.credentials("slack")["webhook_url"]}
+    made = connections.create(workplace.who, "mattermost", name="Ops", values=values, options={})
+    workplace.connect("slack")
+    workplace.alerts(1)
+    file.unlink()
+    manifest.manifests.cache_clear()
+    sync.housekeep()
+    shown = {view.name: view.problem for view in connections.list_views(workplace.who)}
+    assert str(shown.pop("Ops")).startswith("data/catalog/mattermost.toml is gone")
+    assert list(shown.values()) == [None]
+    assert workplace.sync("slack").count == 1
+    connections.delete(workplace.who, made)
+    assert len(connections.list_views(workplace.who)) == 1

@@ -17,7 +17,7 @@ from core.errors import Full
 from core.models import Attempt, Heartbeat
 from core.settings import settings
 from tests.api_client import Api, api, refusal
-from tests.crash_harness import until
+from tests.live import until
 from tests.terminal import Hub
 from tests.test_scheduler import said, scheduler
 from tests.workplace import Workplace, sandbox, workplace

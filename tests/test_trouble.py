@@ -30,8 +30,7 @@ from core.settings import settings
 from scheduler import Clock
 from tests.api_client import Api, api, refusal
 from tests.conftest import migrated
-from tests.crash_harness import until
-from tests.live import served
+from tests.live import served, until
 from tests.terminal import Hub
 from tests.workplace import Workplace, sandbox, workplace
 

@@ -16,6 +16,7 @@ from core.errors import HubError, Invalid
 if TYPE_CHECKING:
     from core.connections import View
     from core.connectors.base import Step
+    from core.health import Standing
 
 Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field or an option.")]
@@ -83,21 +84,27 @@ def listing(as_json: Json = False) -> None:
     """All connections."""
     from core import connections
 
-    views = connections.list_views(operator())
+    who = operator()
+    views = connections.list_views(who)
     if as_json:
         return print_json([asdict(view) for view in views])
+    standing = {line.id: line.standing for line in connections.board(who).lines}
     print_table(
-        ("Name", "Tool", "Owner", "Every", "On", "Last sync", "Waiting", "Dead", "Problem"),
+        ("Name", "Tool", "Owner", "Every", "State", "Last sync", "Waiting", "Dead", "Problem"),
         [
             (
-                *(v.name, v.vendor, v.owner, v.options.get("every"), v.is_active),
-                *(v.last_sync, v.waiting, v.dead, v.problem or ""),
+                *(v.name, v.vendor, v.owner, v.options.get("every"), standing[v.id].word),
+                *(v.last_sync, v.waiting, v.dead, v.problem or _said(standing[v.id])),
             )
             for v in views
         ],
         empty="No connections yet. See `hub catalog`, then `hub connect SLUG --name N --set …`.",
     )
     say_trouble()
+
+
+def _said(standing: "Standing") -> str:
+    return standing.sentence if standing.needs_attention else ""
 
 
 def show(ref: Ref, as_json: Json = False) -> None:

@@ -199,6 +199,9 @@ def _banner(made: Made, sandbox_port: int | None) -> str:
     if sandbox_port is not None:
         lines.append(f"  The sandbox shows what it received at http://{SANDBOX_HOST}:{sandbox_port}")
         lines.append(f"  In another terminal first: {_export(settings().egress_allow)}")
+        lines.append(
+            "  Its page has a ready-made `hub connect` for each of the fifteen, and buttons for trouble."
+        )
     elif not views:
         lines.append(
             "  No connections yet: `hub connect` makes one; `make demo` instead shows the hub with sample data."
@@ -220,7 +223,12 @@ def _lost_sandbox(names: list[str]) -> list[str]:
 
 
 def _export(allowed: str) -> str:
-    return f"export HUB_EGRESS_ALLOW={shlex.quote(allowed)}"
+    """What another terminal needs; the port too, for it is in the links of what a terminal sends."""
+    from core.settings import Settings, settings
+
+    port = settings().port
+    other = "" if port == Settings.model_fields["port"].default else f" HUB_PORT={port}"
+    return f"export HUB_EGRESS_ALLOW={shlex.quote(allowed)}{other}"
 
 
 def _sign_in(made: Made) -> str:

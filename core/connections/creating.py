@@ -39,6 +39,14 @@ def publish_catalog() -> None:
             row.is_active = False
 
 
+def _publish_new(slug: str) -> None:
+    """A manifest that was added since `hub init`."""
+    with db.reading() as session:
+        known = session.get(CatalogEntry, str(uuid.uuid5(_NAMESPACE, slug)))
+    if known is None:
+        publish_catalog()
+
+
 def _words(manifest: Manifest) -> dict[str, Any]:
     return {
         "name": manifest.name,
@@ -93,6 +101,7 @@ def create(
     manifest = catalog.get(slug)
     config, secrets = split(manifest, catalog.check_config(manifest, values))
     guard_proxy(who, config)
+    _publish_new(slug)
     with db.session() as session:
         now = db.now(session)
         chosen = checked_options(session, who, manifest, options, now)

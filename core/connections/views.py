@@ -126,23 +126,37 @@ def _select(who: Principal, to_change: bool = False) -> Select[Connection, str, 
 def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[View]:
     counts = outbox.standing(session, [connection.id for connection, _, _ in rows])
     now = db.now(session)
-    return [_view(connection, slug, owner, counts, now) for connection, slug, owner in rows]
+    return [
+        _view(connection, session.get_one(CatalogEntry, connection.integration_id), owner, counts, now)
+        for connection, _, owner in rows
+    ]
 
 
-def _view(row: Connection, slug: str, owner: str, counts: dict[tuple[str, str], int], now: datetime) -> View:
-    manifest = catalog.get(slug)
+def _gone(entry: CatalogEntry) -> str | None:
+    """A preset's file can be taken away under its connections; they stay visible, and can be deleted."""
+    if entry.slug in catalog.manifests():
+        return None
+    return (
+        f"data/catalog/{entry.slug}.toml is gone, so nothing is sent. Put it back and restart the hub, or delete "
+        "the connection."
+    )
+
+
+def _view(
+    row: Connection, entry: CatalogEntry, owner: str, counts: dict[tuple[str, str], int], now: datetime
+) -> View:
     secrets = dict.fromkeys(row.secret_names, MASK)
     return View(
         id=row.id,
         name=row.name,
-        slug=slug,
-        vendor=manifest.name,
-        category=manifest.category,
+        slug=entry.slug,
+        vendor=entry.name,
+        category=Category(entry.category),
         owner=owner,
         scope=row.scope,
         shared=row.shared,
         is_active=row.is_active,
-        problem=row.problem or opening.lock_of(row),
+        problem=_gone(entry) or row.problem or opening.lock_of(row),
         config=row.config | secrets,
         options=row.options,
         created_at=row.created_at,

@@ -117,7 +117,7 @@ def _sentence(
         State.RETRYING: f"Not delivered yet: {row.reason} Tried again at {at}.",
         State.IN_DOUBT: f"May have arrived: {row.reason} Looked at again at {at}.",
         State.DEAD: f"Not delivered: {row.reason}",
-        State.HELD: f"Held: {row.reason}",
+        State.HELD: str(row.reason),
         State.SKIPPED: f"Not sent: {row.reason}",
     }[State(row.state)]
     return f"{told} {ticket_url}" if ticket_url else told

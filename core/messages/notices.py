@@ -102,14 +102,21 @@ def _locked(session: Session, connection_id: str) -> tuple[Connection, tuple[Con
 def _can_tell(via: Connection, slug: str) -> bool:
     """On, and well: what fails itself would only queue the notice, and two that fail would wait for each other."""
     is_well = via.is_active and via.deleted_at is None and not via.failures and via.problem is None
-    return is_well and catalog.get(slug).category is Category.COMMUNICATION
+    manifest = catalog.manifests().get(slug)
+    return is_well and manifest is not None and manifest.category is Category.COMMUNICATION
+
+
+def _name(slug: str) -> str:
+    """The vendor's, or the slug where somebody took a preset's file away."""
+    manifest = catalog.manifests().get(slug)
+    return manifest.name if manifest else slug
 
 
 def _switch_off(session: Session, connection: Connection, slug: str, now: datetime) -> None:
     assert connection.failing_since is not None
     last = f" The last answer was: {connection.problem}" if connection.problem else ""
     connection.problem = (
-        f"Switched off: nothing reached {catalog.get(slug).name} for {patience.NOTICE_DAYS[-1]} days, "
+        f"Switched off: nothing reached {_name(slug)} for {patience.NOTICE_DAYS[-1]} days, "
         f"since {connection.failing_since:%d %b %H:%M} UTC.{last} What waits is kept: correct the cause, "
         "then switch it on."
     )
@@ -137,7 +144,7 @@ def _tell(
 def _words(connection: Connection, slug: str, day: int, waiting: int) -> Words:
     since = connection.failing_since
     assert since is not None
-    vendor, is_on = catalog.get(slug).name, connection.is_active
+    vendor, is_on = _name(slug), connection.is_active
     lines = [f'"{connection.name}" has delivered nothing to {vendor} since {since:%Y-%m-%d %H:%M} UTC.']
     if connection.problem:
         lines.append(connection.problem)
