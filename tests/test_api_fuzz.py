@@ -23,7 +23,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 12  # for each route, and as many again for a connection and a delivery that exist
+EXAMPLES = 8  # for each route, and as many again for a connection and a delivery that exist
 
 
 schema = schemathesis.openapi.from_dict(create_api().openapi())

@@ -18,7 +18,7 @@ from core.models import RECORD_TABLES, Kind
 from core.options import SEVERITIES, Options
 
 #: a busy machine is not a failure
-unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 OWNER = "00000000-0000-0000-0000-000000000001"
