@@ -1,12 +1,15 @@
 """New records into the outbox of one connection: select, map, queue, move the cursor. One transaction."""
 
+from datetime import datetime
+
 from sqlmodel import Session
 
-from core import db, journal, outbox, runs, space
+from core import db, journal, options, outbox, runs, space
 from core.journal import Tally
 from core.models import Category, Connection
+from core.profile import Profile
 from core.runs import Run
-from core.selection import select_new
+from core.selection import Selection, select_new
 from core.storm import HELD, HOLD_ABOVE
 
 #: what a connection that drains exports in one transaction, at least
@@ -14,14 +17,13 @@ TOGETHER = 500
 
 
 def export(begun: Run) -> None:
-    """Walk the changes since the cursor, map what is wanted, queue it: one transaction. Raises Full."""
+    """Walk the changes since the cursor, map what is wanted, queue it: one transaction. Raises Full, LeaseLost."""
     space.require()
     with db.session() as session:
+        connection, found = _selected(session, begun)
         now = db.now(session)
-        connection = session.get_one(Connection, begun.connection.id)
-        found = select_new(session, connection, begun.manifest, begun.options, _most(begun))
         connection.export_cursor, begun.more = found.cursor, found.more
-        held = _held(session, begun, connection, len(found.rows))
+        held = _held(session, begun, connection, len(found.rows) + len(found.back))
         queued = outbox.put(
             session,
             connection_id=connection.id,
@@ -31,21 +33,50 @@ def export(begun: Run) -> None:
             now=now,
             held=held,
         )
-        begun.exported += queued
-        begun.held += sum(row.payload is not None for row in found.rows) if held else 0
-        dead = sum(row.payload is None for row in found.rows)
-        begun.tally.dead += dead
-        if queued:
-            runs.open_log(session, begun, now)
-        if dead:
-            journal.count(session, connection.id, Tally(dead=dead), now)
+        outbox.unskip_rows(session, found.back, now, held)
+        _count(session, begun, found, queued, held, now)
         session.add(connection)
 
 
-def _most(begun: Run) -> int:
-    """Who drains takes all there is anyway: as much of it at once as shows how much it is."""
-    drains = begun.options.drain or begun.options.realtime
-    return max(begun.options.batch_limit, TOGETHER) if drains else begun.options.batch_limit
+def _selected(session: Session, begun: Run) -> tuple[Connection, Selection]:
+    """What is to be queued, and the connection, locked, by which it was judged.
+
+    Looking comes before locking, so that nobody waits for it; what was edited meanwhile is judged once more.
+    """
+    connection = session.get_one(Connection, begun.connection.id)
+    while True:
+        begun.connection, begun.options = (
+            connection,
+            options.parse(connection.options, begun.manifest.category),
+        )
+        found, judged_by = _select(session, begun), _basis(connection)
+        connection = runs.hold(session, begun)
+        if _basis(connection) == judged_by:
+            return connection, found
+
+
+def _select(session: Session, begun: Run) -> Selection:
+    connection = begun.connection
+    if not connection.is_active:  # paused or deleted meanwhile
+        return Selection([], [], connection.export_cursor, False)
+    return select_new(session, Profile.of(connection, begun.manifest, begun.options), begun.room(TOGETHER))
+
+
+def _basis(connection: Connection) -> tuple[object, ...]:
+    return connection.is_active, connection.export_cursor, connection.options, connection.config
+
+
+def _count(
+    session: Session, begun: Run, found: Selection, queued: int, held: str | None, now: datetime
+) -> None:
+    dead = sum(row.payload is None for row in found.rows)
+    begun.exported += queued + len(found.back)
+    begun.held += len(found.rows) - dead + len(found.back) if held else 0
+    begun.tally.dead += dead
+    if queued or found.back:
+        runs.open_log(session, begun, now)
+    if dead:
+        journal.count(session, begun.connection.id, Tally(dead=dead), now)
 
 
 def _held(session: Session, begun: Run, connection: Connection, number: int) -> str | None:

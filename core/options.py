@@ -24,7 +24,7 @@ WORDS = {
     "batch_limit": "New records per sync, at most. The next sync goes on where this one stopped.",
     "min_severity": "Only records of this severity and above: low, medium, high or critical.",
     "high_risk_threshold": "Only scans with at least so many high risks.",
-    "start_from": "all, now, or a date: only records that the hub received from then on.",
+    "start_from": "all, now, or a date: only records that became wanted from then on.",
     "drain": "Repeat within one sync until nothing is left.",
     "include_raw": "Send the record itself inside the event.",
     "scope": "mine: records of the connection's owner. all: everybody's (admins only).",
@@ -42,7 +42,7 @@ class Options:
     batch_limit: int = 10  # new records per sync
     min_severity: str | None = None
     high_risk_threshold: int = 5
-    start_from: str = "all"  # all | now | an ISO date; compared with the time the hub received the record
+    start_from: str = "all"  # all | now | an ISO date; compared with the time a record became wanted
     drain: bool = False  # repeat until nothing is left
     include_raw: bool = True
     scope: str = "mine"  # mine | all

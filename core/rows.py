@@ -21,7 +21,7 @@ MAX_ID_CHARS, MAX_USER_ID_CHARS = 200, 254  # the widths of the columns
 MAX_INT = 2**31 - 1  # PostgreSQL's integer
 #: given by the hub, never by a source: a field of such a name goes to `extra`
 OWN_COLUMNS = frozenset(
-    {"local_id", "owner_id", "extra", "content_hash", "revision", "received_at", "change_seq"}
+    {"local_id", "owner_id", "extra", "content_hash", "revision", "received_at", "risen_at", "change_seq"}
 )
 #: a change of these alone is no new revision: nothing a vendor was told has changed
 NOT_CONTENT = OWN_COLUMNS - {"extra"} | {

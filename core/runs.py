@@ -11,7 +11,7 @@ from random import random
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 from sqlmodel import Session, col
 
 from core import catalog, db, journal, options, outbox
@@ -19,7 +19,7 @@ from core.access import Principal, changeable
 from core.connectors.base import DeliveryError
 from core.errors import Conflict, NotFound
 from core.journal import Tally
-from core.models import CatalogEntry, Connection, Kind, RunStatus
+from core.models import CatalogEntry, Connection, Delivery, Kind, RunStatus
 from core.retry import Policy
 from core.settle import LeaseLost
 from core.verdicts import Doubt
@@ -39,6 +39,7 @@ class Run:
     options: options.Options
     stopping: Callable[[], bool]
     deadline: float  # monotonic seconds
+    woken_at: datetime | None  # when the connection was due before this run took it
     exports: bool  # due for new records, not only for retries
     logged: bool = False
     exported: int = 0
@@ -59,12 +60,27 @@ class Run:
     def doubt(self) -> Doubt:
         return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
 
+    @property
+    def drains(self) -> bool:
+        return self.options.drain or self.options.realtime
+
+    def room(self, together: int) -> int:
+        """How many new records may be exported now: who drains takes all there is, `together` at once at least."""
+        return max(self.options.batch_limit, together) if self.drains else self._left()
+
+    def has_more(self) -> bool:
+        """Whether this run is to look for new records once more."""
+        return self.exports and self.more and (self.drains or self._left() > 0)
+
     def over(self) -> bool:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
 
+    def _left(self) -> int:
+        return max(0, self.options.batch_limit - self.exported)
+
 
 def find(session: Session, connection_id: str, who: Principal | None) -> tuple[Connection, str]:
-    """(connection, slug). Raises NotFound, also for one that `who` may not change."""
+    """(connection, slug), locked until commit. Raises NotFound, also for one that `who` may not change."""
     wanted = (
         select(Connection, col(CatalogEntry.slug))
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
@@ -72,21 +88,26 @@ def find(session: Session, connection_id: str, who: Principal | None) -> tuple[C
     )
     if who is not None:
         wanted = wanted.where(changeable(who))
-    found = session.execute(wanted).first()
+    found = session.execute(wanted.with_for_update(of=Connection)).first()
     if found is None:
         raise NotFound("There is no such connection. List yours with `hub connections`.")
     return found[0], found[1]
 
 
 def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> None:
-    """Take the connection's lease: one winner. Raises Conflict while another run has it."""
+    """Take the connection's lease: one winner. Raises Conflict while another run has it.
+
+    While the lease is held, the connection is due when it runs out; whoever wants it earlier says so in
+    `next_wake_at`, and that stays (`finish`).
+    """
+    until = now + timedelta(seconds=LEASE_S)
     if not connection.is_active:
         raise Conflict(f'"{connection.name}" is paused. Enable it, then sync.')
     free = or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
     won = session.execute(
         update(Connection)
         .where(col(Connection.id) == connection.id, free)
-        .values(run_id=run_id, run_worker=worker, lease_until=now + timedelta(seconds=LEASE_S))
+        .values(run_id=run_id, run_worker=worker, lease_until=until, next_wake_at=until)
         .execution_options(synchronize_session=False)
     )
     if not db.affected(won):
@@ -97,13 +118,23 @@ def take(session: Session, connection: Connection, run_id: str, worker: str, now
 
 def keep(session: Session, run: Run, now: datetime) -> bool:
     """Renew the run's lease. False when another run took the connection over."""
+    until = now + timedelta(seconds=LEASE_S)
+    asked_for = col(Connection.next_wake_at) < col(Connection.lease_until)
     kept = session.execute(
         update(Connection)
         .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
-        .values(lease_until=now + timedelta(seconds=LEASE_S))
+        .values(lease_until=until, next_wake_at=case((asked_for, col(Connection.next_wake_at)), else_=until))
         .execution_options(synchronize_session=False)
     )
     return db.affected(kept) > 0
+
+
+def hold(session: Session, run: Run) -> Connection:
+    """The run's connection as it is now, locked until commit. Raises LeaseLost when another run took it over."""
+    connection = session.get_one(Connection, run.connection.id, with_for_update=True, populate_existing=True)
+    if connection.run_id != run.id:
+        raise LeaseLost
+    return connection
 
 
 def release(session: Session, worker: str, now: datetime) -> None:
@@ -122,12 +153,13 @@ def release(session: Session, worker: str, now: datetime) -> None:
 def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
     """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
     journal.interrupt(session, run.id, now, reason)
-    session.execute(
-        update(Connection)
-        .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
-        .values(run_id=None, run_worker=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    try:
+        connection = hold(session, run)
+    except LeaseLost:
+        return
+    connection.next_wake_at = _earliest(_asked_for(connection), run.woken_at)
+    connection.run_id = connection.run_worker = connection.lease_until = None
+    session.add(connection)
 
 
 def open_log(session: Session, run: Run, now: datetime) -> None:
@@ -163,6 +195,13 @@ def reap(session: Session, now: datetime, worker: str | None = None) -> int:
     return reaped
 
 
+def end_deleted(session: Session) -> int:
+    """End what still waits for deleted connections: rows that were being sent when somebody deleted theirs."""
+    waits = select(col(Delivery.id)).where(outbox.waiting(col(Connection.id))).exists()
+    found = select(col(Connection.id)).where(col(Connection.deleted_at).is_not(None), waits)
+    return sum(outbox.end(session, connection_id) for connection_id in session.execute(found).scalars().all())
+
+
 def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
     """(connection, slug), also of a deleted one."""
     row = session.execute(
@@ -177,19 +216,36 @@ def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
 
 
 def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
-    """Close the run: log, figures, strip, and the connection's next due time. None when it was taken over."""
-    if not keep(session, run, now):
+    """Close the run: log, figures, strip, and the connection's next due time. None when it was taken over.
+
+    A run that was stopped before it had looked at all that is new is due again at once.
+    """
+    try:
+        connection = hold(session, run)
+    except LeaseLost:
         return None
-    connection = session.get_one(Connection, run.connection.id, populate_existing=True)
     status = _status(run)
     _journal(session, run, connection, status, now)
+    is_due = (
+        connection.next_sync_at is None or connection.next_sync_at <= now
+    )  # a person's sync moves no grid
+    if is_due and (run.fault is not None or not run.has_more()):
+        connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
+    connection.next_wake_at = _earliest(_asked_for(connection), next_wake(session, connection, now))
     connection.run_id = connection.run_worker = connection.lease_until = None
     connection.last_sync = now
-    if connection.next_sync_at is None or connection.next_sync_at <= now:  # a person's sync moves no grid
-        connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
-    connection.next_wake_at = next_wake(session, connection, now)
     session.add(connection)
     return status
+
+
+def _asked_for(connection: Connection) -> datetime | None:
+    """The time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
+    asked, until = connection.next_wake_at, connection.lease_until
+    return asked if asked and until and asked < until else None
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((moment for moment in times if moment is not None), default=None)
 
 
 def _status(run: Run) -> RunStatus:

@@ -1,103 +1,92 @@
 """What a connection would export now: walk the changes since its cursor, keep what it wants, map it.
 
-Reads only: `core.sync` queues the result and moves the cursor, `core.connections` previews it.
+Reads only: `core.exports` queues the result and moves the cursor, `core.connections` previews it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from sqlmodel import Session
 
-from core import db, mapping, outbox, sources
-from core.catalog import KIND_OF, Manifest
-from core.mapping import Mapper, Unmappable
-from core.models import Category, Connection, Kind, State
-from core.options import Options
+from core import outbox, sources
+from core.models import Connection, Kind
 from core.outbox import New
-from core.settings import settings
-from core.storm import HELD, HOLD_ABOVE
+from core.profile import Profile
 
 PAGE = 500  # records looked at in one step
-FILTERED = "Skipped because the connection's filter was changed."
-MAX_PAGES = 20  # … and steps in one transaction, so that no writer waits long
+RANGE = 50_000  # … changes that one statement walks at most, …
+STEP_S = 0.1  # … and seconds in one transaction, so that no writer waits long
 
 
 @dataclass(frozen=True)
 class Selection:
+    """`rows` are new to the connection; `back` are deliveries that were skipped and are wanted again."""
+
     rows: list[New]
-    cursor: int  # where the connection stands when `rows` are queued
+    back: list[int]
+    cursor: int  # where the connection stands when both are queued
     more: bool  # whether more may be left
 
 
-def select_new(
-    session: Session, connection: Connection, manifest: Manifest, options: Options, limit: int
-) -> Selection:
-    """At most `limit` records that `connection` wants and does not have yet, mapped, oldest change first."""
-    kind = KIND_OF[manifest.category]
-    owner = None if options.scope == "all" else connection.user_id
-    mapper = mapper_of(manifest, options)
+@dataclass
+class _Found:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    back: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.back)
+
+
+def select_new(session: Session, profile: Profile, limit: int) -> Selection:
+    """At most `limit` records that a connection wants and does not have yet, mapped, oldest change first.
+
+    Only what was committed before the first look counts: a record that changes meanwhile is seen next time.
+    """
+    start = profile.connection.export_cursor
+    head, cursor, until = sources.head(session), start, monotonic() + STEP_S
+    found = _Found()
+    while cursor < head and monotonic() < until:
+        cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), limit)
+        if is_full:
+            break
+    rows = [profile.mapped(record) for record in found.rows]
+    return Selection(rows, found.back, max(cursor, start), cursor < head)
+
+
+def count_new(session: Session, profile: Profile, most: int) -> int:
+    """How many records `select_new` would find in all; not counted further than `most`."""
+    head, cursor = sources.head(session), profile.connection.export_cursor
+    found, is_full = _Found(), False
+    while cursor < head and not is_full:
+        cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), most)
+    return len(found)
+
+
+def _step(
+    session: Session, profile: Profile, found: _Found, after: int, upto: int, limit: int
+) -> tuple[int, bool]:
+    """Look at the next page of changes; (how far it got, whether `found` holds `limit` and one more was seen)."""
     size = max(PAGE, min(limit, 10 * PAGE))
-    rows: list[New] = []
-    cursor = connection.export_cursor
-    for _ in range(MAX_PAGES):
-        page = sources.changes(session, kind, after=cursor, owner_id=owner, limit=size)
-        fresh = _fresh(session, connection, kind, options, page)
-        room = limit - len(rows)
-        rows += [_new(connection, manifest, options, mapper, record) for record in fresh[:room]]
-        if len(fresh) > room:  # the first one left out is looked at again next time
-            return Selection(rows, fresh[room]["change_seq"] - 1, True)
-        cursor = page[-1]["change_seq"] if page else cursor
-        if len(page) < size:
-            return Selection(rows, cursor, False)
-    return Selection(rows, cursor, True)
-
-
-def mapper_of(manifest: Manifest, options: Options) -> Mapper:
-    kind = KIND_OF[manifest.category]
-    return mapping.compile(manifest.mapping[kind], manifest.record, manifest.severity, options.mapping)
-
-
-def _fresh(
-    session: Session, connection: Connection, kind: Kind, options: Options, page: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The records in `page` that the connection wants and does not have yet."""
-    wanted = [r for r in page if _in_scope(r, None, options) and _is_wanted(connection, kind, r, options)]
-    known = outbox.known(session, connection.id, kind, [record["local_id"] for record in wanted])
-    return [record for record in wanted if record["local_id"] not in known]
-
-
-def _new(
-    connection: Connection,
-    manifest: Manifest,
-    options: Options,
-    mapper: Mapper,
-    record: dict[str, Any],
-) -> New:
-    """One outbox row; a record that cannot be mapped is born dead with the reason."""
-    kind = KIND_OF[manifest.category]
-    key = mapping.delivery_key(kind, record["owner_id"], record["id"])
-    facts = mapping.facts(
-        kind, record, key=key, hub_url=settings().public_url, include_raw=options.include_raw
+    wants = profile.wants
+    page = sources.changes(
+        session, profile.kind, after=after, owner_id=wants.owner_id, limit=size, upto=upto, wants=wants
     )
-    payload, reason = None, None
-    try:
-        payload = mapper.body(facts)
-    except Unmappable as error:
-        reason = f"Cannot be mapped for {manifest.name}: {'; '.join(error.reasons)}"
-    return New(
-        kind=kind,
-        record_id=record["local_id"],
-        revision=record["revision"],
-        key=key,
-        event_type=facts["event_type"],
-        payload=payload,
-        reason=reason,
-        wanted_at=max(record["received_at"], connection.created_at),
-        severity=facts["severity"],
-        title=facts["title"],
+    wanted = [record for record in page if wants.wants(record)]
+    known = outbox.known(
+        session, profile.connection.id, profile.kind, [record["local_id"] for record in wanted]
     )
+    for record in wanted:
+        row = known.get(record["local_id"])
+        if row is not None and not row.comes_back:
+            continue
+        if len(found) == limit:  # the first one left out is looked at again next time
+            return record["change_seq"] - 1, True
+        if row is None:
+            found.rows.append(record)
+        else:
+            found.back.append(row.id)
+    return (page[-1]["change_seq"] if len(page) == size else upto), False
 
 
 def left_out(session: Session, connection: Connection, kind: Kind) -> int:
@@ -105,32 +94,3 @@ def left_out(session: Session, connection: Connection, kind: Kind) -> int:
     if connection.scope == "all":
         return 0
     return sources.count(session, kind, None) - sources.count(session, kind, connection.user_id)
-
-
-def refilter(session: Session, connection: Connection, manifest: Manifest, options: Options) -> None:
-    """After the filters changed: what waits and is not wanted any more is skipped, and the other way round."""
-    kind = KIND_OF[manifest.category]
-    waiting = outbox.records(session, connection.id, (State.PENDING, State.RETRYING, State.HELD))
-    skipped = outbox.records(session, connection.id, (State.SKIPPED,), FILTERED)
-    records = sources.by_local_id(session, kind, sorted({*waiting.values(), *skipped.values()}))
-    owner = None if options.scope == "all" else connection.user_id
-    wanted = {
-        local_id
-        for local_id, record in records.items()
-        if _in_scope(record, owner, options) and _is_wanted(connection, kind, record, options)
-    }
-    unwanted = [row for row, record in waiting.items() if record not in wanted]
-    outbox.skip_rows(session, unwanted, FILTERED)
-    again = [row for row, record in skipped.items() if record in wanted]
-    many = manifest.category is Category.TICKETING and len(again) > HOLD_ABOVE
-    outbox.unskip_rows(session, again, db.now(session), held=HELD if many else None)
-
-
-def _is_wanted(connection: Connection, kind: Kind, record: dict[str, Any], options: Options) -> bool:
-    events = connection.config.get("events", ())
-    return mapping.is_wanted(kind, record, options) and not mapping.unwanted_event(kind, record, events)
-
-
-def _in_scope(record: dict[str, Any], owner: str | None, options: Options) -> bool:
-    since = None if options.start_from == "all" else datetime.fromisoformat(options.start_from)
-    return owner in (None, record["owner_id"]) and (since is None or record["received_at"] >= since)

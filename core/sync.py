@@ -15,7 +15,20 @@ from time import monotonic, time
 
 import structlog
 
-from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
+from core import (
+    catalog,
+    db,
+    lessons,
+    messages,
+    opening,
+    options,
+    outbox,
+    present,
+    results,
+    retention,
+    runs,
+    space,
+)
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -69,11 +82,14 @@ def run(
 
 
 def housekeep() -> str | None:
-    """What no connection's own run does: open attempts of dead workers become in doubt; owners are told of what
-    fails; the reserve on the disk is made anew; a missing key is looked for. Returns the sentence about locked
-    connections, if any."""
+    """Do what no connection's own run does. Returns the sentence about locked connections, if any.
+
+    Open attempts of dead workers become in doubt; nothing waits for deleted connections; owners are told of what
+    fails; the reserve on the disk is made anew; a missing key is looked for.
+    """
     with db.session() as session:
         reaped = runs.reap(session, db.now(session))
+        runs.end_deleted(session)
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
     for connection_id in messages.attend():
@@ -123,7 +139,7 @@ def _work(begun: Run) -> None:
             if begun.exports:
                 export(begun)
             deliver(begun, live)
-            if begun.over() or not (begun.more and (begun.options.drain or begun.options.realtime)):
+            if begun.over() or not begun.has_more():
                 return
 
 
@@ -144,13 +160,13 @@ def _claim(begun: Run) -> Claim | None:
     space.require()  # before the attempt row: what cannot be closed must not be sent
     with db.session() as session:
         now = db.now(session)
-        connection = session.get_one(Connection, begun.connection.id)
-        if connection.run_id != begun.id:
-            raise LeaseLost
+        connection = runs.hold(session, begun)
         if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
             return None
-        messages.calm(session, connection, begun.manifest, begun.options, now)
         limits = begun.manifest.limits
+        most = messages.due_together(begun.manifest, begun.options) or limits.batch_items
+        begun.tally.dead += present.refresh(session, connection, begun.manifest, begun.options, most, now)
+        messages.calm(session, connection, begun.manifest, begun.options, now)
         rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
         if wait is not None:
             connection.next_call_at, connection.wait_reason = wait, "rate"
@@ -219,11 +235,11 @@ def _start(
         connection, slug = runs.find(session, connection_id, who)
         manifest = catalog.get(slug)
         chosen = options.parse(connection.options, manifest.category)
-        run_id = str(uuid.uuid4())
+        run_id, woken_at = str(uuid.uuid4()), connection.next_wake_at
+        if only_due and woken_at and woken_at > now:
+            raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
         runs.take(session, connection, run_id, WORKER, now)
         session.refresh(connection)
-        if only_due and connection.next_wake_at and connection.next_wake_at > now:
-            raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
         if action == "manual":
             runs.hasten(session, connection, now)
         scheduled = connection.next_sync_at is None or connection.next_sync_at <= now
@@ -235,6 +251,7 @@ def _start(
             options=chosen,
             stopping=stopping,
             deadline=monotonic() + deadline_s,
+            woken_at=woken_at,
             exports=action != "scheduled" or chosen.realtime or scheduled,
         )
 

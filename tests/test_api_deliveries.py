@@ -93,7 +93,7 @@ def test_a_ticket_is_never_made_twice_by_a_replay(api: Api) -> None:
     assert "second" in error["message"]
     with db.session() as session:
         then = db.now(session)
-        assert not outbox.replay(session, delivery["id"], again=True, payload=None, now=then)
+        assert not outbox.replay(session, delivery["id"], again=True, now=then)
     put(State.DEAD, in_doubt_since=then, look_ups=3, vendor_id=None)
     assert api.a.post(f"{V1}/deliveries/{delivery['id']}/replay").status_code == 200
     place.pass_time(hours=1)

@@ -34,6 +34,7 @@ FLOORS: dict[str, int] = {
     "core.db": 2,
     "core.space": 3,
     "core.catalog": 3,
+    "core.filters": 3,
     "core.verdicts": 3,
     "core.connectors": 3,
     # stores: take a session and leave the commit to the caller (access opens its own)
@@ -47,30 +48,33 @@ FLOORS: dict[str, int] = {
     "core.runs": 5,
     "core.due": 5,
     "core.lessons": 5,
-    "core.selection": 5,
+    "core.profile": 5,
     "core.retention": 5,
     "core.health": 5,
     "core.metrics": 5,
     "core.trouble": 5,
+    # what a connection sends: new records, and what waits
+    "core.present": 6,
+    "core.selection": 6,
     # verbs: one transaction each
-    "core.records": 6,
-    "core.messages": 6,
-    "core.exports": 6,
-    "core.results": 6,
-    "core.idempotency": 6,
-    "core.calls": 6,
-    "core.connections": 6,
-    "core.deliveries": 7,
-    "core.sync": 7,
+    "core.records": 7,
+    "core.messages": 7,
+    "core.exports": 7,
+    "core.results": 7,
+    "core.idempotency": 7,
+    "core.calls": 7,
+    "core.connections": 7,
+    "core.deliveries": 8,
+    "core.sync": 8,
     # doors
-    "core.api": 8,
-    "core.sandbox": 8,
-    "core.ui": 8,
-    "core.server": 9,
-    "core.cli": 10,
-    "dashboard": 11,
-    "pages": 11,
-    "scheduler": 11,
+    "core.api": 9,
+    "core.sandbox": 9,
+    "core.ui": 9,
+    "core.server": 10,
+    "core.cli": 11,
+    "dashboard": 12,
+    "pages": 12,
+    "scheduler": 12,
 }
 
 #: who may import what from outside; a package not named here is free
@@ -90,7 +94,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "core.db",
         "core.migrations",
         "core.rows",  # reads the columns' names and types off the models
-        *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 7),
+        *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 8),
     ),
     "argon2": ("core.access",),
     "google": (
@@ -203,7 +207,7 @@ def test_imports_go_down(imported: dict[str, set[str]]) -> None:
 def test_a_wrong_arrow_is_found() -> None:
     assert _wrong_arrows({"core.vault": {"core.sync"}, "core.journal": {"core.outbox"}}) == [
         "core.journal (floor 4) imports core.outbox (floor 4)",
-        "core.vault (floor 2) imports core.sync (floor 7)",
+        "core.vault (floor 2) imports core.sync (floor 8)",
     ]
 
 

@@ -30,7 +30,7 @@ from core import calls, catalog, connections, db, opening, outbox, runs, sync
 from core.calls import Call
 from core.deliveries import replay_one
 from core.errors import Conflict
-from core.models import WAITING, Attempt, AttemptOutcome, Connection, Delivery, State
+from core.models import WAITING, Attempt, AttemptOutcome, Connection, Delivery, SkippedBy, State
 from core.outbox import Claim, New
 from core.retry import WAITS_S
 from core.runs import LEASE_S, Run
@@ -94,7 +94,7 @@ class Outbox(RuleBasedStateMachine):
     def _new(self) -> New:
         number, kind = next(numbers), KINDS[self.slug]
         key = f"fiq-{kind}-{number}"
-        return New(kind, number, 1, key, f"footprintiq.{kind}", "{}", None, self.hands.now, "high", key)
+        return New(kind, number, 1, None, key, f"footprintiq.{kind}", "{}", None, self.hands.now, "high", key)
 
     @rule(script=SCRIPTS, action=st.sampled_from(["scheduled", "manual"]))
     def run_now(self, script: list[str], action: str) -> None:
@@ -256,7 +256,7 @@ class Outbox(RuleBasedStateMachine):
             held = update(Delivery).where(col(Delivery.id).in_(pending))
             session.execute(held.values(state=State.HELD, next_attempt_at=None))
         with db.session() as session:
-            outbox.skip_rows(session, pending, "A person decided.")
+            outbox.skip_rows(session, dict.fromkeys(pending, "Not wanted."), SkippedBy.FILTER)
             if release:
                 outbox.unskip_rows(session, pending, self.hands.now)
 

@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from core import catalog, db, lessons, opening, outbox
-from core import options as options_
+from core import catalog, db, lessons, opening, outbox, present, sources
 from core.access import Principal
 from core.access.principal import audit
 from core.connections.creating import (
@@ -16,11 +15,12 @@ from core.connections.creating import (
     guard_proxy,
     split,
 )
-from core.connections.views import row_of
+from core.connections.views import row_of, row_to_change
 from core.connectors.base import Misconfigured
 from core.errors import Conflict, Locked
-from core.models import Connection
-from core.selection import refilter
+from core.models import Connection, SkippedBy
+from core.profile import Profile
+from core.selection import count_new
 
 #: enabling sends what waited; beyond this many rows a person says what is to become of them
 ASK_ABOVE = 1000
@@ -39,7 +39,7 @@ def edit(
 ) -> str:
     """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id."""
     with db.session() as session:
-        row, slug, _ = row_of(session, who, ref, to_change=True)
+        row, slug = row_to_change(session, who, ref)
         now = db.now(session)
         if name is not None:
             row.name = checked_name(name)
@@ -50,13 +50,13 @@ def edit(
             lessons.forgive(row)
             outbox.hasten(session, row.id, now)
             if "events" in values:
-                _look_again(session, row, slug)
+                _look_again(session, row)
         if options:
             before = row.options
             row.options = checked_options(session, who, catalog.get(slug), before | dict(options), now, row)
             row.scope = row.options["scope"]
             if any(before.get(key) != row.options[key] for key in FILTERS):
-                _look_again(session, row, slug)
+                _look_again(session, row)
             row.next_sync_at = now
         row.updated_at = row.next_wake_at = now
         session.add(row)
@@ -67,30 +67,48 @@ def edit(
 
 
 def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
-    """Resume. Raises Conflict when more than 1,000 rows wait and `backlog` does not say what to do."""
+    """Resume. Raises Conflict when more than 1,000 records wait and `backlog` does not say what to do.
+
+    `skip` leaves out all that was wanted until now: from here on the connection starts anew.
+    """
+    if backlog is None:
+        _ask(who, ref)
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = row_to_change(session, who, ref)
         now = db.now(session)
-        waiting = outbox.count_waiting(session, row.id)
-        if backlog is None and waiting > ASK_ABOVE and not row.is_active:
-            raise Conflict(
-                f'{waiting:,} records wait for "{row.name}". '
-                "Enable it with backlog=send to deliver them, or backlog=skip to drop them."
-            )
         if backlog == "skip":
-            outbox.skip(session, row.id, "Skipped when the connection was enabled again.")
+            outbox.skip(session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER)
+            row.options = row.options | {"start_from": now.isoformat()}
+            row.export_cursor = sources.head(session)
         row.is_active = True
         lessons.forgive(row)
         outbox.hasten(session, row.id, now)
         row.next_sync_at = row.next_wake_at = row.updated_at = now
         session.add(row)
-        audit(session, who, "connection.enable", row.id, name=row.name)
+        audit(session, who, "connection.enable", row.id, name=row.name, backlog=backlog or "send")
+
+
+def _ask(who: Principal, ref: str) -> None:
+    """Raise Conflict when a paused connection has so much to send that a person should say whether they want it."""
+    with db.reading() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+        if row.is_active:
+            return
+        most = ASK_ABOVE + 1
+        waiting = outbox.count_waiting(session, row.id, most)
+        if waiting < most:
+            waiting += count_new(session, Profile.saved(session, row), most - waiting)
+    if waiting > ASK_ABOVE:
+        raise Conflict(
+            f'More than {ASK_ABOVE:,} records wait for "{row.name}". '
+            "Enable it with backlog=send to deliver them, or backlog=skip to drop them."
+        )
 
 
 def disable(who: Principal, ref: str) -> None:
     """Pause: a call in flight is finished, nothing more is sent, records go on waiting."""
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = row_to_change(session, who, ref)
         row.is_active = False
         row.failing_since = None  # who switched it off knows; the clock starts anew when it is on again
         row.updated_at = db.now(session)
@@ -101,9 +119,9 @@ def disable(who: Principal, ref: str) -> None:
 def delete(who: Principal, ref: str) -> None:
     """The secret is destroyed; keys and ticket links stay, so that nothing is ever sent twice."""
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = row_to_change(session, who, ref)
         now = db.now(session)
-        outbox.skip(session, row.id, "Skipped because the connection was deleted.")
+        outbox.end(session, row.id)
         row.credentials_encrypted, row.secret_names, row.is_active = None, [], False
         row.deleted_at = row.updated_at = now
         session.add(row)
@@ -129,8 +147,7 @@ def _readable(row: Connection) -> dict[str, Any]:
         return dict(row.config)
 
 
-def _look_again(session: Session, row: Connection, slug: str) -> None:
+def _look_again(session: Session, row: Connection) -> None:
     """Other records are wanted now: walk all of them again; what is queued or sent is recognised."""
-    manifest = catalog.get(slug)
     row.export_cursor = 0
-    refilter(session, row, manifest, options_.parse(row.options, manifest.category))
+    present.refilter(session, Profile.saved(session, row))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from core import catalog, db, opening
+from core import catalog, db, opening, sources
 from core import options as options_
 from core.access import Principal, find_user
 from core.access.principal import audit
@@ -121,6 +121,7 @@ def create(
                 shared=shared,
                 next_sync_at=now,
                 next_wake_at=now,
+                export_cursor=sources.head(session) if options.get("start_from") == "now" else 0,
                 created_at=now,
                 updated_at=now,
             )

@@ -7,21 +7,22 @@ not given is taken from it, secrets included.
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
 
-from core import catalog, db, lessons, mapping, opening, options, outbox, sources
+from core import catalog, db, lessons, opening, options, outbox, present, sources
 from core.access import Principal
 from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
-from core.connections.views import row_of
+from core.connections.views import row_of, row_to_change
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
 from core.errors import Forbidden, Locked
+from core.filters import Filter
 from core.http import Previewed, Recorder, sent_text
 from core.models import Connection, Role
 from core.options import Options
+from core.profile import Profile
 from core.secret import MASK, redact
 from core.selection import select_new
 
@@ -105,7 +106,7 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
 
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
-        row, _, _ = row_of(session, who, connection_id, to_change=True)
+        row, _ = row_to_change(session, who, connection_id)
         now = db.now(session)
         lessons.forgive(row)
         outbox.hasten(session, row.id, now)
@@ -147,13 +148,11 @@ def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str
     manifest = catalog.get(slug)
     with db.reading() as session:
         row, chosen = _draft(session, who, manifest, options, ref)
-        owner = None if chosen.scope == "all" else row.user_id
-        since = None if chosen.start_from == "all" else datetime.fromisoformat(chosen.start_from)
+        wants = Filter.of(row, manifest.kind, chosen)
         wanted, before = 0, None
         for _ in range(COUNTED // _PAGE):
-            page = sources.latest(session, manifest.kind, owner_id=owner, limit=_PAGE, before=before)
-            due = (record for record in page if since is None or record["received_at"] >= since)
-            wanted += sum(mapping.is_wanted(manifest.kind, record, chosen) for record in due)
+            page = sources.latest(session, manifest.kind, owner_id=wants.owner_id, limit=_PAGE, before=before)
+            wanted += sum(wants.wants(record) for record in page)
             if len(page) < _PAGE:
                 return Wanted(wanted, is_all=True)
             before = page[-1]["change_seq"]
@@ -161,12 +160,20 @@ def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str
 
 
 def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options, limit: int) -> list[Item]:
-    """What waits, then what is new."""
-    items = [Item(key, payload) for key, payload in outbox.peek(session, row.id, limit)]
-    if len(items) < limit:
-        new = select_new(session, row, manifest, chosen, limit - len(items)).rows
-        items += [Item(each.key, each.payload) for each in new if each.payload is not None]
-    return items
+    """What waits, as its records are now, then what is new."""
+    profile = Profile.of(row, manifest, chosen)
+    waiting = outbox.peek(session, row.id, profile.kind, limit)
+    new = present.of(session, profile, [waits for waits, payload in waiting if payload is None]).mapped
+    bodies = [
+        (waits.key, payload or new[waits.id].payload)
+        for waits, payload in waiting
+        if payload or waits.id in new
+    ]
+    if len(bodies) < limit:
+        bodies += [
+            (each.key, each.payload) for each in select_new(session, profile, limit - len(bodies)).rows
+        ]
+    return [Item(key, payload) for key, payload in bodies if payload is not None]
 
 
 def _recorded(manifest: Manifest, values: Mapping[str, Any], items: Sequence[Item]) -> list[PreviewRequest]:

@@ -1,21 +1,24 @@
-"""Once more: a person puts one delivery back in the queue, under the same key."""
+"""Once more: a person puts one delivery back in the queue, under the same key and as its record is now."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import select
+from sqlmodel import Session, col
 
-from core import catalog, db, mapping, outbox, sources
-from core import options as options_
+from core import db, outbox, present
 from core.access import Principal
 from core.access.principal import audit
 from core.deliveries.listing import row_and_name
 from core.errors import Conflict, Forbidden
-from core.mapping import Unmappable
-from core.models import CatalogEntry, Connection, Delivery, Kind, Role, Said, State
-from core.selection import mapper_of
-from core.settings import settings
+from core.models import Connection, Delivery, Kind, Role, Said, State
+from core.profile import Profile
+
+#: what decides how a delivery is mapped when it is sent once more
+REPLAYED = (
+    *(col(Delivery.id), col(Delivery.key), col(Delivery.record_id), col(Delivery.record_kind)),
+    *(col(Delivery.payload).is_not(None).label("has_body"), col(Delivery.in_doubt_since)),
+)
 
 
 def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
@@ -30,8 +33,10 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
         before, now = row.state, db.now(session)
         connection = session.get_one(Connection, row.webhook_id)
         _refuse(row, connection, again)
-        payload = None if row.payload is not None else _mapped(session, row, connection)
-        if not outbox.replay(session, delivery_id, again=again, payload=payload, now=now):
+        asked = session.execute(select(*REPLAYED).where(col(Delivery.id) == delivery_id)).all()
+        for reason in map_anew(session, connection, asked).values():
+            raise Conflict(reason)
+        if not outbox.replay(session, delivery_id, again=again, now=now):
             raise Conflict("The delivery has just changed its state. Look at it again.")
         connection.next_wake_at = now
         session.add(connection)
@@ -41,45 +46,22 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     return f'Queued; it is sent with the next run of "{connection.name}".'
 
 
-def bodies(session: Session, connection: Connection, rows: Sequence[Delivery]) -> dict[int, str]:
-    """Delivery id → its body, mapped anew; rows that still cannot be mapped are missing."""
-    anew, made = _Anew.of(session, connection), {}
-    records = sources.by_local_id(session, anew.kind, [row.record_id for row in rows])
-    for row in rows:
-        record = records.get(row.record_id)
-        if record is None or row.id is None:
-            continue
-        try:
-            made[row.id] = anew.body(row, record)
-        except Unmappable:
-            continue  # it stays as it was, and its reason says what is wrong with the record
-    return made
+def map_anew(session: Session, connection: Connection, rows: Sequence[Any]) -> Mapping[int, str]:
+    """Give `rows` (of REPLAYED) the bodies of their records as they are now; delivery id → why it has none.
 
-
-@dataclass(frozen=True)
-class _Anew:
-    """How a connection maps records now."""
-
-    manifest: catalog.Manifest
-    options: options_.Options
-    mapper: mapping.Mapper
-
-    @classmethod
-    def of(cls, session: Session, connection: Connection) -> Self:
-        manifest = catalog.get(session.get_one(CatalogEntry, connection.integration_id).slug)
-        chosen = options_.parse(connection.options, manifest.category)
-        return cls(manifest, chosen, mapper_of(manifest, chosen))
-
-    @property
-    def kind(self) -> Kind:
-        return catalog.KIND_OF[self.manifest.category]
-
-    def body(self, row: Delivery, record: dict[str, Any]) -> str:
-        """Raises Unmappable."""
-        raw, hub_url = self.options.include_raw, settings().public_url
-        return self.mapper.body(
-            mapping.facts(self.kind, record, key=row.key, hub_url=hub_url, include_raw=raw)
-        )
+    A person's replay is an answer to whether a record is wanted, so filters are not asked. What may have arrived
+    keeps the body it was sent with, and what the hub itself said has no record.
+    """
+    open_rows = [
+        outbox.Waiting(row.id, row.key, row.record_id, row.has_body)
+        for row in rows
+        if row.record_kind in set(Kind) and not (row.has_body and row.in_doubt_since)
+    ]
+    if not open_rows:
+        return {}
+    found = present.of(session, Profile.saved(session, connection), open_rows, anyway=True)
+    outbox.remap(session, found.mapped)
+    return found.dead
 
 
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
@@ -97,16 +79,3 @@ def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
         raise Conflict("It was delivered. Sending it twice must be said: again=true.")
     if row.state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         raise Conflict(f"It is {row.state} and needs no replay: it is in the queue, or waits for a release.")
-
-
-def _mapped(session: Session, row: Delivery, connection: Connection) -> str:
-    """The body of a row that has none, because it could not be mapped or because its time was over."""
-    anew, kind = _Anew.of(session, connection), Kind(row.record_kind)
-    record = sources.by_local_id(session, kind, [row.record_id]).get(row.record_id)
-    if record is None:
-        raise Conflict(f"Neither its body nor its {kind} is kept any more. Import the {kind} again.")
-    try:
-        return anew.body(row, record)
-    except Unmappable as error:
-        name, reasons = anew.manifest.name, "; ".join(error.reasons)
-        raise Conflict(f"It still cannot be mapped for {name}: {reasons}. Correct the {kind}.") from None

@@ -16,7 +16,7 @@ from core import db, outbox
 from core.access import Principal, changeable
 from core.access.principal import audit
 from core.deliveries.plan import Plan, Share, planned
-from core.deliveries.replaying import bodies
+from core.deliveries.replaying import REPLAYED, map_anew
 from core.deliveries.wanted import Wanted, without_ticket
 from core.errors import Conflict, Forbidden, NotFound
 from core.models import Connection, Delivery, Replay, ReplayState, Role, State
@@ -126,10 +126,10 @@ def step(id: int) -> int:
 
 
 def _next(session: Session, row: Replay, room: int) -> list[Any]:
-    """(id, whether it has a body) of the rows after the cursor; none that came after the replay began."""
+    """The rows after the cursor, with what decides how they are mapped; none that came after the replay began."""
     ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id)
     found = session.execute(
-        select(col(Delivery.id), col(Delivery.payload).is_not(None))
+        select(*REPLAYED)
         .where(col(Delivery.webhook_id) == row.connection_id, Wanted.of(row.wanted).fits(), *ahead)
         .where(without_ticket())
         .order_by(col(Delivery.id))
@@ -141,26 +141,15 @@ def _next(session: Session, row: Replay, room: int) -> list[Any]:
 def _put_back(session: Session, row: Replay, connection: Connection, rows: list[Any], now: datetime) -> int:
     if not rows:
         return 0
-    state = State(row.wanted["state"])
-    with_body = [id for id, has_body in rows if has_body]
-    bare = [id for id, has_body in rows if not has_body]
-    queued = outbox.replay_rows(session, with_body, state, now) if with_body else 0
-    made = _made_anew(session, connection, bare)
-    for id, body in made.items():
-        queued += outbox.replay(session, id, again=state is State.DELIVERED, payload=body, now=now)
-    row.cursor = rows[-1][0]
-    row.queued, row.left_out = row.queued + queued, row.left_out + len(bare) - len(made)
+    left_out = map_anew(session, connection, rows)
+    ids = [found.id for found in rows if found.id not in left_out]
+    queued = outbox.replay_rows(session, ids, State(row.wanted["state"]), now) if ids else 0
+    row.cursor = rows[-1].id
+    row.queued, row.left_out = row.queued + queued, row.left_out + len(left_out)
     if queued:
         wake = update(Connection).where(col(Connection.id) == connection.id).values(next_wake_at=now)
         session.execute(wake)
     return queued
-
-
-def _made_anew(session: Session, connection: Connection, ids: list[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    rows = session.execute(select(Delivery).where(col(Delivery.id).in_(ids))).scalars().all()
-    return bodies(session, connection, rows)
 
 
 def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: datetime) -> Replay:

@@ -1,6 +1,5 @@
 """The whole story of one record: for each connection, what became of it or why nothing did."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +10,7 @@ from core import options as options_
 from core.access import Principal, visible
 from core.deliveries.told import attempts, next_attempts, told
 from core.errors import Invalid, NotFound
+from core.filters import Filter
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
 
 
@@ -71,16 +71,7 @@ def _story(
 def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:
     """Why a record has no row with a connection."""
     chosen = options_.parse(connection.options, catalog.get(slug).category)
-    if chosen.scope == "mine" and record["owner_id"] != connection.user_id:
-        return (
-            "Not this connection's: it takes its owner's records only, and this one is somebody else's. "
-            "With scope=all it would take it."
-        )
-    if chosen.start_from != "all" and record["received_at"] < datetime.fromisoformat(chosen.start_from):
-        return f"Filtered: the connection takes records received from {chosen.start_from} on."
-    reason = mapping.why_not(kind, record, chosen) or mapping.unwanted_event(
-        kind, record, connection.config.get("events", ())
-    )
+    reason = Filter.of(connection, kind, chosen).why_not(record)
     if reason is not None:
         return f"Filtered: {reason}"
     if not connection.is_active:

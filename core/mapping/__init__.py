@@ -6,15 +6,25 @@ second time, and characters that nobody can see are taken out. Escaping for the 
 """
 
 from core.mapping.names import facts, message_facts
-from core.mapping.rules import delivery_key, is_wanted, severity_of, unwanted_event, why_not
+from core.mapping.rules import (
+    DUE_STATUS,
+    delivery_key,
+    has_risen,
+    is_wanted,
+    severity_of,
+    unwanted_event,
+    why_not,
+)
 from core.mapping.template import Mapper, Unmappable, compile
 
 __all__ = [
+    "DUE_STATUS",
     "Mapper",
     "Unmappable",
     "compile",
     "delivery_key",
     "facts",
+    "has_risen",
     "is_wanted",
     "message_facts",
     "severity_of",

@@ -11,6 +11,8 @@ from core.options import SEVERITIES, Options
 
 _RANK = {word: rank for rank, word in enumerate(SEVERITIES)}
 _SEVERITY_COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "severity"}
+#: the status in which a record goes out; alerts have none
+DUE_STATUS = {Kind.SCAN: "completed", Kind.CASE: "open"}
 #: high risks of a scan that has no severity of its own; fewer than the last are "low"
 _SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -39,20 +41,28 @@ def is_wanted(kind: str, record: Mapping[str, Any], options: Options) -> bool:
     return why_not(kind, record, options) is None
 
 
+def has_risen(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether by this change a record became wanted, or would by a connection that takes fewer: it was completed
+    or opened again, has more high risks, a higher severity or another event."""
+    if _why_not_due(kind, after):
+        return False
+    if _why_not_due(kind, before) or event_type(kind, before) != event_type(kind, after):
+        return True
+    return any(now > then for then, now in zip(_rank(kind, before), _rank(kind, after), strict=True))
+
+
+def _rank(kind: str, record: Mapping[str, Any]) -> tuple[int, int]:
+    return _RANK[severity_of(kind, record)], as_count(record.get("high_risk_count")) or 0
+
+
 def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | None:
     """Why a connection does not export the record, in a sentence; None when it does.
 
     Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked elsewhere).
     Alerts: unread and not resolved. A record without a status is taken as due.
     """
-    if kind == Kind.ALERT:
-        if is_on(record.get("is_read")) or is_on(record.get("is_resolved")):
-            return "the alert is already read or resolved."
-    else:
-        due = "completed" if kind == Kind.SCAN else "open"
-        status = str(record.get("status") or due).lower()
-        if status != due:
-            return f"its status is {status}, and only {due} {kind}s are sent."
+    if (reason := _why_not_due(kind, record)) is not None:
+        return reason
     risks = as_count(record.get("high_risk_count")) or 0
     if kind == Kind.SCAN and risks < options.high_risk_threshold:
         return f"it has {risks} high risks, and the threshold is {options.high_risk_threshold}."
@@ -60,6 +70,18 @@ def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | Non
     if _RANK[severity] < _RANK[options.min_severity or "low"]:
         return f"its severity is {severity}, and the connection takes {options.min_severity} and above."
     return None
+
+
+def _why_not_due(kind: str, record: Mapping[str, Any]) -> str | None:
+    """Why no connection exports the record, whatever its filters."""
+    if kind == Kind.ALERT:
+        if is_on(record.get("is_read")) or is_on(record.get("is_resolved")):
+            return "the alert is already read or resolved."
+        return None
+    status = str(record.get("status") or DUE_STATUS[Kind(kind)]).lower()
+    if status == DUE_STATUS[Kind(kind)]:
+        return None
+    return f"its status is {status}, and only {DUE_STATUS[Kind(kind)]} {kind}s are sent."
 
 
 def event_type(kind: str, record: Mapping[str, Any]) -> str:

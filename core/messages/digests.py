@@ -31,6 +31,11 @@ def limit_of(manifest: Manifest, options: Options) -> Storm | None:
     return Storm.parse(options.storm) if options.storm else manifest.storm
 
 
+def due_together(manifest: Manifest, options: Options) -> int | None:
+    """How many rows `calm` may put into one message; None where each goes by itself."""
+    return MOST_ROWS if limit_of(manifest, options) else None
+
+
 def calm(
     session: Session, connection: Connection, manifest: Manifest, options: Options, now: datetime
 ) -> None:

@@ -10,7 +10,7 @@ from core import mapping, outbox
 from core.catalog import Manifest
 from core.models import Connection, Delivery, HubMessage, Said
 from core.options import Options
-from core.selection import mapper_of
+from core.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def queue(
     session: Session, via: Connection, manifest: Manifest, options: Options, words: Words, now: datetime
 ) -> int | None:
     """The id of the delivery; None when that key was queued before. Raises Unmappable, having written nothing."""
-    payload = mapper_of(manifest, options).body(_facts(words, now))
+    payload = Profile.of(via, manifest, options).mapper.body(_facts(words, now))
     kept = {"kind": words.kind, "title": words.title, "about_id": words.about_id, "created_at": now}
     message_id = session.execute(insert(HubMessage).values(**kept).returning(col(HubMessage.id))).scalar_one()
     assert message_id is not None
@@ -41,6 +41,7 @@ def queue(
         kind=words.kind,
         record_id=message_id,
         revision=1,
+        record_seq=None,
         key=words.key,
         event_type=words.event_type,
         payload=payload,

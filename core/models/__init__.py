@@ -22,6 +22,7 @@ from core.models.words import (
     Role,
     RunStatus,
     Said,
+    SkippedBy,
     State,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "Scan",
     "SiemEvent",
     "SignIn",
+    "SkippedBy",
     "State",
     "TicketLink",
     "User",

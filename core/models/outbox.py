@@ -47,11 +47,13 @@ class Delivery(SQLModel, table=True):
     record_kind: str = Field(max_length=10)  # Kind, or Said
     record_id: int = Field(sa_type=BigInt)  # local_id, or the id of what the hub said
     revision: int = 1
+    record_seq: int | None = Field(default=None, sa_type=BigInt)  # the change that `payload` was mapped from
     key: str = Field(max_length=100)
     event_type: str = Field(max_length=40)
     payload: str | None = Field(default=None, sa_type=Text)
     state: str = Field(default=State.PENDING, max_length=10)
     reason: str | None = Field(default=None, sa_type=Text)
+    skipped_by: str | None = Field(default=None, max_length=10)  # SkippedBy, of a skipped row
     attempt_id: int | None = Field(default=None, sa_type=BigInt)
     attempt_count: int = 0
     next_attempt_at: datetime | None = utc(default=None)

@@ -19,6 +19,7 @@ class RecordBase(SQLModel):
     content_hash: str = Field(max_length=32)  # without timestamps and is_read
     revision: int = 1
     received_at: datetime = utc()
+    risen_at: datetime | None = utc(default=None)  # when it last became wanted; empty: when it was received
     change_seq: int = Field(sa_type=BigInt)
     created_at: datetime | None = utc(default=None)
 

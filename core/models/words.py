@@ -45,6 +45,15 @@ class State(StrEnum):
     SKIPPED = "skipped"  # no longer wanted (filter edited, connection deleted)
 
 
+class SkippedBy(StrEnum):
+    """Who took a delivery out of the queue."""
+
+    FILTER = (
+        "filter"  # its record is not wanted; it comes back when a change or an edit makes it wanted again
+    )
+    PERSON = "person"  # discarded, or its connection was deleted: only a replay brings it back
+
+
 #: states that `core.outbox.claim` takes
 WAITING = (State.PENDING, State.RETRYING, State.IN_DOUBT)
 #: states of rows that a person decides about; one partial index has them

@@ -9,6 +9,8 @@ from core.outbox.claiming import Claim, claim, expired, reap, renew
 from core.outbox.closing import close, end_attempt
 from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
+    Known,
+    Waiting,
     count_waiting,
     elsewhere,
     has_held,
@@ -16,16 +18,21 @@ from core.outbox.looking import (
     next_due_at,
     peek,
     records,
+    stale,
     standing,
+    waiting,
 )
-from core.outbox.putting import New, put
+from core.outbox.putting import New, put, remap
 from core.outbox.steering import (
+    bury,
     discard,
+    end,
     hasten,
     recover,
     release,
     replay,
     replay_rows,
+    settle_as_is,
     skip,
     skip_rows,
     unskip_rows,
@@ -33,12 +40,16 @@ from core.outbox.steering import (
 
 __all__ = [
     "Claim",
+    "Known",
     "New",
+    "Waiting",
+    "bury",
     "claim",
     "close",
     "count_waiting",
     "discard",
     "elsewhere",
+    "end",
     "end_attempt",
     "expired",
     "gather",
@@ -56,11 +67,15 @@ __all__ = [
     "records",
     "recover",
     "release",
+    "remap",
     "renew",
     "replay",
     "replay_rows",
+    "settle_as_is",
     "skip",
     "skip_rows",
+    "stale",
     "standing",
     "unskip_rows",
+    "waiting",
 ]

@@ -69,7 +69,9 @@ def _due(
     columns = [col(getattr(Delivery, name)) for name in Row.__dataclass_fields__]
     found = session.execute(
         select(*columns)
-        .where(waiting(connection_id), col(Delivery.next_attempt_at) <= now)
+        .where(
+            waiting(connection_id), col(Delivery.next_attempt_at) <= now, col(Delivery.payload).is_not(None)
+        )
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
         .limit(limit)
     ).all()

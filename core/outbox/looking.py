@@ -1,16 +1,42 @@
 """What stands in the queue. Reads only, through the partial indexes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col
 
-from core.models import STUCK, WAITING, Delivery, Kind, State
+from core.models import RECORD_TABLES, STUCK, WAITING, Delivery, Kind, SkippedBy, State
 from core.verdicts import Row
 
 
-def waiting(connection_id: str) -> ColumnElement[bool]:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A delivery in the queue, and the record it is made of."""
+
+    id: int
+    key: str
+    record_id: int
+    has_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The delivery of a record that a connection has already."""
+
+    id: int
+    comes_back: bool  # its filter took it out: it is sent after all once the record is wanted
+
+
+_WAITING = (
+    *(col(Delivery.id), col(Delivery.key), col(Delivery.record_id)),
+    col(Delivery.payload).is_not(None),
+)
+
+
+def waiting(connection_id: str | Mapped[str]) -> ColumnElement[bool]:
     return and_(col(Delivery.webhook_id) == connection_id, in_states(WAITING))
 
 
@@ -25,21 +51,52 @@ def in_states(states: Sequence[State]) -> ColumnElement[bool]:
     return literal_column(f"state IN ({words})")
 
 
-def peek(session: Session, connection_id: str, limit: int) -> list[tuple[str, str]]:
-    """(key, payload) of the rows that would be sent next."""
+def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[tuple[Waiting, str | None]]:
+    """The rows that would be sent next; without their body where it is to be mapped anew first."""
     found = session.execute(
-        select(col(Delivery.key), col(Delivery.payload))
-        .where(waiting(connection_id), col(Delivery.payload).is_not(None))
+        select(*_WAITING, case((_is_stale(kind), None), else_=col(Delivery.payload)))
+        .outerjoin(RECORD_TABLES[kind], _its_record(kind))
+        .where(waiting(connection_id))
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
         .limit(limit)
     )
-    return [(key, payload) for key, payload in found if payload is not None]
+    return [(Waiting(*row[:-1]), row[-1]) for row in found]
 
 
-def records(
-    session: Session, connection_id: str, states: Sequence[State], reason: str | None = None
-) -> dict[int, int]:
-    """delivery id → record's local id, of rows in `states` (and with this reason).
+def stale(session: Session, connection_id: str, kind: Kind, most: int, now: datetime) -> list[Waiting]:
+    """Of the `most` rows that are due first, those that must be mapped anew before they are sent.
+
+    Their record has changed since, or they have no body. What may have arrived keeps the body it was sent with.
+    """
+    first = (
+        select(col(Delivery.id))
+        .where(waiting(connection_id), col(Delivery.next_attempt_at) <= now)
+        .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
+        .limit(most)
+    )
+    found = session.execute(
+        select(*_WAITING)
+        .outerjoin(RECORD_TABLES[kind], _its_record(kind))
+        .where(col(Delivery.id).in_(first), _is_stale(kind))
+        .order_by(col(Delivery.id))
+    )
+    return [Waiting(*row) for row in found]
+
+
+def _its_record(kind: Kind) -> ColumnElement[bool]:
+    return col(RECORD_TABLES[kind].local_id) == col(Delivery.record_id)
+
+
+def _is_stale(kind: Kind) -> ColumnElement[bool]:
+    changed = col(Delivery.record_seq).is_distinct_from(col(RECORD_TABLES[kind].change_seq))
+    return and_(
+        col(Delivery.record_kind) == kind,
+        or_(col(Delivery.payload).is_(None), and_(col(Delivery.in_doubt_since).is_(None), changed)),
+    )
+
+
+def records(session: Session, connection_id: str, states: Sequence[State]) -> dict[int, int]:
+    """delivery id → record's local id, of rows in `states`.
 
     Without what the hub itself says, and without records that are in a digest: that is written already.
     """
@@ -49,8 +106,6 @@ def records(
         col(Delivery.record_kind).in_([str(kind) for kind in Kind]),
         col(Delivery.digest_id).is_(None),
     )
-    if reason is not None:
-        wanted = wanted.where(col(Delivery.reason) == reason)
     found = session.execute(wanted)
     return {delivery: record for delivery, record in found if delivery is not None}
 
@@ -105,11 +160,19 @@ def standing(session: Session, connection_ids: Sequence[str]) -> dict[tuple[str,
     return counts
 
 
-def known(session: Session, connection_id: str, kind: str, record_ids: Sequence[int]) -> set[int]:
-    """Which of these records the connection already has; by local id, which outlives a change of owner."""
-    found = select(col(Delivery.record_id)).where(
-        col(Delivery.webhook_id) == connection_id,
-        col(Delivery.record_kind) == kind,
-        col(Delivery.record_id).in_(record_ids),
+def known(session: Session, connection_id: str, kind: str, record_ids: Sequence[int]) -> dict[int, Known]:
+    """Local id → the delivery, of those records that the connection has; the local id outlives a change of owner."""
+    found = session.execute(
+        select(
+            col(Delivery.record_id), col(Delivery.id), col(Delivery.state), col(Delivery.skipped_by)
+        ).where(
+            col(Delivery.webhook_id) == connection_id,
+            col(Delivery.record_kind) == kind,
+            col(Delivery.record_id).in_(record_ids),
+        )
     )
-    return set(session.execute(found).scalars())
+    return {
+        record: Known(id, state == State.SKIPPED and by == SkippedBy.FILTER)
+        for record, id, state, by in found
+        if id is not None
+    }

@@ -1,12 +1,12 @@
 """Into the queue: one row per record and connection, and the SIEM event that goes with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import insert
-from sqlmodel import Session
+from sqlalchemy import bindparam, insert, update
+from sqlmodel import Session, SQLModel
 
 from core.db import upsert
 from core.models import Delivery, SiemEvent, State
@@ -19,6 +19,7 @@ class New:
     kind: str
     record_id: int
     revision: int
+    record_seq: int | None  # the change that `payload` was mapped from
     key: str
     event_type: str
     payload: str | None
@@ -51,6 +52,7 @@ def put(
             "record_kind": row.kind,
             "record_id": row.record_id,
             "revision": row.revision,
+            "record_seq": row.record_seq,
             "key": row.key,
             "event_type": row.event_type,
             "payload": row.payload,
@@ -69,6 +71,57 @@ def put(
     if siem and put_ids:
         _put_siem_events(session, connection_id, user_id, rows, put_ids, now)
     return len(put_ids)
+
+
+def remap(session: Session, rows: Mapping[int, New]) -> None:
+    """Give deliveries, by id, the bodies of their records as they are now; the key stays."""
+    if not rows:
+        return
+    deliveries, events = (
+        SQLModel.metadata.tables["webhook_deliveries"],
+        SQLModel.metadata.tables["siem_events"],
+    )
+    session.connection().execute(
+        update(deliveries)
+        .where(deliveries.c.id == bindparam("row_id"))
+        .values(
+            revision=bindparam("new_revision"),
+            record_seq=bindparam("new_seq"),
+            event_type=bindparam("new_type"),
+            payload=bindparam("new_payload"),
+        ),
+        [
+            {
+                "row_id": id,
+                "new_revision": row.revision,
+                "new_seq": row.record_seq,
+                "new_type": row.event_type,
+                "new_payload": row.payload,
+            }
+            for id, row in rows.items()
+        ],
+    )
+    session.connection().execute(
+        update(events)
+        .where(events.c.delivery_id == bindparam("row_id"))
+        .values(
+            event_type=bindparam("new_type"),
+            severity=bindparam("new_severity"),
+            title=bindparam("new_title"),
+            description="",
+            raw_data=bindparam("new_data"),
+        ),
+        [
+            {
+                "row_id": id,
+                "new_type": row.event_type,
+                "new_severity": row.severity,
+                "new_title": row.title,
+                "new_data": orjson.loads(row.payload or "null"),
+            }
+            for id, row in rows.items()
+        ],
+    )
 
 
 def _put_siem_events(

@@ -1,15 +1,19 @@
 """A person, or a changed filter, decides what becomes of rows that wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, and_, false, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import STUCK, Delivery, Kind, Said, SiemEvent, State
+from core.models import STUCK, WAITING, Delivery, Kind, Said, SkippedBy, State
 from core.outbox.looking import in_states, waiting
+
+CHUNK = 500  # ids per statement
+#: certainly not delivered, and not on its way
+_UNSENT = (State.PENDING, State.RETRYING, State.HELD)
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
@@ -34,15 +38,29 @@ def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bo
     )
 
 
-def skip(session: Session, connection_id: str, reason: str) -> int:
-    """Nothing that still waits is wanted any more. What is being sent right now is left alone."""
-    waiting = (State.PENDING, State.RETRYING, State.HELD)
+def skip(session: Session, connection_id: str, reason: str, by: SkippedBy) -> int:
+    """Take all that waits out of the queue. What may have arrived, or is being sent, is left alone."""
     skipped = session.execute(
         update(Delivery)
-        .where(col(Delivery.webhook_id) == connection_id, col(Delivery.state).in_(waiting))
-        .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
+        .where(col(Delivery.webhook_id) == connection_id, col(Delivery.state).in_(_UNSENT))
+        .values(state=State.SKIPPED, skipped_by=by, reason=reason, next_attempt_at=None)
     )
     return db.affected(skipped)
+
+
+def end(session: Session, connection_id: str) -> int:
+    """Nothing waits for a connection that was deleted; of what may have arrived the row says so."""
+    skipped = skip(session, connection_id, "Skipped because the connection was deleted.", SkippedBy.PERSON)
+    given_up = session.execute(
+        update(Delivery)
+        .where(waiting(connection_id), in_states((State.IN_DOUBT,)))
+        .values(
+            state=State.DEAD,
+            reason="The connection was deleted before it was known whether this had arrived. It may be there.",
+            next_attempt_at=None,
+        )
+    )
+    return skipped + db.affected(given_up)
 
 
 def release(session: Session, connection_id: str, now: datetime, delivery_id: int | None = None) -> int:
@@ -60,7 +78,7 @@ def discard(session: Session, connection_id: str, reason: str, delivery_id: int 
     discarded = session.execute(
         update(Delivery)
         .where(*_held(connection_id, delivery_id))
-        .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
+        .values(state=State.SKIPPED, skipped_by=SkippedBy.PERSON, reason=reason, next_attempt_at=None)
     )
     return db.affected(discarded)
 
@@ -70,27 +88,40 @@ def _held(connection_id: str, delivery_id: int | None) -> list[ColumnElement[boo
     return held if delivery_id is None else [*held, col(Delivery.id) == delivery_id]
 
 
-def skip_rows(session: Session, ids: Sequence[int], reason: str) -> None:
-    _set_state(session, ids, (State.PENDING, State.RETRYING, State.HELD), State.SKIPPED, reason, None)
+def skip_rows(session: Session, reasons: Mapping[int, str], by: SkippedBy) -> None:
+    """Take deliveries, by id, out of the queue; each with its reason."""
+    for reason, ids in _by_reason(reasons):
+        values = {"state": State.SKIPPED, "skipped_by": by, "reason": reason, "next_attempt_at": None}
+        _set(session, ids, _UNSENT, values)
 
 
 def unskip_rows(session: Session, ids: Sequence[int], now: datetime, held: str | None = None) -> None:
     """Wanted again; `held`, a sentence, keeps them for a person."""
+    values: dict[str, Any] = {"state": State.PENDING, "reason": None, "next_attempt_at": now}
     if held:
-        _set_state(session, ids, (State.SKIPPED,), State.HELD, held, None)
-    else:
-        _set_state(session, ids, (State.SKIPPED,), State.PENDING, None, now)
+        values = {"state": State.HELD, "reason": held, "next_attempt_at": None}
+    _set(session, ids, (State.SKIPPED,), values | {"skipped_by": None})
 
 
-def replay(session: Session, delivery_id: int, *, again: bool, payload: str | None, now: datetime) -> bool:
+def bury(session: Session, reasons: Mapping[int, str]) -> None:
+    """Deliveries, by id, that cannot be sent as their records are now; each with its reason."""
+    for reason, ids in _by_reason(reasons):
+        _set(session, ids, WAITING, {"state": State.DEAD, "reason": reason, "next_attempt_at": None})
+
+
+def settle_as_is(session: Session, ids: Sequence[int]) -> None:
+    """Deliveries whose records are gone keep the bodies they have."""
+    _set(session, ids, tuple(State), {"record_seq": None})
+
+
+def replay(session: Session, delivery_id: int, *, again: bool, now: datetime) -> bool:
     """Dead or skipped → pending: same key, attempts from 0. False when the row is in another state.
 
     With `again` a delivered row too, but never a ticket. A row that may have arrived stays marked so:
-    its ticket is looked for before it is created. `payload` fills one that could not be mapped before.
+    its ticket is looked for before it is created.
     """
     sent = and_(col(Delivery.state) == State.DELIVERED, col(Delivery.record_kind) != Kind.CASE)
     stopped = col(Delivery.state).in_((State.DEAD, State.SKIPPED))
-    values = {"state": State.PENDING, "attempt_count": 0, "look_ups": 0, "next_attempt_at": now}
     put_back = session.execute(
         update(Delivery)
         .where(
@@ -98,17 +129,8 @@ def replay(session: Session, delivery_id: int, *, again: bool, payload: str | No
             or_(stopped, sent if again else false()),
             col(Delivery.record_kind) != Said.DIGEST,  # its records are replayed, not the list of them
         )
-        .values(
-            **values,
-            reason=None,
-            delivered_at=None,
-            digest_id=None,
-            **({"payload": payload} if payload else {}),
-        )
+        .values(_replayed(now))
     )
-    if payload and db.affected(put_back):
-        event = update(SiemEvent).where(col(SiemEvent.delivery_id) == delivery_id)
-        session.execute(event.values(raw_data=orjson.loads(payload), description=""))
     return db.affected(put_back) > 0
 
 
@@ -117,31 +139,30 @@ def replay_rows(session: Session, ids: Sequence[int], before: State, now: dateti
     put_back = session.execute(
         update(Delivery)
         .where(col(Delivery.id).in_(ids), col(Delivery.state) == before, col(Delivery.payload).is_not(None))
-        .values(
-            state=State.PENDING,
-            attempt_count=0,
-            look_ups=0,
-            next_attempt_at=now,
-            reason=None,
-            delivered_at=None,
-            digest_id=None,
-        )
+        .values(_replayed(now))
         .execution_options(synchronize_session=False)
     )
     return db.affected(put_back)
 
 
-def _set_state(
-    session: Session,
-    ids: Sequence[int],
-    before: Sequence[State],
-    after: State,
-    reason: str | None,
-    due: datetime | None,
-) -> None:
-    for start in range(0, len(ids), 500):
+def _replayed(now: datetime) -> dict[str, Any]:
+    """Once more from the first attempt; a mark of doubt stays."""
+    started = {"state": State.PENDING, "attempt_count": 0, "look_ups": 0, "next_attempt_at": now}
+    return started | dict.fromkeys(("reason", "skipped_by", "delivered_at", "digest_id"))
+
+
+def _by_reason(reasons: Mapping[int, str]) -> list[tuple[str, list[int]]]:
+    grouped: dict[str, list[int]] = {}
+    for id, reason in reasons.items():
+        grouped.setdefault(reason, []).append(id)
+    return list(grouped.items())
+
+
+def _set(session: Session, ids: Sequence[int], before: Sequence[State], values: Mapping[str, Any]) -> None:
+    for start in range(0, len(ids), CHUNK):
         session.execute(
             update(Delivery)
-            .where(col(Delivery.id).in_(ids[start : start + 500]), col(Delivery.state).in_(before))
-            .values(state=after, reason=reason, next_attempt_at=due)
+            .where(col(Delivery.id).in_(ids[start : start + CHUNK]), col(Delivery.state).in_(before))
+            .values(**values)
+            .execution_options(synchronize_session=False)
         )

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from sqlmodel import Session
 
 from core import db
+from core.mapping import has_risen
 from core.models import UNASSIGNED, Kind
 from core.rows import COERCE, Unfit, content_hash, is_older, merge, parse
 from core.sources.owners import find_owners
@@ -97,7 +98,7 @@ def _own(
 
 def _upsert(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> tuple[int, int, set[str]]:
     """(new, changed, the owners of those)."""
-    stored = _stored(session, kind, owned)
+    stored, now = _stored(session, kind, owned), db.now(session)
     fresh, updates, numbered = list[Columns](), list[Columns](), list[Columns]()
     awake: set[str] = set()
     changed = 0
@@ -107,6 +108,8 @@ def _upsert(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> tuple
         if after is None:
             continue
         (updates if row else fresh).append(after)
+        risen = row is None or owner != row["owner_id"] or has_risen(kind, row, after)
+        after["risen_at"] = now if row is None or risen else row["risen_at"]
         is_changed = row is None or (after["revision"], owner) != (row["revision"], row["owner_id"])
         if row is None or is_changed or after.get("is_read") != row.get("is_read"):
             numbered.append(after)
@@ -114,7 +117,7 @@ def _upsert(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> tuple
             awake.add(owner)
             changed += row is not None
     number(session, numbered)
-    _insert_all(session, kind, fresh)
+    _insert_all(session, kind, [row | {"received_at": now} for row in fresh])
     update_all(session, kind, updates)
     return len(fresh), changed, awake
 
@@ -148,5 +151,4 @@ def _after(kind: Kind, row: Columns | None, owner: str, given: Columns) -> Colum
 
 def _insert_all(session: Session, kind: Kind, rows: Sequence[Columns]) -> None:
     if rows:
-        now = db.now(session)
-        session.connection().execute(insert(TABLES[kind]), [row | {"received_at": now} for row in rows])
+        session.connection().execute(insert(TABLES[kind]), list(rows))

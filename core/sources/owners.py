@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import exists, func, or_, select
 from sqlmodel import Session
 
+from core import db
 from core.models import UNASSIGNED, Kind, User
 from core.sources.tables import TABLES, USERS, lock, number, update_all, wake
 
@@ -37,7 +38,11 @@ def _adopt(session: Session, kind: Kind, user: User) -> int:
         .where(~exists().where(theirs.c.owner_id == user.id, theirs.c.id == table.c.id))
         .order_by(table.c.change_seq)
     )
-    moved = [{"at": at, "owner_id": user.id} for at in session.connection().execute(query).scalars()]
+    now = db.now(session)
+    moved = [
+        {"at": at, "owner_id": user.id, "risen_at": now}
+        for at in session.connection().execute(query).scalars()
+    ]
     number(session, moved)
     update_all(session, kind, moved)
     wake(session, kind, {user.id} if moved else ())

@@ -3,24 +3,58 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import ColumnElement, Table, func, literal, select, text, union_all
 from sqlmodel import Session
 
+from core import mapping
+from core.filters import Filter
 from core.models import UNASSIGNED, Kind
 from core.sources.tables import TABLES, USERS, as_dicts
 
 CHUNK = 500  # ids per statement
+_HEAD = text("SELECT value FROM counters WHERE name = 'change_seq'")
 
 
 def changes(
-    session: Session, kind: Kind, *, after: int, owner_id: str | None, limit: int
+    session: Session,
+    kind: Kind,
+    *,
+    after: int,
+    owner_id: str | None,
+    limit: int,
+    upto: int | None = None,
+    wants: Filter | None = None,
 ) -> list[dict[str, Any]]:
-    """Records with a `change_seq` above `after`, in its order, every column. None asks for all owners."""
+    """Records with a `change_seq` above `after`, up to `upto`, in its order, every column. No owner: everybody's.
+
+    With `wants` only those that may fit it: none that fits is missing, and it says itself which of them do.
+    """
     table = TABLES[kind]
     query = select(table).where(table.c.change_seq > after).order_by(table.c.change_seq).limit(limit)
     if owner_id is not None:
         query = query.where(table.c.owner_id == owner_id)
+    if upto is not None:
+        query = query.where(table.c.change_seq <= upto)
+    if wants is not None:
+        query = query.where(*_may_fit(table, wants))
     return as_dicts(session.connection().execute(query))
+
+
+def _may_fit(table: Table, wants: Filter) -> list[ColumnElement[bool]]:
+    """The part of a filter that the database can judge, so that history is walked without reading it out."""
+    where: list[ColumnElement[bool]] = []
+    if wants.since is not None:
+        where.append(func.coalesce(table.c.risen_at, table.c.received_at) >= wants.since)
+    if wants.kind is Kind.ALERT:
+        where += [table.c.is_read.is_(False), table.c.is_resolved.is_(False)]
+    else:
+        where.append(func.lower(func.coalesce(table.c.status, "")).in_(("", mapping.DUE_STATUS[wants.kind])))
+    if wants.kind is Kind.SCAN and wants.options.high_risk_threshold > 0:
+        where.append(table.c.high_risk_count >= wants.options.high_risk_threshold)
+    if wants.unwanted_severities:
+        own = table.c.priority if wants.kind is Kind.CASE else table.c.severity
+        where.append(func.lower(func.coalesce(own, "")).not_in(wants.unwanted_severities))
+    return where
 
 
 def latest(
@@ -56,9 +90,9 @@ def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[
     return found
 
 
-def latest_seq(session: Session, kind: Kind) -> int:
-    """The highest `change_seq` of this kind, 0 when there is none."""
-    return int(session.connection().execute(select(func.max(TABLES[kind].c.change_seq))).scalar() or 0)
+def head(session: Session) -> int:
+    """The number of the last change that was committed: every change up to it can be read."""
+    return int(session.connection().execute(_HEAD).scalar_one_or_none() or 0)
 
 
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:

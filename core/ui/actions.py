@@ -185,7 +185,11 @@ def _resume(who: Principal, line: Line) -> None:
     st.text(f"{line.waiting:,} records have been waiting while it was off.")
     with st.container(horizontal=True):
         send = st.button("Send them all", type="primary", key="send", icon=":material/send:")
-        skip = st.button("Skip them", key="skip", help="They are marked as skipped and stay in the list.")
+        skip = st.button(
+            "Skip them",
+            key="skip",
+            help="What waits is marked as skipped; only what becomes wanted from now on is sent.",
+        )
         if send or skip:
             said = (
                 "It is on again and sends what was waiting." if send else "It is on again; they are skipped."
