@@ -42,6 +42,7 @@ class Clock:
         self.failing_threads = max(1, int(threads * FAILING_SHARE))
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="sync")
         self.stopping = threading.Event()
+        self.looking = threading.Lock()  # held during a look
         self.running: dict[str, bool] = {}  # connection → whether it is one that fails
         self.lock = threading.Lock()
         self.leading: bool | None = None
@@ -58,11 +59,18 @@ class Clock:
         self.wake(0.0)
 
     def wake(self, in_s: float) -> None:
-        if not self.stopping.is_set():
-            self.job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=in_s))
+        with self.lock:  # a scheduler that was shut down has no job to move
+            if not self.stopping.is_set():
+                self.job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=in_s))
 
     def look(self) -> None:
-        """One look: beat, keep house, start what is due. Trouble is told once and tried again."""
+        """One look, unless the scheduler stops."""
+        with self.looking:
+            if not self.stopping.is_set():
+                self._look()
+
+    def _look(self) -> None:
+        """Beat, keep house, start what is due. Trouble is told once and tried again."""
         try:
             self._say("disk", found.sentence if (found := space.lacking()) else None)
             if self._beats():
@@ -77,17 +85,20 @@ class Clock:
             log.exception("look failed")
 
     def _say(self, what: str, sentence: str | None) -> None:
-        """Log trouble when it begins and when it is over, not at each look."""
+        """Log trouble when it begins and when it is over, not at each look.
+
+        Under the lock: of two runs that end together, the last word in the log is the one that holds.
+        """
         with self.lock:
             is_news = (what in self.trouble) is not (sentence is not None)
             if sentence is None:
                 self.trouble.pop(what, None)
             else:
                 self.trouble[what] = sentence
-        if is_news and sentence is not None:
-            log.error(f"{what} trouble", reason=sentence)
-        elif is_news:
-            log.info(f"{what} well again")
+            if is_news and sentence is not None:
+                log.error(f"{what} trouble", reason=sentence)
+            elif is_news:
+                log.info(f"{what} well again")
 
     def _beats(self) -> bool:
         if self.leading and time.monotonic() < self.next_beat:
@@ -128,6 +139,8 @@ class Clock:
 
     def _run(self, connection_id: str) -> None:
         try:
+            if self.stopping.is_set():
+                return
             result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set, only_due=True)
             if result.metadata.get("code") == "full":
                 return self._hold("run", result.message)
@@ -150,11 +163,18 @@ class Clock:
         self.held_until = time.monotonic() + HOLD_S
 
     def stop(self) -> bool:
-        """Start nothing more and wait for what runs. False when a call had to be left open."""
-        self.stopping.set()
-        self.scheduler.shutdown(wait=False)
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        """Start nothing more and wait for what is under way. False when a look or a call had to be left open.
+
+        The look first: one that comes back later would beat again after the goodbye, and start runs in a pool
+        that takes none.
+        """
         until = time.monotonic() + GRACE_S
+        with self.lock:
+            self.stopping.set()
+        if looked := self.looking.acquire(timeout=GRACE_S):
+            self.looking.release()
+        self.scheduler.shutdown(wait=False)
+        self.pool.shutdown(wait=False)
         while self.running and time.monotonic() < until:
             time.sleep(SOONEST_S)
         try:
@@ -163,7 +183,7 @@ class Clock:
                 journal.retire(session, "scheduler", sync.WORKER)
         except HubError as error:  # what is open runs out by its lease
             log.warning("stopped without the database", reason=error.message)
-        return not self.running
+        return looked and not self.running
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from bench import hubs
 from core import db, health
 from core.access import LOCAL
 from core.health import figures
-from tests.live import Live, chromium, free_port, served
+from tests.live import Live, chromium, reserved_port, served
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 SHORT, LONG = 10_000, 1_000_000
@@ -143,7 +143,7 @@ def pages(url: str, folder: Path) -> None:
 @contextmanager
 def _blank(folder: Path) -> Iterator[Live]:
     """A Streamlit app with one line, as the floor that no page of Streamlit's goes below."""
-    script, port, log = folder / "blank.py", free_port(), folder / "blank.log"
+    script, port, log = folder / "blank.py", reserved_port(), folder / "blank.log"
     script.write_text(BLANK)
     given = [f"--server.port={port}", "--server.headless=true", "--browser.gatherUsageStats=false"]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *given]

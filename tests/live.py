@@ -34,17 +34,25 @@ class Live:
             yield client
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def reserved_port(wanted: int = 0) -> int:
+    """A port on which nobody listens, and which the system gives to nobody else for the next minute.
+
+    A port that was only looked for is another test's when the server that was meant for it starts. After a
+    connection that this side ended, TCP keeps its port back (TIME_WAIT) from all but those that ask for it by number
+    and with SO_REUSEADDR, as servers do. OSError when somebody listens on the one that is wanted.
+    """
+    with socket.create_server(("127.0.0.1", wanted)) as listening:
+        port: int = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            listening.accept()[0].close()
+            peer.recv(1)
+    return port
 
 
 @contextmanager
 def served(database_url: str, folder: Path, **variables: str) -> Iterator[Live]:
     """Waits until it answers; ends with SIGTERM, which must be enough."""
-    port, log = free_port(), folder / "server.log"
+    port, log = reserved_port(), folder / "server.log"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HUB_")},
         "PYTHONPATH": str(ROOT),

@@ -5,15 +5,15 @@ accepted. `data` may be {error: closed | read_timeout}: the mail is kept, the an
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from tests.live import free_port
+from core.sandbox import mailroom
 
 
 class Session(SMTP):
@@ -32,7 +32,7 @@ class Session(SMTP):
         await super().push(status)
 
 
-class Listener(Controller):
+class Listener(mailroom.Listener):
     def factory(self) -> Session:
         return Session(self.handler, **self.SMTP_kwargs)
 
@@ -46,7 +46,8 @@ class MailServer:
         self.signed_in: list[tuple[str, str]] = []
         self.encrypted: list[bool] = []
         self._is_up = False
-        self.port = free_port()
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"  # as the placeholders of a case want it
         usual = {
             "authenticator": self._authenticate,
@@ -54,7 +55,7 @@ class MailServer:
             "server_hostname": "mx.example.com",
         }
         context = options.pop("implicit_tls", None)
-        self._listener = Listener(self, "127.0.0.1", self.port, ssl_context=context, **(usual | options))
+        self._listener = Listener(self, listening, ssl_context=context, **(usual | options))
 
     @contextmanager
     def running(self) -> Iterator["MailServer"]:

@@ -45,11 +45,9 @@ def splunk_at(workplace: Workplace, server: FaultServer, **options: Any) -> Iter
     yield made
 
 
-def wakes_in_s(workplace: Workplace) -> float:
+def due_in_s(moment: datetime | None) -> float:
     with db.reading() as session:
-        now = db.now(session)
-    wake = workplace.row("splunk").next_wake_at
-    return (wake - now).total_seconds() if wake else 0.0
+        return max((moment - db.now(session)).total_seconds(), 0.0) if moment else 0.0
 
 
 def live_through(workplace: Workplace, hours: float, every_s: float = 600) -> None:
@@ -59,7 +57,7 @@ def live_through(workplace: Workplace, hours: float, every_s: float = 600) -> No
         if passed_s >= next_scan_s:
             workplace.scans(1)
             next_scan_s += every_s
-        wait_s = max(wakes_in_s(workplace), 0.0) + 0.01
+        wait_s = due_in_s(workplace.row("splunk").next_wake_at) + 0.01
         workplace.pass_time(seconds=wait_s)
         passed_s += wait_s
         workplace.sync("splunk", "scheduled")
@@ -80,6 +78,7 @@ def test_an_hour_of_a_dead_vendor_is_a_few_calls(
 
 
 def test_a_vendor_that_is_back_gets_what_waited_at_once(workplace: Workplace) -> None:
+    """With its first probe; a run by the schedule that comes before calls nobody."""
     answers = [BUSY]
     with (
         serving(lambda peer: peer.send(answers[-1])) as server,
@@ -92,9 +91,13 @@ def test_a_vendor_that_is_back_gets_what_waited_at_once(workplace: Workplace) ->
             first = min(row.id or 0 for row in workplace.deliveries("splunk"))
             rest = col(Delivery.id) != first
             session.execute(update(Delivery).where(rest).values(state="retrying", next_attempt_at=later))
+            soon = db.now(session) + timedelta(minutes=5)
+            session.execute(update(Connection).values(next_sync_at=db.now(session), next_call_at=soon))
         answers.append(TAKEN)
         called = len(server.requests)
-        workplace.pass_time(seconds=max(wakes_in_s(workplace), 0) + 0.01)
+        workplace.sync("splunk", "scheduled")
+        assert len(server.requests) == called
+        workplace.pass_time(seconds=due_in_s(workplace.row("splunk").next_call_at) + 0.01)
         workplace.sync("splunk", "scheduled")
         assert set(workplace.states("splunk")) == {"delivered"}
         assert len(server.requests) == called + 2  # one probe, then all the rest as one batch
@@ -136,8 +139,11 @@ def probe(url: str, environment: dict[str, str], ref: str, start: Any, said: Any
 
 
 def test_one_probe_at_a_time_whatever_process_looks(workplace: Workplace, database: str) -> None:
+    refused = threading.Event()
+
     def slow(peer: Peer) -> None:
-        time.sleep(1.5)
+        if len(server.requests) > 1:
+            refused.wait(15)  # the probe is under way until the two others have looked
         peer.send(BUSY)
 
     context = multiprocessing.get_context("spawn")
@@ -152,7 +158,9 @@ def test_one_probe_at_a_time_whatever_process_looks(workplace: Workplace, databa
         processes = [context.Process(target=probe, args=arguments) for _ in range(3)]
         for process in processes:
             process.start()
-        answers = [said.get(timeout=90) for _ in processes]
+        answers = [said.get(timeout=90) for _ in processes[1:]]
+        refused.set()
+        answers.append(said.get(timeout=90))
         for process in processes:
             process.join(30)
         assert len(server.requests) == 2
@@ -238,6 +246,7 @@ def test_nine_dead_of_ten_hold_a_quarter_of_the_threads_and_the_tenth_keeps_its_
                 clock.look()
                 until(lambda turn=turn: len(workplace.sandbox.accepted("slack")) == turn)
                 until(lambda turn=turn: len(workplace.row("slack").recent) == turn)
+                until(lambda: healthy not in clock.running)  # a look starts nothing that still runs
                 running.append(sum(clock.running.values()))
             assert max(running) == clock.failing_threads == 2
             assert dead.connects <= 2 * 5

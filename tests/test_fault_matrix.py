@@ -24,6 +24,7 @@ from tests.fault_matrix import (
     place,
 )
 from tests.fault_server import FaultServer, Peer, Script, certificate, http, serving
+from tests.live import reserved_port
 
 __all__ = ["database", "engines", "place"]
 
@@ -31,11 +32,6 @@ SAME_KEY = " It is sent again under the same key, which the tool keeps once."
 WAITS = "Nothing was sent; what waits is tried again."
 WELL = http(200)
 AUTHORITY = certificate("Test authority", is_ca=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def in_doubt(words: str) -> Outcome:
@@ -46,7 +42,7 @@ def in_doubt(words: str) -> Outcome:
 
 
 def test_nobody_listens(place: Place) -> None:
-    port = free_port()
+    port = reserved_port()
     place.join("webhook", f"http://127.0.0.1:{port}")
     place.fill("webhook")
     expected = NOT_SENT.saying(f"Webhook: nobody listens on 127.0.0.1:{port}. {WAITS}")

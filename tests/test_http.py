@@ -28,6 +28,7 @@ from core.connectors.base import (
 from core.http import READS_ONLY, Egress, Recorder, Rules, VendorClient, retry_after_s
 from core.http.answer import MAX_ANSWER_BYTES
 from tests.fault_server import FaultServer, Peer, Script, http, json_answer, serving
+from tests.live import reserved_port
 
 HERE = Egress.parse("127.0.0.1")
 
@@ -41,11 +42,6 @@ def post(script: Script | bytes, method: str = "POST", **options: Any) -> Delive
     with serving(script) as server, client(**options) as vendor, pytest.raises(DeliveryError) as caught:
         vendor.request(method, f"{server.url}/services/collector?q=1", content=b"{}")
     return caught.value
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 # Statuses
@@ -219,7 +215,7 @@ def test_the_fault_carries_what_the_vendor_asks_for() -> None:
 
 
 def test_nobody_listens() -> None:
-    port = free_port()
+    port = reserved_port()
     with client() as vendor, pytest.raises(Unavailable) as caught:
         vendor.post(f"http://127.0.0.1:{port}/", content=b"x")
     assert (
@@ -597,7 +593,7 @@ def test_an_exchange_says_what_happened_in_bounds() -> None:
 
 def test_a_call_without_an_answer_is_an_exchange_too() -> None:
     with client() as vendor, pytest.raises(Unavailable):
-        vendor.post(f"http://127.0.0.1:{free_port()}/", content=b"abc")
+        vendor.post(f"http://127.0.0.1:{reserved_port()}/", content=b"abc")
     (exchange,) = vendor.exchanges
     assert (exchange.status, exchange.bytes_out, exchange.request, exchange.answer) == (None, 3, "abc", "")
 

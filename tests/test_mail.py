@@ -16,6 +16,7 @@ from core.connectors.base import Step as Step_
 from core.http import Egress, Rules, VendorClient
 from core.settle import Settlement
 from tests.fault_server import certificate
+from tests.live import reserved_port
 from tests.mail_server import MailServer
 from tests.test_connectors import build
 
@@ -142,9 +143,7 @@ def test_a_name_that_is_not_found_is_tried_again() -> None:
 
 
 def test_nobody_listening_is_said() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = reserved_port()
     with client() as http:
         fault = fault_of(config(port, security="none"), http)
     assert fault.message == f"E-mail: nobody listens on 127.0.0.1:{port}. Nothing was sent."

@@ -872,6 +872,16 @@ def test_a_used_port_is_refused_in_one_sentence(sandbox: Sandbox) -> None:
         Sandbox(port)
 
 
+def test_the_port_for_mail_is_taken_from_the_moment_it_is_chosen() -> None:
+    """Chosen only, it was another program's now and then when the mail server came for it."""
+    made = Sandbox(smtp_port=0)
+    port = int(made.credentials("email")["port"])
+    with pytest.raises(OSError, match=f"^Port {port} is already in use"):
+        Sandbox(smtp_port=port)
+    made.stop()
+    Sandbox(smtp_port=port).stop()
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "example.org", "::"])
 def test_only_this_machine_can_be_listened_on(host: str) -> None:
     with pytest.raises(ValueError, match="this machine only"):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
-from core import db, runs
+import scheduler as program
+from core import db, runs, space
 from core.models import Connection, Heartbeat
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
@@ -98,6 +101,70 @@ def test_sigterm_ends_it_within_ten_seconds_and_an_open_call_is_in_doubt(
     (row,) = workplace.deliveries("jira")
     assert row.state == "in_doubt"
     assert workplace.row("jira").run_id is None  # the next scheduler need not wait for the lease
+
+
+def test_the_stop_waits_for_the_look_that_is_under_way(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that came back after the goodbye beat again, kept the next scheduler standing by for ten seconds,
+    and told its trouble into whatever ran next in this process."""
+    workplace.connect("splunk", every="10s")
+    workplace.scans(1)
+    under_way, stopped, outlived = threading.Event(), threading.Event(), list[bool]()
+    real = space.lacking
+
+    def slow_look() -> space.Room | None:
+        under_way.set()
+        outlived.append(stopped.wait(0.5))
+        return real()
+
+    monkeypatch.setattr(space, "lacking", slow_look)
+    with capture_logs() as log:
+        clock = program.Clock(threads=2)
+        clock.start()
+        assert under_way.wait(60)
+        assert clock.stop()
+        stopped.set()
+        assert outlived == [False]
+    assert not any(entry.get("exc_info") for entry in log)
+    assert (workplace.states("splunk"), workplace.row("splunk").run_id) == ([], None)
+    with db.reading() as session:
+        assert session.execute(select(Heartbeat)).scalars().all() == []
+
+
+def test_a_run_that_was_queued_at_the_stop_is_not_waited_for(workplace: Workplace) -> None:
+    """It was dropped from the pool and still counted as running: every such stop took its eight seconds."""
+    workplace.connect("splunk", every="10s")
+    workplace.scans(1)
+    clock = program.Clock(threads=1)
+    with clock.looking:  # no look but the one below
+        clock.start()
+        # the one thread is busy until the scheduler stops, and a little longer
+        clock.pool.submit(lambda: clock.stopping.wait(60) and threading.Event().wait(0.3))
+        clock._start_due()
+    assert clock.stop()
+    assert (clock.running, workplace.states("splunk")) == ({}, [])
+
+
+def test_of_two_runs_that_end_together_the_last_word_in_the_log_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, said = program.Clock(threads=1), list[str]()
+    other = threading.Thread(target=clock._say, args=("run", None))
+
+    class Log:
+        def error(self, event: str, **_: object) -> None:
+            other.start()  # it ends well, while this one's trouble is on its way into the log
+            other.join(0.3)
+            said.append(event)
+
+        def info(self, event: str, **_: object) -> None:
+            said.append(event)
+
+    monkeypatch.setattr(program, "log", Log())
+    clock._say("run", "The database is busy.")
+    other.join()
+    assert (said, clock.trouble) == (["run trouble", "run well again"], {})
 
 
 def test_without_a_database_it_says_so_in_one_sentence(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from core.secret import Secret
 from core.server.listen import listen
 from core.server.next_page import safe_next
 from core.server.origins import host_names, is_known_host, is_own_page
-from tests.live import EMAIL, PASSWORD, ROOT, Live, free_port, served
+from tests.live import EMAIL, PASSWORD, ROOT, Live, reserved_port, served
 
 SOCKET = "/_stcore/stream"
 
@@ -408,13 +408,13 @@ def test_a_taken_port_is_one_sentence() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Unusable, match=f"Port {port} on 127.0.0.1 is taken .* HUB_PORT"):
             listen("127.0.0.1", port)
-    listen("127.0.0.1", free_port()).close()
+    listen("127.0.0.1", reserved_port()).close()
 
 
 @pytest.mark.parametrize("host", ["no such host", "203.0.113.1"])
 def test_a_strange_address_is_one_sentence(host: str) -> None:
     with pytest.raises(Unusable, match="HUB_HOST"):
-        listen(host, free_port())
+        listen(host, reserved_port())
 
 
 # --- the two checks alone -------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """`hub up`: real processes on free ports, from the first start to nothing left running."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from core.cli.processes import MAIL_ABOVE
+from tests.live import reserved_port
 from tests.terminal import Hub
 
 START_S, DELIVER_S, STOP_S = 60.0, 60.0, 11.0
@@ -79,17 +82,19 @@ def is_alive(pid: int) -> bool:
     return bool(state.strip()) and not state.strip().startswith("Z")  # a zombie runs nothing
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def sandbox_port() -> str:
+    """One whose neighbour, which the mail takes, is nobody's either."""
+    while True:
+        port = reserved_port()
+        with contextlib.suppress(OSError, OverflowError):
+            reserved_port(port + MAIL_ABOVE)
+            return str(port)
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
     made = Hub(tmp_path)
-    made.env |= {"HUB_PORT": str(free_port()), "HUB_LOG_FORMAT": "json"}
+    made.env |= {"HUB_PORT": str(reserved_port()), "HUB_LOG_FORMAT": "json"}
     return made
 
 
@@ -99,6 +104,7 @@ def start(hub: Hub) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
     def begin(*options: str) -> Up:
+        reserved_port(int(hub.env["HUB_PORT"]))  # an earlier start gave it back
         started.append(Up(hub, *options))
         return started[-1]
 
@@ -115,7 +121,7 @@ def start(hub: Hub) -> Iterator[Callable[..., Up]]:
 def test_the_demo_delivers_to_all_three_vendors_stops_whole_and_goes_on(
     hub: Hub, start: Callable[..., Up]
 ) -> None:
-    demo = ("--demo", "--sandbox-port", str(free_port()))
+    demo = ("--demo", "--sandbox-port", sandbox_port())
     up = start(*demo).running()
     assert f"http://127.0.0.1:{hub.env['HUB_PORT']}" in up.said
     password = re.search(r"admin@hub.local with the password (\S+)", up.said)
@@ -144,7 +150,7 @@ def test_the_demo_delivers_to_all_three_vendors_stops_whole_and_goes_on(
     assert modes["sandbox.ndjson"] == 0o600
     assert set(modes.values()) == {0o600}
 
-    moved = str(free_port())
+    moved = sandbox_port()
     again = start("--demo", "--sandbox-port", moved).running()
     assert f"port {moved} now: changed the address of" in again.said
     [splunk] = [v for v in json.loads(hub.done("connections", "--json")) if v["slug"] == "splunk"]
@@ -174,9 +180,7 @@ def test_an_empty_hub_says_how_to_get_the_demo_and_a_second_one_is_refused(
 
 
 def test_a_port_in_use_is_one_sentence_and_leaves_nothing_behind(hub: Hub) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", int(hub.env["HUB_PORT"])))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", int(hub.env["HUB_PORT"]))):
         refused = hub.process("up")
     assert refused.returncode == 1
     assert hub.env["HUB_PORT"] in refused.stderr

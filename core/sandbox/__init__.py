@@ -77,12 +77,15 @@ class Sandbox:
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
+        self._mailroom: Mailroom | None = None
         try:
             self._mailroom = None if smtp_port is None else Mailroom(host, smtp_port)
             mail = () if self._mailroom is None else (Email(self._mailroom.port),)
             self._desk = Desk((*VENDORS, *mail), Arrivals(journal), index_lag_s)
         except BaseException:
             self._port.server_close()
+            if self._mailroom is not None:
+                self._mailroom.stop()
             raise
         self._handle = partial(handle, self._desk, self.url, hub)
         self._hub = hub

@@ -1,6 +1,7 @@
 """SMTP on a loopback port, by aiosmtpd: signs senders in, and takes each mail to the desk as a request."""
 
 import asyncio
+import errno
 import logging
 import socket
 import warnings
@@ -19,19 +20,36 @@ warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
+class Listener(Controller):
+    """Answers on a socket that listens already: a port that is only chosen may be somebody else's when it starts."""
+
+    def __init__(self, handler: Any, listening: socket.socket, **options: Any) -> None:
+        super().__init__(handler, *listening.getsockname(), **options)
+        self._listening = listening
+
+    def _create_server(self) -> Any:
+        return self.loop.create_server(self._factory_invoker, sock=self._listening, ssl=self.ssl_context)
+
+
 class Mailroom:
-    """The port is chosen when it is made and taken when it is started."""
+    """Listens from the moment it is made; answers from `start` on."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self.port = port or _free_port(host)
-        self._listener: Controller | None = None
+        try:
+            self._listening = socket.create_server((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise OSError(
+                f"Port {port} is already in use. Give the sandbox another port for mail."
+            ) from error
+        self.port: int = self._listening.getsockname()[1]
+        self._listener: Listener | None = None
 
     def start(self, desk: Desk) -> None:
-        self._listener = Controller(
+        self._listener = Listener(
             Clerk(desk),
-            self._host,
-            self.port,
+            self._listening,
             ready_timeout=20,
             server_hostname="sandbox.localhost",
             data_size_limit=BODY_BYTES_MAX,
@@ -45,6 +63,7 @@ class Mailroom:
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
+        self._listening.close()
 
 
 class Clerk:
@@ -82,10 +101,3 @@ class Clerk:
 def _authenticate(server: SMTP, session: Any, envelope: Any, how: str, given: Any) -> AuthResult:
     known = LoginPassword(USERNAME.encode(), PASSWORD.encode())
     return AuthResult(success=given == known, handled=False)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
