@@ -206,7 +206,7 @@ def test_one_run_at_a_time(workplace: Workplace) -> None:
     assert workplace.states("slack") == ["in_doubt"]  # the fence: the late worker closed nothing
 
 
-def test_a_run_that_found_nothing_writes_no_log_row(workplace: Workplace) -> None:
+def test_a_run_that_found_nothing_is_neither_in_the_log_nor_in_the_figures(workplace: Workplace) -> None:
     workplace.connect("splunk")
     workplace.sync("splunk", "scheduled")
     workplace.scans(1)

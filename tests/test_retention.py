@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
+from sqlmodel import col
 
 from core import db, retention, sync
 from core.models import Attempt, Delivery, RunLog, SiemEvent, TicketLink
@@ -16,6 +17,9 @@ def age(days: int) -> None:
     with db.session() as session:
         past = db.now(session) - timedelta(days=days)
         session.execute(update(Delivery).values(created_at=past))
+        session.execute(
+            update(Delivery).where(col(Delivery.delivered_at).is_not(None)).values(delivered_at=past)
+        )
         session.execute(update(Attempt).values(started_at=past))
         session.execute(update(RunLog).values(created_at=past))
 
