@@ -21,12 +21,11 @@ from core.errors import Conflict
 from core.models import Connection, Delivery, RunLog
 from core.settle import LeaseLost
 from tests.live import until
-from tests.workplace import Workplace, sandbox, workplace
+from tests.workplace import Workplace, clock, sandbox, workplace
 
-__all__ = ["sandbox", "workplace"]
+__all__ = ["clock", "sandbox", "workplace"]
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-START = datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
 
 
 def turns(workplace: Workplace) -> int:
@@ -41,18 +40,6 @@ def run_due() -> int:
     for each in due:
         sync.run(each.id, only_due=True)
     return len(due)
-
-
-@pytest.fixture
-def clock(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Moves the database's clock, on either database."""
-    moved = [START]
-    monkeypatch.setattr(db, "now", lambda session: moved[0])
-
-    def move(step: timedelta) -> None:
-        moved[0] += step
-
-    return move
 
 
 # --- every due run once -------------------------------------------------------------------------------
