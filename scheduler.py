@@ -48,6 +48,7 @@ class Clock:
         self.leading: bool | None = None
         self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
         self.next_beat = self.next_housekeeping = self.held_until = 0.0
+        self.sweeper: threading.Thread | None = None
         # a job that could not start on time is started late, never dropped (the default drops it after 1 s)
         self.scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -119,8 +120,23 @@ class Clock:
     def _keep_house(self) -> None:
         if time.monotonic() >= self.next_housekeeping:
             self._say("key", sync.housekeep())
-            sync.sweep()
+            self._sweep_aside()
             self.next_housekeeping = time.monotonic() + HOUSEKEEP_S
+
+    def _sweep_aside(self) -> None:
+        """In a thread of its own: with much that is old it takes minutes, and no run that is due waits for it."""
+        if self.sweeper is None or not self.sweeper.is_alive():
+            self.sweeper = threading.Thread(target=self._sweep, name="retention", daemon=True)
+            self.sweeper.start()
+
+    def _sweep(self) -> None:
+        try:
+            if taken := sync.sweep(self.stopping.is_set):
+                log.info("old rows removed or emptied", rows=taken)
+        except HubError as error:
+            log.warning("retention put off", reason=error.message)
+        except Exception:
+            log.exception("retention failed")
 
     def _start_due(self) -> None:
         if time.monotonic() < self.held_until:
@@ -177,6 +193,8 @@ class Clock:
         self.pool.shutdown(wait=False)
         while self.running and time.monotonic() < until:
             time.sleep(SOONEST_S)
+        if self.sweeper is not None:
+            self.sweeper.join(max(0.0, until - time.monotonic()))
         try:
             sync.abandon()
             with db.session() as session:

@@ -36,7 +36,9 @@ def begin(who: Principal, key: str, request: bytes) -> Answer | None:
     digest = sha256(request).hexdigest()
     with db.session() as session:
         now = db.now(session)
-        session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < now - KEPT))
+        session.execute(
+            delete(IdempotencyKey).where(_of(who, key), col(IdempotencyKey.created_at) < now - KEPT)
+        )
         row = {"owner_id": who.user_id, "key": key, "request_hash": digest, "created_at": now}
         statement = db.upsert(session, IdempotencyKey).values(**row).on_conflict_do_nothing()
         if session.execute(statement.returning(col(IdempotencyKey.key))).first() is not None:

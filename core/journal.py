@@ -4,12 +4,13 @@ Everything here takes a session and leaves the commit to the caller.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, literal_column, select, update
 from sqlmodel import Session, col
 
 from core import db
@@ -119,6 +120,44 @@ def _add_latencies(session: Session, connection_id: str, hour: datetime, tally: 
             delay_s=add_to_histogram(row.delay_s, BOUNDS_S, tally.delay_s),
         )
     )
+
+
+def fold(session: Session, connection_id: str, day: datetime) -> int:
+    """Make one row of the hours of the connection's day, which begins at `day`. Returns how many hours went.
+
+    Sums and histograms stay exact, also when it is done by two at once: each hour is deleted once.
+    """
+    table, ends = HourlyFigures, day + timedelta(days=1)
+    names = (*_SUMS, "cost")
+    hours = session.execute(
+        delete(table)
+        .where(col(table.connection_id) == connection_id, literal_column("NOT is_day"))
+        .where(col(table.hour) >= day, col(table.hour) < ends)
+        .returning(*(getattr(table, name) for name in (*names, "call_ms", "delay_s")))
+        .execution_options(synchronize_session=False)
+    ).all()
+    if not hours:
+        return 0
+    values = {name: sum(getattr(hour, name) for hour in hours) for name in names}
+    statement = db.upsert(session, table).values(
+        connection_id=connection_id, hour=day, is_day=True, call_ms=[], delay_s=[], **values
+    )
+    sums = {name: getattr(table, name) + statement.excluded[name] for name in names}
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["connection_id", "hour"], set_=sums | {"is_day": True}
+        )
+    )
+    here = (col(table.connection_id) == connection_id, col(table.hour) == day)
+    folded = session.execute(select(col(table.call_ms), col(table.delay_s)).where(*here)).one()
+    call_ms, delay_s = (added([row[place] for row in (folded, *(h[-2:] for h in hours))]) for place in (0, 1))
+    session.execute(update(table).where(*here).values(call_ms=list(call_ms), delay_s=list(delay_s)))
+    return len(hours)
+
+
+def added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """Counts bucket by bucket; a shorter histogram has nothing in its missing buckets."""
+    return tuple(map(sum, zip_longest(*histograms, fillvalue=0)))
 
 
 def add_to_histogram(counts: Sequence[int], bounds: Sequence[float], values: Sequence[float]) -> list[int]:

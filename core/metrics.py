@@ -141,7 +141,7 @@ def _added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
 
 
 def _counters(totals: dict[str, Totals]) -> Iterator[Metric]:
-    runs = CounterMetricFamily("hub_runs", "Runs that ended.", labels=["vendor", "status"])
+    runs = CounterMetricFamily("hub_runs", "Runs that had something to do.", labels=["vendor", "status"])
     outcomes = CounterMetricFamily("hub_outcomes", "What became of records.", labels=["vendor", "outcome"])
     calls = CounterMetricFamily("hub_calls", "Calls to a vendor.", labels=["vendor"])
     bytes_out = CounterMetricFamily("hub_sent_bytes", "Bytes sent to a vendor.", labels=["vendor"])

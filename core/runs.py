@@ -255,6 +255,7 @@ def _status(run: Run) -> RunStatus:
 
 
 def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
+    """A run that found nothing to do is only on the strip: neither the log nor the figures grow by it."""
     if run.logged:
         journal.finish(
             session,
@@ -265,12 +266,12 @@ def _journal(session: Session, run: Run, connection: Connection, status: RunStat
             metadata=metadata(run),
             now=now,
         )
-    counted = Tally(
-        runs_ok=status is RunStatus.SUCCESS,
-        runs_partial=status is RunStatus.PARTIAL,
-        runs_failed=status is RunStatus.FAILED,
-    )
-    journal.count(session, connection.id, counted, now)
+        counted = Tally(
+            runs_ok=status is RunStatus.SUCCESS,
+            runs_partial=status is RunStatus.PARTIAL,
+            runs_failed=status is RunStatus.FAILED,
+        )
+        journal.count(session, connection.id, counted, now)
     connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
 
 

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     admin_password: Secret | None = None
     executor: Literal["local", "procrastinate"] = "local"
     retention_days: int = 90
+    audit_days: int = 400
+    record_days: int | None = None
     min_free_mb: int = 256
     ballast_mb: int = 64
     log_format: Literal["", "console", "json"] = ""
@@ -54,10 +56,10 @@ class Settings(BaseSettings):
             raise ValueError("is not a port from 1 to 65535")
         return value
 
-    @field_validator("retention_days")
+    @field_validator("retention_days", "audit_days", "record_days")
     @classmethod
-    def _is_positive(cls, value: int) -> int:
-        if value < 1:
+    def _is_positive(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
             raise ValueError("is less than one day")
         return value
 

@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from time import monotonic
 
 import pytest
 from sqlalchemy import select, update
@@ -206,7 +207,7 @@ def test_one_run_at_a_time(workplace: Workplace) -> None:
     assert workplace.states("slack") == ["in_doubt"]  # the fence: the late worker closed nothing
 
 
-def test_a_run_that_found_nothing_writes_no_log_row(workplace: Workplace) -> None:
+def test_a_run_that_found_nothing_is_neither_in_the_log_nor_in_the_figures(workplace: Workplace) -> None:
     workplace.connect("splunk")
     workplace.sync("splunk", "scheduled")
     workplace.scans(1)
@@ -214,7 +215,7 @@ def test_a_run_that_found_nothing_writes_no_log_row(workplace: Workplace) -> Non
     with db.reading() as session:
         assert [log.status for log in session.execute(select(RunLog)).scalars()] == ["success"]
         figures = session.execute(select(HourlyFigures)).scalars().all()
-    assert sum(row.runs_ok for row in figures) == 2
+    assert [row.runs_ok for row in figures] == [1]
     assert sum(row.delivered for row in figures) == 1
     assert sum(sum(row.call_ms) for row in figures) == 1
     assert [run[1:] for run in workplace.row("splunk").recent] == [["success", 0], ["success", 1]]
@@ -321,8 +322,10 @@ def test_a_database_in_trouble_is_not_the_connections_fault(
 def test_messages_go_in_bursts_at_the_vendors_rate(workplace: Workplace) -> None:
     workplace.connect("slack", batch_limit=30, storm="off")
     workplace.alerts(30)
+    began = monotonic()
     first = workplace.sync("slack")
-    assert 10 <= first.count <= 12  # ten seconds' worth, and what the seconds of the test allow
+    took_s = monotonic() - began
+    assert 10 <= first.count <= 11 + took_s  # ten seconds' worth, and one for each second of the test
     row = workplace.row("slack")
     assert row.wait_reason == "rate"
     assert row.next_wake_at == row.next_call_at

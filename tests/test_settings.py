@@ -28,6 +28,9 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
         ("HUB_PORT", "9" * 5_000, "is not a whole number;"),
         ("HUB_RETENTION_DAYS", "0", "is less than one day;"),
         ("HUB_RETENTION_DAYS", "long", "is not a whole number;"),
+        ("HUB_AUDIT_DAYS", "0", "is less than one day;"),
+        ("HUB_RECORD_DAYS", "0", "is less than one day;"),
+        ("HUB_RECORD_DAYS", "never", "is not a whole number;"),
         (
             "HUB_EXECUTOR",
             "cloud",

@@ -18,30 +18,20 @@ from sqlmodel import col
 import scheduler
 from core import db, runs, sync
 from core.errors import Conflict
-from core.models import Connection, Delivery, HourlyFigures, RunLog
+from core.models import Connection, Delivery, RunLog
 from core.settle import LeaseLost
 from tests.live import until
-from tests.workplace import Workplace, sandbox, workplace
+from tests.workplace import Workplace, clock, sandbox, workplace
 
-__all__ = ["sandbox", "workplace"]
+__all__ = ["clock", "sandbox", "workplace"]
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-START = datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
 
 
 def turns(workplace: Workplace) -> int:
-    """Runs that ended, of all connections."""
+    """Runs that ended, of all connections, by their strips: those that found nothing are nowhere else."""
     with db.reading() as session:
-        return sum(
-            ok + partial + failed
-            for ok, partial, failed in session.execute(
-                select(
-                    col(HourlyFigures.runs_ok),
-                    col(HourlyFigures.runs_partial),
-                    col(HourlyFigures.runs_failed),
-                )
-            )
-        )
+        return sum(map(len, session.execute(select(col(Connection.recent))).scalars()))
 
 
 def run_due() -> int:
@@ -50,18 +40,6 @@ def run_due() -> int:
     for each in due:
         sync.run(each.id, only_due=True)
     return len(due)
-
-
-@pytest.fixture
-def clock(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Moves the database's clock, on either database."""
-    moved = [START]
-    monkeypatch.setattr(db, "now", lambda session: moved[0])
-
-    def move(step: timedelta) -> None:
-        moved[0] += step
-
-    return move
 
 
 # --- every due run once -------------------------------------------------------------------------------

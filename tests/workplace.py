@@ -1,9 +1,9 @@
 """A hub with three sandbox vendors, for tests of the flow; shared by the tests that name `workplace`."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.sandbox import Sandbox
 from core.settings import settings
 
 CREATED = "2026-11-20T10:00:00Z"
+START = datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
 
 
 @dataclass
@@ -122,3 +123,15 @@ def workplace(
     connections.publish_catalog()
     yield Workplace(people.a, sandbox)
     opening.ring.cache_clear()
+
+
+@pytest.fixture
+def clock(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Moves the database's clock, on either database."""
+    moved = [START]
+    monkeypatch.setattr(db, "now", lambda session: moved[0])
+
+    def move(step: timedelta) -> None:
+        moved[0] += step
+
+    return move

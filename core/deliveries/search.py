@@ -12,6 +12,7 @@ from sqlmodel import Session, col
 from core import db, mapping, sources
 from core.access import Principal
 from core.deliveries.listing import _owned, row_and_name
+from core.deliveries.told import reason
 from core.models import RECORD_TABLES, STUCK, WAITING, Connection, Delivery, HubMessage, Kind, Said, State
 from core.outbox.looking import in_states
 
@@ -182,7 +183,7 @@ def _one(row: Any, record: dict[str, Any] | None, said: str | None) -> Found:
         record_id=record["id"] if record else None,
         title=said or "A message of the hub" if own else _title(row.record_kind, record),
         state=row.state,
-        reason=row.reason,
+        reason=reason(row.state, row.reason),
         attempts=row.attempt_count,
         created_at=row.created_at,
         delivered_at=row.delivered_at,

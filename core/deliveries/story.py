@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 from core import catalog, db, mapping, sources
 from core import options as options_
 from core.access import Principal, visible
-from core.deliveries.told import attempts, next_attempts, told
+from core.deliveries.told import attempts, next_attempts, reason, told
 from core.errors import Invalid, NotFound
 from core.filters import Filter
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
@@ -107,7 +107,7 @@ def _sentence(
         State.SENDING: "Being sent right now.",
         State.RETRYING: f"Not delivered yet: {row.reason} Tried again at {at}.",
         State.IN_DOUBT: f"May have arrived: {row.reason} Looked at again at {at}.",
-        State.DEAD: f"Not delivered: {row.reason}",
+        State.DEAD: f"Not delivered: {reason(row.state, row.reason)}",
         State.HELD: str(row.reason),
         State.SKIPPED: f"Not sent: {row.reason}",
     }[State(row.state)]

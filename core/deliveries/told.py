@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
 
 from core.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
@@ -20,11 +20,17 @@ def told(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[dict[st
     return [_one(row, name, ids, urls) for row, name in rows]
 
 
+def reason(state: str, said: str | None) -> str | None:
+    """Why it stands there; a dead one's reason goes after its time."""
+    return "The reason is not kept any more." if said is None and state == State.DEAD else said
+
+
 def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
     """Its attempts, oldest first. Of a record that went in batches only the last one is known."""
     mine = col(Attempt.delivery_id) == row.id
     if row.attempt_id is not None:
-        mine = or_(mine, col(Attempt.id) == row.attempt_id)
+        last = and_(col(Attempt.id) == row.attempt_id, col(Attempt.connection_id) == row.webhook_id)
+        mine = or_(mine, last)
     found = session.execute(select(Attempt).where(mine).order_by(col(Attempt.id))).scalars()
     return [
         {
@@ -68,7 +74,7 @@ def _one(
         "event_type": row.event_type,
         "digest_id": row.digest_id,
         "state": row.state,
-        "reason": row.reason,
+        "reason": reason(row.state, row.reason),
         "attempt_count": row.attempt_count,
         "next_attempt_at": row.next_attempt_at,
         "vendor_id": row.vendor_id,

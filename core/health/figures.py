@@ -1,9 +1,8 @@
 """The hourly figures of some connections over a span of hours, and over the span before it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import zip_longest
 
 import orjson
 from sqlmodel import Session
@@ -11,7 +10,7 @@ from sqlmodel import Session
 from core.health import hourly
 from core.health.hourly import FEW, Cell, Part, Query
 from core.health.shelf import Shelf
-from core.journal import BOUNDS_S
+from core.journal import BOUNDS_S, added
 
 #: hours shown → hours per bar: 24, 28 and 30 bars
 BUCKET_H = {24: 1, 168: 6, 720: 24}
@@ -172,11 +171,6 @@ def sum_of_texts(histograms: str) -> tuple[int, ...]:
     if len(flat) == width * (filled.count("],[") + 1):  # none is longer, so all are whole: half the time
         return tuple(sum(flat[bound::width]) for bound in range(width))
     return added(orjson.loads(f"[{filled}]"))
-
-
-def added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
-    """Counts bucket by bucket; a shorter histogram has nothing in its missing buckets."""
-    return tuple(map(sum, zip_longest(*histograms, fillvalue=0)))
 
 
 def _filled(values: Sequence[float | None]) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ def newest(
 
 
 def _windows(session: Session, ids: Query, span: Span, *, failed_only: bool) -> list[ColumnElement[bool]]:
-    """A run that found nothing to do is in the figures and not in the log: only hours with work are of use."""
+    """Only hours with work are of use: 0.1.0 counted runs that found nothing to do, and they are in no log."""
     table, log = HourlyFigures, RunLog
     work = col(table.runs_failed) + col(table.runs_partial)
     if not failed_only:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Text
+from sqlalchemy import JSON, ForeignKey, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from core.models.columns import BigInt, big_pk, connection_fk, utc
@@ -29,14 +29,26 @@ class RunLog(SQLModel, table=True):
 
 
 class HourlyFigures(SQLModel, table=True):
-    """What the pages read. One row per connection and hour; buckets are counts at `core.journal.BOUNDS`."""
+    """What the pages read: one row per connection and hour with work, after some weeks one per day.
+
+    Buckets are counts at `core.journal.BOUNDS_MS` and `BOUNDS_S`.
+    """
 
     __tablename__ = "hourly_figures"
-    __table_args__ = (Index("ix_hourly_figures_hour", "hour"),)
+    __table_args__ = (
+        Index("ix_hourly_figures_hour", "hour"),
+        Index(
+            "ix_hourly_figures_unfolded",
+            "hour",
+            sqlite_where=text("NOT is_day"),
+            postgresql_where=text("NOT is_day"),
+        ),
+    )
     connection_id: str = Field(
         primary_key=True, max_length=36, sa_column_args=(ForeignKey("user_integrations.id"),)
     )
     hour: datetime = utc(primary_key=True)
+    is_day: bool = False  # stands for the whole day that begins with `hour`
     runs_ok: int = 0
     runs_partial: int = 0
     runs_failed: int = 0

@@ -11,6 +11,15 @@ from core.models.words import AttemptOutcome, ReplayState, State
 
 _STUCK = text("state IN ('dead', 'held')")  # few; lets the pages count them without reading the log
 _DUE = text("state IN ('pending', 'retrying', 'in_doubt')")
+#: Finished rows from which retention takes a text, each in an index by time. Why a row was skipped are the
+#: hub's own words, and stay.
+DELIVERED_TEXT = (
+    "state = 'delivered' AND (payload IS NOT NULL OR response_body IS NOT NULL OR reason IS NOT NULL)"
+)
+STOPPED_TEXT = (
+    "state IN ('dead', 'skipped') AND "
+    "(payload IS NOT NULL OR response_body IS NOT NULL OR (reason IS NOT NULL AND state = 'dead'))"
+)
 
 
 class Delivery(SQLModel, table=True):
@@ -40,6 +49,18 @@ class Delivery(SQLModel, table=True):
             sqlite_where=text("digest_id IS NOT NULL"),
             postgresql_where=text("digest_id IS NOT NULL"),
         ),
+        Index(
+            "ix_webhook_deliveries_delivered",
+            "delivered_at",
+            sqlite_where=text(DELIVERED_TEXT),
+            postgresql_where=text(DELIVERED_TEXT),
+        ),
+        Index(
+            "ix_webhook_deliveries_stopped",
+            "created_at",
+            sqlite_where=text(STOPPED_TEXT),
+            postgresql_where=text(STOPPED_TEXT),
+        ),
     )
     id: int | None = big_pk()
     user_id: str = Field(max_length=36)  # the connection's owner
@@ -54,7 +75,7 @@ class Delivery(SQLModel, table=True):
     state: str = Field(default=State.PENDING, max_length=10)
     reason: str | None = Field(default=None, sa_type=Text)
     skipped_by: str | None = Field(default=None, max_length=10)  # SkippedBy, of a skipped row
-    attempt_id: int | None = Field(default=None, sa_type=BigInt)
+    attempt_id: int | None = Field(default=None, sa_type=BigInt)  # the last one, as long as that is kept
     attempt_count: int = 0
     next_attempt_at: datetime | None = utc(default=None)
     in_doubt_since: datetime | None = utc(default=None)

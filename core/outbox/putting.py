@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import bindparam, insert, update
-from sqlmodel import Session, SQLModel
+from sqlalchemy import bindparam, exists, insert, select, update
+from sqlmodel import Session, SQLModel, col
 
 from core.db import upsert
-from core.models import Delivery, SiemEvent, State
+from core.models import RECORD_TABLES, Delivery, Kind, SiemEvent, State, TicketLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,9 @@ def put(
         key: delivery_id
         for delivery_id, key in session.execute(statement.returning(Delivery.id, Delivery.key), values)
     }
+    if len(put_ids) < len(rows):
+        known = [row for row in rows if row.key not in put_ids and row.kind in set(Kind)]
+        _find_again(session, connection_id, known)
     if siem and put_ids:
         _put_siem_events(session, connection_id, user_id, rows, put_ids, now)
     return len(put_ids)
@@ -122,6 +125,25 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
             for id, row in rows.items()
         ],
     )
+
+
+def _find_again(session: Session, connection_id: str, rows: Sequence[New]) -> None:
+    """Rows whose record was removed by its age and came in again, under another local id: they are its rows."""
+    for row in rows:
+        table = RECORD_TABLES[Kind(row.kind)]
+        found = session.execute(
+            select(col(Delivery.id), col(Delivery.record_id)).where(
+                col(Delivery.webhook_id) == connection_id,
+                col(Delivery.key) == row.key,
+                ~exists().where(col(table.local_id) == col(Delivery.record_id)),
+            )
+        ).first()
+        if found is None:
+            continue
+        session.execute(update(Delivery).where(col(Delivery.id) == found.id).values(record_id=row.record_id))
+        link = (col(TicketLink.integration_id) == connection_id, col(TicketLink.case_id) == found.record_id)
+        if row.kind == Kind.CASE:
+            session.execute(update(TicketLink).where(*link).values(case_id=row.record_id))
 
 
 def _put_siem_events(
