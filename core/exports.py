@@ -31,9 +31,9 @@ def export(begun: Run) -> None:
             now=now,
             held=held,
         )
-        begun.exported += queued
-        begun.held += sum(row.payload is not None for row in found.rows) if held else 0
-        dead = sum(row.payload is None for row in found.rows)
+        begun.exported += len(queued)
+        begun.held += sum(row.payload is not None for row in queued) if held else 0
+        dead = sum(row.payload is None for row in queued)
         begun.tally.dead += dead
         if queued:
             runs.open_log(session, begun, now)

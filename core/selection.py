@@ -3,7 +3,7 @@
 Reads only: `core.sync` queues the result and moves the cursor, `core.connections` previews it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,12 +15,11 @@ from core.catalog import KIND_OF, Manifest
 from core.mapping import Mapper, Unmappable
 from core.models import Category, Connection, Kind, State
 from core.options import Options
-from core.outbox import New
+from core.outbox import FILTERED, New
 from core.settings import settings
 from core.storm import HELD, HOLD_ABOVE
 
 PAGE = 500  # records looked at in one step
-FILTERED = "Skipped because the connection's filter was changed."
 MAX_PAGES = 20  # … and steps in one transaction, so that no writer waits long
 
 
@@ -45,7 +44,8 @@ def select_new(
         page = sources.changes(session, kind, after=cursor, owner_id=owner, limit=size)
         fresh = _fresh(session, connection, kind, options, page)
         room = limit - len(rows)
-        rows += [_new(connection, manifest, options, mapper, record) for record in fresh[:room]]
+        keyed = zip(keys_of(session, kind, fresh[:room]), fresh, strict=False)
+        rows += [_new(connection, manifest, options, mapper, key, record) for key, record in keyed]
         if len(fresh) > room:  # the first one left out is looked at again next time
             return Selection(rows, fresh[room]["change_seq"] - 1, True)
         cursor = page[-1]["change_seq"] if page else cursor
@@ -68,16 +68,24 @@ def _fresh(
     return [record for record in wanted if record["local_id"] not in known]
 
 
+def keys_of(session: Session, kind: Kind, records: Sequence[dict[str, Any]]) -> list[str]:
+    """The delivery key of each of `records`."""
+    names = sources.names_of(session, records)
+    return [
+        mapping.delivery_key(kind, record["id"], name) for record, name in zip(records, names, strict=True)
+    ]
+
+
 def _new(
     connection: Connection,
     manifest: Manifest,
     options: Options,
     mapper: Mapper,
+    key: str,
     record: dict[str, Any],
 ) -> New:
     """One outbox row; a record that cannot be mapped is born dead with the reason."""
     kind = KIND_OF[manifest.category]
-    key = mapping.delivery_key(kind, record["owner_id"], record["id"])
     facts = mapping.facts(
         kind, record, key=key, hub_url=settings().public_url, include_raw=options.include_raw
     )

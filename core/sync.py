@@ -15,7 +15,20 @@ from time import monotonic, time
 
 import structlog
 
-from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
+from core import (
+    catalog,
+    db,
+    lessons,
+    messages,
+    opening,
+    options,
+    outbox,
+    people,
+    results,
+    retention,
+    runs,
+    space,
+)
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -70,12 +83,14 @@ def run(
 
 def housekeep() -> str | None:
     """What no connection's own run does: open attempts of dead workers become in doubt; owners are told of what
-    fails; the reserve on the disk is made anew; a missing key is looked for. Returns the sentence about locked
-    connections, if any."""
+    fails; people get the records that came before them; the reserve on the disk is made anew; a missing key is
+    looked for. Returns the sentence about locked connections, if any."""
     with db.session() as session:
         reaped = runs.reap(session, db.now(session))
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+    if adopted := people.make_up():
+        log.info("records given to people who came after them", records=adopted)
     for connection_id in messages.attend():
         log.warning("switched off after failing for days", connection=connection_id)
     space.keep_ballast()

@@ -54,6 +54,7 @@ FLOORS: dict[str, int] = {
     "core.trouble": 5,
     # verbs: one transaction each
     "core.records": 6,
+    "core.people": 6,
     "core.messages": 6,
     "core.exports": 6,
     "core.results": 6,

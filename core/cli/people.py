@@ -28,17 +28,31 @@ def add(
     external_id: Annotated[str | None, typer.Option(help="The person's user uuid in FootprintIQ.")] = None,
 ) -> None:
     """Add a person. Their records are found by e-mail or by --external-id."""
-    from core import access, db, sources
+    from core import people
 
     who = operator()
     _require_new(email)
     secret = password(from_stdin=password_stdin)
-    user = access.add_user(who, email, role, secret, external_id)
-    with db.session() as session:
-        theirs = sources.adopt(session, user)
+    user, theirs = people.add(who, email, role, secret, external_id)
     say(f"Added {user.email} as {user.role}; {theirs:,} records that came before are theirs.")
     if secret is None:
         say_error(f"No password was given: set one with `hub user password {user.email}` before signing in.")
+
+
+@users.command("edit")
+def edit(
+    email: str,
+    external_id: Annotated[
+        str,
+        typer.Option(help='The person\'s user uuid in FootprintIQ; "" takes it away.', show_default=False),
+    ],
+) -> None:
+    """Change how a person's records are known. What came before under that id is theirs from now on."""
+    from core import people
+
+    user, theirs = people.edit(operator(), email, external_id)
+    named = f"has the external id {user.external_id}" if user.external_id else "has no external id"
+    say(f"{user.email} {named} now; {theirs:,} records that came before are theirs.")
 
 
 def _require_known(email: str) -> None:

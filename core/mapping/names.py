@@ -9,7 +9,10 @@ from core.mapping.values import as_count, as_iso, as_line, as_moment, as_score, 
 from core.models import RECORD_TABLES, Kind
 
 #: the hub's own columns: not part of the record that goes out
-_BOOKKEEPING = {"local_id", "owner_id", "change_seq", "content_hash", "revision", "received_at", "extra"}
+_BOOKKEEPING = {
+    *("local_id", "owner_id", "change_seq", "content_hash", "revision", "received_at", "extra"),
+    "dated_ahead",
+}
 _COUNTS = ("high_risk_count", "medium_risk_count", "low_risk_count", "total_sources_found")
 _COMPUTED = {
     *("key", "kind", "id", "type", "event_type", "title", "text", "details", "subject", "url", "status"),

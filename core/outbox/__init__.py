@@ -18,7 +18,7 @@ from core.outbox.looking import (
     records,
     standing,
 )
-from core.outbox.putting import New, put
+from core.outbox.putting import FILTERED, New, put
 from core.outbox.steering import (
     discard,
     hasten,
@@ -32,6 +32,7 @@ from core.outbox.steering import (
 )
 
 __all__ = [
+    "FILTERED",
     "Claim",
     "New",
     "claim",

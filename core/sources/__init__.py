@@ -4,7 +4,20 @@ Takes a session and never commits.
 """
 
 from core.sources.intake import Stored, store
-from core.sources.owners import adopt
+from core.sources.owners import adopt, heirs, names_of
 from core.sources.reading import by_local_id, changes, count, latest, latest_seq
+from core.sources.tables import lock
 
-__all__ = ["Stored", "adopt", "by_local_id", "changes", "count", "latest", "latest_seq", "store"]
+__all__ = [
+    "Stored",
+    "adopt",
+    "by_local_id",
+    "changes",
+    "count",
+    "heirs",
+    "latest",
+    "latest_seq",
+    "lock",
+    "names_of",
+    "store",
+]
