@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import exists, func, or_, select, update
@@ -15,6 +16,7 @@ from core.sources.tables import TABLES, USERS, lock, number, update_all, wake
 _STAND_INS = uuid.UUID("6f4b2d0e-52c5-4a0c-9a5d-2c1f0a7d3e61")
 
 
+@lru_cache(maxsize=4096)  # an import asks for the same few people row by row
 def stand_in(user_id: str | None) -> str:
     """The owner of records whose `user_id` names nobody the hub knows: one for each name, always the same.
 
