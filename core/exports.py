@@ -1,5 +1,6 @@
 """New records into the outbox of one connection: select, map, queue, move the cursor. One transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlmodel import Session
@@ -7,6 +8,7 @@ from sqlmodel import Session
 from core import db, journal, options, outbox, runs, space
 from core.journal import Tally
 from core.models import Category, Connection
+from core.outbox import New
 from core.profile import Profile
 from core.runs import Run
 from core.selection import Selection, select_new
@@ -34,7 +36,7 @@ def export(begun: Run) -> None:
             held=held,
         )
         outbox.unskip_rows(session, found.back, now, held)
-        _count(session, begun, found, queued, held, now)
+        _count(session, begun, queued, len(found.back), held, now)
         session.add(connection)
 
 
@@ -67,13 +69,13 @@ def _basis(connection: Connection) -> tuple[object, ...]:
 
 
 def _count(
-    session: Session, begun: Run, found: Selection, queued: int, held: str | None, now: datetime
+    session: Session, begun: Run, queued: Sequence[New], back: int, held: str | None, now: datetime
 ) -> None:
-    dead = sum(row.payload is None for row in found.rows)
-    begun.exported += queued + len(found.back)
-    begun.held += len(found.rows) - dead + len(found.back) if held else 0
+    dead = sum(row.payload is None for row in queued)
+    begun.exported += len(queued) + back
+    begun.held += len(queued) - dead + back if held else 0
     begun.tally.dead += dead
-    if queued or found.back:
+    if queued or back:
         runs.open_log(session, begun, now)
     if dead:
         journal.count(session, begun.connection.id, Tally(dead=dead), now)

@@ -1,21 +1,28 @@
 """Reads a FootprintIQ PostgreSQL: incrementally, in one read-only transaction, one streamed query per table.
 
-A read starts two minutes before the last change it saw: a row becomes visible at its commit, but carries the
-time at which its transaction began. What is read twice is absorbed by `sources.store`. Alerts have no
-`updated_at`, so those that the hub still holds as unread are asked for again.
+A row becomes visible at its commit, whatever time it carries, so times cannot say what is new. Of a table every row
+is read whose transaction had not ended when the last read took its snapshot (`xmin` at or above the snapshot's): each
+insert and update exactly, however late it was committed. The scan of the table that this takes was always needed,
+for the latest of several times has no index.
+
+A view has no `xmin`, nor has a table of which the hub's user may read some columns only. There a read starts two
+minutes before the last change it saw, and alerts, which have no `updated_at`, are read again while the hub holds them
+as unread: recent ones as a whole, older ones once they are read or resolved.
+
+What is read twice is absorbed by `sources.store`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, func, make_url, select, text
+from sqlalchemy import URL, Connection, NullPool, RowMapping, create_engine, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import Session, col
 
@@ -27,6 +34,10 @@ BATCH = 1_000
 OVERLAP = timedelta(minutes=2)
 CONNECT_S, STATEMENT_S = 10, 300
 MAX_UNREAD = 50_000  # of the newest unread alerts: 50 look-ups of 1,000 ids each
+RECENT = timedelta(days=7)  # alerts that may still change in more than being read
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: PostgreSQL compares transactions of 32 bits around a circle: half of it back is as far as it can look
+FAR = 2**31
 TABLE = {Kind.SCAN: "scans", Kind.CASE: "cases", Kind.ALERT: "monitoring_alerts"}
 #: a row's change time is the latest of these, as far as its table has them
 TIMES = {
@@ -35,16 +46,33 @@ TIMES = {
     Kind.ALERT: ("created_at", "updated_at"),
 }
 _COLUMNS = text(
-    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
-    "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+    "SELECT attname, format_type(atttypid, NULL), CAST(attrelid AS bigint), attnum < 0 "
+    "FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+    "WHERE attrelid = to_regclass(:name) AND NOT attisdropped AND (attnum > 0 OR attname = 'xmin' "
+    "AND relkind IN ('r', 'p', 'm') AND has_column_privilege(attrelid, attnum, 'SELECT'))"
+)
+#: txid_… since they are in every version in use; a role needs no rights for them, and a standby has them too
+_SNAPSHOT = text(
+    "SELECT txid_snapshot_xmin(taken), txid_snapshot_xmax(taken), now() FROM txid_current_snapshot() AS taken"
 )
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Position:
+    """How far a table was read: up to a change, and whatever transactions below `horizon` did before."""
+
     changed_at: datetime
     last_id: str
+    horizon: int
+    table_id: int
+
+
+@dataclass(frozen=True)
+class Table:
+    id: int
+    columns: Mapping[str, str]  # name → type
+    has_xmin: bool
 
 
 @dataclass(frozen=True)
@@ -56,45 +84,66 @@ class Source:
     connection: Connection
 
     def batches(self, kind: Kind, since: Position | None) -> Iterator[tuple[Rows, Position]]:
-        """Rows changed since then, oldest change first; each batch with the position it reaches."""
-        table = TABLE[kind]
-        with _explained(self.address, table):
-            times = [name for name in TIMES[kind] if name in self._columns(table)]
-            # rows without any time come first, and with every first read
-            changed = f"coalesce(greatest({', '.join(f'{name}::timestamptz' for name in times)}), 'epoch')"
-            query = text(
-                f"SELECT *, {changed} AS hub_changed_at FROM {table} WHERE {changed} >= :since "  # noqa: S608
-                "ORDER BY hub_changed_at, id"
-            )
-            now = self.connection.execute(select(func.now())).scalar_one()
-            start = {"since": since.changed_at - OVERLAP if since else "epoch"}
-            found = self.connection.execute(query, start, execution_options={"yield_per": BATCH})
-            for part in found.mappings().partitions(BATCH):
-                changed_at = part[-1]["hub_changed_at"]
-                # a row dated in the future must not hide those that come before that date
-                reached = min(changed_at, now)
-                reached = max(reached, since.changed_at) if since else reached
-                yield [_plain(row) for row in part], Position(reached, str(part[-1]["id"]))
+        """Rows changed since then, oldest change first; each batch with the position it reaches.
 
-    def settled(self, ids: Iterable[str]) -> Iterator[Rows]:
-        """Alerts among `ids` that have been read or resolved."""
+        The last one is empty: only now is everything seen that this snapshot holds, and the horizon moves.
+        """
+        with _explained(self.address, TABLE[kind]):
+            table = self._table(kind)
+            horizon, newest, now = self.connection.execute(_SNAPSHOT).one()
+            since = _usable(since, table, newest)
+            at = since or Position(EPOCH, "", horizon, table.id)
+            for part in self._changed(kind, table, since):
+                # a row dated in the future must not hide those that come before that date
+                reached = max(min(part[-1]["hub_changed_at"], now), at.changed_at)
+                at = replace(at, changed_at=reached, last_id=str(part[-1]["id"]))
+                yield [_plain(row) for row in part], at
+            yield [], replace(at, horizon=horizon)
+
+    def _changed(self, kind: Kind, table: Table, since: Position | None) -> Iterator[Sequence[RowMapping]]:
+        times = [f"{name}::timestamptz" for name in TIMES[kind] if name in table.columns]
+        # rows without any time come first, and with every first read
+        changed = f"coalesce(greatest({', '.join(times)}), 'epoch')"
+        wanted = f"{changed} >= :since"
+        given: dict[str, Any] = {"since": since.changed_at - OVERLAP if since else EPOCH}
+        if since and table.has_xmin:
+            # below 0 is what was written more than half a circle ago. SELECT: once, and not for each row
+            wanted += (
+                " OR (age(xmin) <= (SELECT age(CAST(CAST(:horizon AS text) AS xid))) AND age(xmin) >= 0)"
+            )
+            given |= {"horizon": str(since.horizon % 2**32)}
+        query = text(
+            f"SELECT *, {changed} AS hub_changed_at FROM {TABLE[kind]} WHERE {wanted} "  # noqa: S608
+            "ORDER BY hub_changed_at, id"
+        )
+        found = self.connection.execute(query, given, execution_options={"yield_per": BATCH})
+        yield from found.mappings().partitions(BATCH)
+
+    def is_exact(self, kind: Kind) -> bool:
+        """Whether `batches` sees every change, also one that leaves the times as they were."""
+        with _explained(self.address, TABLE[kind]):
+            return self._table(kind).has_xmin
+
+    def again(self, ids: Iterable[str]) -> Iterator[Rows]:
+        """Alerts among `ids` that are recent, or have been read or resolved."""
         with _explained(self.address, TABLE[Kind.ALERT]):
-            columns = self._columns(TABLE[Kind.ALERT])
+            columns = self._table(Kind.ALERT).columns
             flags = [name for name in ("is_read", "is_resolved") if name in columns]
             is_uuid = columns["id"] == "uuid"
             query = text(
-                f"SELECT * FROM {TABLE[Kind.ALERT]} WHERE ({' OR '.join(flags)}) "  # noqa: S608
-                f"AND id = ANY(CAST(:ids AS {columns['id']}[]))"
+                f"SELECT * FROM {TABLE[Kind.ALERT]} WHERE id = ANY(CAST(:ids AS {columns['id']}[])) "  # noqa: S608
+                f"AND ({' OR '.join([*flags, 'created_at > now() - :recent'])})"
             )
             asked = (id for id in ids if not is_uuid or _is_uuid(id))
-            while flags and (part := list(islice(asked, BATCH))):
-                found = self.connection.execute(query, {"ids": part}).mappings()
+            while part := list(islice(asked, BATCH)):
+                found = self.connection.execute(query, {"ids": part, "recent": RECENT}).mappings()
                 yield [_plain(row) for row in found]
 
-    def _columns(self, table: str) -> dict[str, str]:
-        """Name → type. Raises Unusable when the table or a column that every read needs is missing."""
+    def _table(self, kind: Kind) -> Table:
+        """Raises Unusable when the table or a column that every read needs is missing."""
+        table = TABLE[kind]
         rows = self.connection.execute(_COLUMNS, {"name": table}).all()
-        columns = {str(name): str(type_name) for name, type_name in rows}
+        columns = {str(name): str(type_name) for name, type_name, _, is_system in rows if not is_system}
         where = f"the FootprintIQ database {shown(self.address)}"
         if not columns:
             raise Unusable(
@@ -105,7 +154,7 @@ class Source:
                 raise Unusable(
                     f'Table "{table}" in {where} has no column "{name}". Check that it is FootprintIQ\'s.'
                 )
-        return columns
+        return Table(rows[0][2], columns, any(is_system for *_, is_system in rows))
 
 
 @contextmanager
@@ -132,14 +181,23 @@ def connect(url: Secret) -> Iterator[Source]:
 
 
 def position(session: Session, source: str, kind: Kind) -> Position | None:
+    """None before the first read; after an older hub's, too, which may have missed rows."""
     cursor = session.get(PullCursor, (source, kind))
-    return Position(cursor.changed_at, cursor.last_id or "") if cursor and cursor.changed_at else None
+    if cursor is None or cursor.changed_at is None or cursor.horizon is None or cursor.table_id is None:
+        return None
+    return Position(cursor.changed_at, cursor.last_id or "", cursor.horizon, cursor.table_id)
 
 
 def move(session: Session, source: str, kind: Kind, reached: Position) -> None:
     """Remember how far the read came; in the transaction that stores the rows."""
-    at, last_id = reached.changed_at, reached.last_id
-    session.merge(PullCursor(source=source, kind=kind, changed_at=at, last_id=last_id))
+    session.merge(PullCursor(source=source, kind=kind, **asdict(reached)))
+
+
+def _usable(since: Position | None, table: Table, newest: int) -> Position | None:
+    """None, so that all is read: the table is another one, or its database was put back or is half a circle on."""
+    if since is None or since.table_id != table.id:
+        return None
+    return since if 0 <= newest - since.horizon < FAR else None
 
 
 def unread(session: Session) -> list[str]:

@@ -42,12 +42,11 @@ class Profile:
     def kind(self) -> Kind:
         return self.manifest.kind
 
-    def mapped(self, record: Mapping[str, Any], key: str | None = None) -> New:
-        """Map one row of a record table for the outbox, under the `key` it has there already or a new one.
+    def mapped(self, record: Mapping[str, Any], key: str) -> New:
+        """Map one row of a record table for the outbox, where it has this `key`.
 
         A record that cannot be mapped has no `payload`, and `reason` says why.
         """
-        key = key or mapping.delivery_key(self.kind, record["owner_id"], record["id"])
         facts = mapping.facts(
             self.kind, record, key=key, hub_url=settings().public_url, include_raw=self.options.include_raw
         )

@@ -160,11 +160,11 @@ def _pull(source: Source, kind: Kind) -> Stored:
     for rows, reached in source.batches(kind, since):
         total = total.plus(_take(source, kind, rows, reached), taken)
         taken += len(rows)
-    if kind is not Kind.ALERT:
+    if kind is not Kind.ALERT or source.is_exact(kind):
         return total
     with db.reading() as session:
         waiting = feed.unread(session)
-    for rows in source.settled(waiting):
+    for rows in source.again(waiting):
         total = total.plus(_take(source, kind, rows, None), taken)
         taken += len(rows)
     return total

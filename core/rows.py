@@ -7,7 +7,7 @@ in `extra`. A field that is absent says nothing (the stored value stays); a fiel
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -21,8 +21,11 @@ MAX_ID_CHARS, MAX_USER_ID_CHARS = 200, 254  # the widths of the columns
 MAX_INT = 2**31 - 1  # PostgreSQL's integer
 #: given by the hub, never by a source: a field of such a name goes to `extra`
 OWN_COLUMNS = frozenset(
-    {"local_id", "owner_id", "extra", "content_hash", "revision", "received_at", "risen_at", "change_seq"}
+    {"local_id", "owner_id", "extra", "content_hash", "revision", "change_seq"}
+    | {"received_at", "risen_at", "dated_ahead"}
 )
+#: clocks differ by this much without being wrong
+AHEAD = timedelta(minutes=5)
 #: a change of these alone is no new revision: nothing a vendor was told has changed
 NOT_CONTENT = OWN_COLUMNS - {"extra"} | {
     "created_at",
@@ -78,10 +81,24 @@ def merge(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
     return {**stored, **given, "extra": {**(stored.get("extra") or {}), **given["extra"]}}
 
 
-def is_older(given: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Whether `given` is a late copy of a state that `stored` has left behind."""
+def is_older(given: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
+    """Whether `given` is a late copy of a state that `stored` has left behind.
+
+    A time that was in the future when it came is no argument, not even when that future is reached: one wrong
+    clock would hide every change until then.
+    """
     mine, theirs = given.get("updated_at"), stored.get("updated_at")
-    return mine is not None and theirs is not None and bool(mine < theirs)
+    if mine is None or theirs is None or stored.get("dated_ahead") or theirs > now + AHEAD:
+        return False
+    return bool(mine < theirs)
+
+
+def is_dated_ahead(known: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the `updated_at` of `known` was in the future when it came, now or with `stored`."""
+    at = known.get("updated_at")
+    if at is not None and at == stored.get("updated_at"):
+        return bool(stored.get("dated_ahead"))
+    return at is not None and bool(at > now + AHEAD)
 
 
 def content_hash(columns: Mapping[str, Any]) -> str:

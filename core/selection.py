@@ -3,13 +3,14 @@
 Reads only: `core.exports` queues the result and moves the cursor, `core.connections` previews it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from sqlmodel import Session
 
-from core import outbox, sources
+from core import mapping, outbox, sources
 from core.models import Connection, Kind
 from core.outbox import New
 from core.profile import Profile
@@ -50,7 +51,8 @@ def select_new(session: Session, profile: Profile, limit: int) -> Selection:
         cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), limit)
         if is_full:
             break
-    rows = [profile.mapped(record) for record in found.rows]
+    keys = keys_of(session, profile.kind, found.rows)
+    rows = [profile.mapped(record, key) for record, key in zip(found.rows, keys, strict=True)]
     return Selection(rows, found.back, max(cursor, start), cursor < head)
 
 
@@ -61,6 +63,14 @@ def count_new(session: Session, profile: Profile, most: int) -> int:
     while cursor < head and not is_full:
         cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), most)
     return len(found)
+
+
+def keys_of(session: Session, kind: Kind, records: Sequence[dict[str, Any]]) -> list[str]:
+    """The delivery key of each of `records`."""
+    names = sources.names_of(session, records)
+    return [
+        mapping.delivery_key(kind, record["id"], name) for record, name in zip(records, names, strict=True)
+    ]
 
 
 def _step(

@@ -23,6 +23,7 @@ from core import (
     opening,
     options,
     outbox,
+    people,
     present,
     results,
     retention,
@@ -88,13 +89,16 @@ def housekeep() -> str | None:
     """Do what no connection's own run does. Returns the sentence about locked connections, if any.
 
     Open attempts of dead workers become in doubt; nothing waits for deleted connections; owners are told of what
-    fails; the reserve on the disk is made anew; a missing key is looked for.
+    fails; people get the records that came before them; the reserve on the disk is made anew; a missing key is
+    looked for.
     """
     with db.session() as session:
         reaped = runs.reap(session, db.now(session))
         runs.end_deleted(session)
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
+    if adopted := people.make_up():
+        log.info("records given to people who came after them", records=adopted)
     for connection_id in messages.attend():
         log.warning("switched off after failing for days", connection=connection_id)
     space.keep_ballast()

@@ -46,7 +46,7 @@ def hostile_scan(number: int) -> dict[str, Any]:
 def item(slug: str, record: Mapping[str, Any], *, include_raw: bool = True) -> Item:
     manifest = catalog.get(slug)
     mapper = mapping.compile(manifest.mapping[manifest.kind], manifest.record, manifest.severity)
-    key = mapping.delivery_key(manifest.kind, OWNER, record["id"])
+    key = mapping.delivery_key(manifest.kind, record["id"], OWNER)
     hub = "https://hub.example.com"
     facts = mapping.facts(manifest.kind, record, key=key, hub_url=hub, include_raw=include_raw)
     return Item(key, mapper.body(facts))

@@ -59,6 +59,7 @@ FLOORS: dict[str, int] = {
     "core.selection": 6,
     # verbs: one transaction each
     "core.records": 7,
+    "core.people": 7,
     "core.messages": 7,
     "core.exports": 7,
     "core.results": 7,

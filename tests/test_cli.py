@@ -218,6 +218,20 @@ def test_people_are_added_listed_and_given_a_new_password(hub: Hub) -> None:
     assert all("password_hash" not in person for person in people)
 
 
+def test_a_person_gets_the_records_of_their_external_id(hub: Hub, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.csv"
+    cases.write_text("id,user_id,title\n1,u-7,one\n2,u-7,two\n3,u-8,three\n")
+    hub.done("import", "cases", str(cases))
+    added = hub.done("user", "add", "ana@example.com", "--external-id", "u-8")
+    assert "1 record that came before is theirs" in added
+    edited = hub.done("user", "edit", "ana@example.com", "--external-id", "u-7")
+    assert "has the external id u-7 now; 2 records that came before are theirs" in edited
+    assert "has no external id now" in hub.done("user", "edit", "ana@example.com", "--external-id", "")
+    hub.done("user", "edit", "admin@hub.local", "--external-id", "u-7")
+    refused = hub.refused("user", "edit", "ana@example.com", "--external-id", "U-7")
+    assert "belongs to another user" in refused
+
+
 def test_a_misspelt_role_a_short_password_and_a_taken_address_are_refused(hub: Hub) -> None:
     assert 'mean "member"' in hub.refused("user", "add", "a@example.com", "--role", "membr")
     hub.refused("user", "add", "a@example.com", "--password-stdin", stdin="short\n")

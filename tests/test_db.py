@@ -158,14 +158,19 @@ def test_a_missing_database_leads_to_init(tmp_path: Path) -> None:
         db.check_current()
 
 
+def migrate_to(revision: str) -> None:
+    """Back to an older release's tables."""
+    with db.engine(write=True).begin() as connection:
+        config = db._alembic()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
 def test_a_step_back_and_forth_keeps_what_was_there(database: str) -> None:
     """Down to the release before notices and digests, and up again."""
     with db.session() as session:
         session.add(Counter(name="kept", value=7))
-    with db.engine(write=True).begin() as connection:
-        config = db._alembic()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0002")
+    migrate_to("0002")
     with pytest.raises(Unusable, match="older than this hub"):
         db.check_current()
     db.migrate()

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine, select, text
 from sqlalchemy.exc import InternalError
+from sqlmodel import col
 
 from core import db, feed, records, sources
 from core.access import LOCAL
 from core.errors import Forbidden, Invalid, Unusable
-from core.models import UNASSIGNED, Kind
+from core.models import UNASSIGNED, Kind, PullCursor
 from core.secret import Secret
 from tests.conftest import A_UUID, People, run_on
 
@@ -48,7 +49,7 @@ class FootprintIQ:
         with self.engine.begin() as connection:
             connection.execute(text(statement), values)
 
-    def add_scan(self, at: datetime = T0, connection: Connection | None = None, **values: Any) -> str:
+    def add_scan(self, at: datetime | None = T0, connection: Connection | None = None, **values: Any) -> str:
         row = {"id": str(uuid.uuid4()), "user_id": A_UUID, "created_at": at} | values
         statement = text(
             f"INSERT INTO scans ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})"
@@ -156,15 +157,185 @@ def test_a_row_dated_in_the_future_hides_nothing(footprintiq: FootprintIQ, peopl
     assert footprintiq.counts() == (1, 0, 1)
 
 
-def test_an_alert_that_was_read_meanwhile_is_read_again(footprintiq: FootprintIQ, people: People) -> None:
-    ids = [footprintiq.add_alert(T0 + timedelta(hours=hour)) for hour in range(3)]
-    footprintiq.pull()
-    footprintiq.run("UPDATE monitoring_alerts SET is_read = true WHERE id = :id", id=ids[0])
-    records.store(LOCAL, Kind.ALERT, [{"id": "not a uuid", "title": "came by another way"}])
-    footprintiq.pull()
+# --- what times do not tell -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def grantee(postgres: URL, footprintiq: FootprintIQ) -> Iterator[FootprintIQ]:
+    """A user who may read the three tables and see nothing of what others do."""
+    run_on(postgres, "CREATE ROLE grantee LOGIN")
+    footprintiq.run("GRANT SELECT ON scans, cases, monitoring_alerts TO grantee")
+    yield FootprintIQ(footprintiq.engine.url.set(username="grantee"))
+    footprintiq.run("DROP OWNED BY grantee")
+    run_on(postgres, "DROP ROLE grantee")
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=3), timedelta(days=400)])
+def test_a_row_that_carries_an_old_time_is_not_missed(
+    footprintiq: FootprintIQ, grantee: FootprintIQ, people: People, late: timedelta
+) -> None:
+    footprintiq.add_scan(T0)
+    assert grantee.counts() == (1, 0, 0)
+    row = footprintiq.add_scan(T0 - late)
+    timeless = footprintiq.add_scan(None)
+    assert grantee.counts() == (2, 0, 1)
+    assert {row, timeless} < set(stored())
+    assert grantee.counts() == (0, 0, 1)
+
+
+def test_a_transaction_that_is_open_over_several_pulls_is_not_missed(
+    footprintiq: FootprintIQ, grantee: FootprintIQ, people: People
+) -> None:
+    footprintiq.add_scan(T0)
+    early = footprintiq.add_scan(T0 - timedelta(days=3))
+    with footprintiq.engine.begin() as slow:
+        late = footprintiq.add_scan(T0 - timedelta(days=2), connection=slow)
+        with slow.begin_nested():
+            nested = footprintiq.add_scan(T0 - timedelta(days=2), connection=slow)
+        slow.execute(text("UPDATE scans SET status = 'completed' WHERE id = :id"), {"id": early})
+        assert grantee.counts() == (2, 0, 0)
+        footprintiq.add_scan(T0)
+        for _ in range(3):
+            grantee.pull()
+        assert len(stored()) == 3
+    assert grantee.counts()[:2] == (2, 1)
+    assert {late, nested} < set(stored())
+    assert stored()[early]["status"] == "completed"
+
+
+def test_what_was_changed_without_a_time_is_read_again(
+    footprintiq: FootprintIQ, grantee: FootprintIQ, people: People
+) -> None:
+    """Alerts have no `updated_at`: a severity that is raised, also of one that was read long ago."""
+    ids = [footprintiq.add_alert(T0 + timedelta(hours=hour), severity="low") for hour in range(3)]
+    grantee.pull()
+    footprintiq.run("UPDATE monitoring_alerts SET severity = 'critical' WHERE id = :id", id=ids[0])
+    footprintiq.run("UPDATE monitoring_alerts SET is_read = true WHERE id = :id", id=ids[1])
+    assert grantee.counts(Kind.ALERT)[:2] == (0, 1)  # that one was read is no new revision
     found = stored(Kind.ALERT)
-    assert [found[id]["is_read"] for id in ids] == [True, False, False]
-    assert {row["revision"] for row in found.values()} == {1}
+    assert [(found[id]["severity"], found[id]["is_read"]) for id in ids] == [
+        ("critical", False),
+        ("low", True),
+        ("low", False),
+    ]
+
+
+def test_a_read_that_was_killed_is_made_up_for(
+    footprintiq: FootprintIQ, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The horizon moves with the last row only: what the dead one had not come to is still above it."""
+    monkeypatch.setattr(feed, "BATCH", 1)
+    footprintiq.add_scan(T0)
+    footprintiq.pull()
+    late = [footprintiq.add_scan(T0 - timedelta(days=day)) for day in (3, 2, 1)]
+    with feed.connect(footprintiq.url) as source:
+        with db.reading() as session:
+            since = feed.position(session, source.name, Kind.SCAN)
+        batches = source.batches(Kind.SCAN, since)
+        rows, reached = next(batches)
+        with db.session() as session:
+            sources.store(session, Kind.SCAN, rows)
+            feed.move(session, source.name, Kind.SCAN, reached)
+        batches.close()  # killed here
+    assert footprintiq.counts() == (2, 0, 2)
+    assert set(late) < set(stored())
+
+
+def cursor() -> PullCursor:
+    with db.reading() as session:
+        found = session.execute(select(PullCursor).where(col(PullCursor.kind) == Kind.SCAN))
+        return found.scalar_one()
+
+
+def put_cursor(**values: Any) -> None:
+    with db.session() as session:
+        for each in session.execute(select(PullCursor)).scalars():
+            each.sqlmodel_update(values)
+
+
+@pytest.mark.parametrize(
+    "other", [{"horizon": None}, {"horizon": 10**8}, {"horizon": -3 * 2**30}, {"table_id": 7}]
+)
+def test_a_cursor_of_another_time_or_table_is_none(
+    footprintiq: FootprintIQ, people: People, other: dict[str, Any]
+) -> None:
+    """An older hub's, a source that was put back from a backup, a table that was made anew: all is read again."""
+    footprintiq.add_scan(T0)
+    footprintiq.add_scan(T0 - timedelta(days=9))
+    footprintiq.pull()
+    before = cursor()
+    assert footprintiq.counts() == (0, 0, 1)
+    put_cursor(**other)
+    assert footprintiq.counts() == (0, 0, 2)
+    assert (cursor().table_id, cursor().changed_at) == (before.table_id, before.changed_at)
+    assert footprintiq.counts() == (0, 0, 1)
+
+
+def test_numbers_that_have_gone_around_the_circle_are_compared(
+    footprintiq: FootprintIQ, people: People
+) -> None:
+    footprintiq.add_scan(T0)
+    footprintiq.add_scan(T0 - timedelta(days=9))
+    footprintiq.pull()
+    seen = cursor().horizon or 0
+    for horizon, (new, changed, same) in ((seen - 2**31 + 10_000, (0, 0, 2)), (seen, (0, 0, 1))):
+        put_cursor(horizon=horizon)
+        assert footprintiq.counts() == (new, changed, same)
+
+
+# --- where there is no xmin -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def views(footprintiq: FootprintIQ) -> FootprintIQ:
+    """What FootprintIQ shows the hub are views of its tables."""
+    for name in ("scans", "cases", "monitoring_alerts"):
+        footprintiq.run(
+            f"ALTER TABLE {name} RENAME TO {name}_kept; CREATE VIEW {name} AS SELECT * FROM {name}_kept"
+        )
+    return footprintiq
+
+
+@pytest.fixture
+def some_columns(postgres: URL, footprintiq: FootprintIQ) -> Iterator[FootprintIQ]:
+    run_on(postgres, "CREATE ROLE narrow LOGIN")
+    footprintiq.run("GRANT SELECT ON scans, cases TO narrow")
+    names = "id, user_id, schedule_id, scan_id, alert_type, severity, title, description, metadata, is_read"
+    footprintiq.run(f"GRANT SELECT ({names}, is_resolved, created_at) ON monitoring_alerts TO narrow")
+    yield FootprintIQ(footprintiq.engine.url.set(username="narrow"))
+    footprintiq.run("DROP OWNED BY narrow")
+    run_on(postgres, "DROP ROLE narrow")
+
+
+@pytest.mark.parametrize("how", ["views", "some_columns"])
+def test_without_xmin_unread_alerts_are_read_again(
+    request: pytest.FixtureRequest, people: People, footprintiq: FootprintIQ, how: str
+) -> None:
+    """Recent ones as a whole, older ones once they are read."""
+    source: FootprintIQ = request.getfixturevalue(how)
+    now = datetime.now(UTC)
+    recent, old, read = (
+        footprintiq.add_alert(at, severity="low") for at in (now - timedelta(hours=9), T0, T0)
+    )
+    footprintiq.add_alert(now)
+    source.pull()
+    footprintiq.run(
+        "UPDATE monitoring_alerts SET severity = 'high' WHERE id IN (:one, :two)", one=recent, two=old
+    )
+    footprintiq.run("UPDATE monitoring_alerts SET is_read = true WHERE id = :id", id=read)
+    records.store(LOCAL, Kind.ALERT, [{"id": "not a uuid", "title": "came by another way"}])
+    source.pull()
+    found = stored(Kind.ALERT)
+    assert [found[id]["severity"] for id in (recent, old)] == ["high", "low"]
+    assert found[read]["is_read"] is True
+
+
+def test_a_view_is_read_by_its_times(views: FootprintIQ, people: People) -> None:
+    ids = [views.add_scan(T0 + timedelta(hours=hour)) for hour in range(3)]
+    assert views.counts() == (3, 0, 0)
+    late = views.add_scan(T0 + timedelta(hours=2) - timedelta(seconds=90))
+    assert views.counts() == (1, 0, 1)
+    assert {late, *ids} == set(stored())
 
 
 def test_the_cursor_moves_with_the_rows_it_has_read(

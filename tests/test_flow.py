@@ -271,12 +271,16 @@ def test_secrets_are_sealed_and_never_shown(workplace: Workplace) -> None:
         assert token not in repr(session.execute(select(Attempt)).scalars().all())
 
 
-def test_nobody_can_stand_in_the_way_of_anothers_record(workplace: Workplace, people) -> None:
+def test_of_two_peoples_copies_of_a_record_each_gets_theirs_and_who_gets_all_gets_one(
+    workplace: Workplace, people
+) -> None:
+    """A uuid is one record's, whoever owns it: FootprintIQ gave it to somebody else, say."""
     (scan,) = workplace.scans(1)
     records.store(people.b, Kind.SCAN, [{"id": scan, "high_risk_count": 9, "status": "completed"}])
-    everybody = replace(workplace, who=people.admin)
-    everybody.connect("splunk", scope="all")
-    assert everybody.sync("splunk").count == 2
+    for who, options in ((people.admin, {"scope": "all"}), (people.a, {}), (people.b, {})):
+        theirs = replace(workplace, who=who, ids={})
+        theirs.connect("splunk", **options)
+        assert theirs.sync("splunk").count == 1
 
 
 def test_an_unreadable_secret_pauses_its_connection_alone(workplace: Workplace) -> None:

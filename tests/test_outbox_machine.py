@@ -87,7 +87,7 @@ class Outbox(RuleBasedStateMachine):
                 rows=rows,
                 now=now,
             )
-            assert put == number
+            assert len(put) == number
             connection.next_wake_at = now
             session.add(connection)
 

@@ -12,6 +12,7 @@ from core import db, records, sources
 from core.access import LOCAL, Principal
 from core.errors import Forbidden, Invalid, NotFound
 from core.models import UNASSIGNED, Kind
+from core.sources.owners import stand_in
 from tests.conftest import A_UUID, People
 
 
@@ -52,7 +53,7 @@ def test_an_admin_stores_for_anybody(people: People) -> None:
     assert records.store(people.admin, Kind.SCAN, rows).new == 4
     assert owner_of("1") == people.a.user_id
     assert owner_of("2") == people.b.user_id
-    assert owner_of("3") == UNASSIGNED
+    assert owner_of("3") == stand_in("x")
     assert owner_of("4") == people.admin.user_id
 
 

@@ -15,6 +15,7 @@ from core.models import Role, SignIn, User
 from core.secret import Secret
 
 FIRST_EMAIL = "admin@hub.local"
+_EXTERNAL_ID_CHARS = 64  # the width of the column
 # What a header, a terminal and a CSV can carry; whether it exists only a mail can tell.
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,189}")
 
@@ -22,25 +23,51 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(
 def add_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
-    """A new person. Without a password they cannot sign in until one is set."""
-    require_admin(who, "add people")
-    email, role = checked_email(email), _checked_role(role)
-    password_hash = passwords.hashed(password) if password is not None else None
+    """A new person, in a transaction of its own; `core.people.add` also gives them their records."""
+    user = new_user(who, email, role, password, external_id)
     with db.session() as session:
-        _refuse_taken(session, email, external_id)
-        user = User(
-            id=str(uuid.uuid4()),
-            email=email,
-            external_id=external_id or None,
-            role=role,
-            password_hash=password_hash,
-            created_at=db.now(session),
-        )
-        session.add(user)
-        audit(session, who, "user.add", email, role=role)
-        session.flush()
+        insert_user(session, who, user)
         session.expunge(user)
         return user
+
+
+def new_user(
+    who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
+) -> User:
+    """A person to insert, checked. Without a password they cannot sign in until one is set.
+
+    Apart from `insert_user`, because hashing takes long and no transaction should wait for it.
+    """
+    require_admin(who, "add people")
+    return User(
+        id=str(uuid.uuid4()),
+        email=checked_email(email),
+        external_id=_checked_external_id(external_id),
+        role=_checked_role(role),
+        password_hash=passwords.hashed(password) if password is not None else None,
+    )
+
+
+def insert_user(session: Session, who: Principal, user: User) -> None:
+    """Raises Conflict when the e-mail or the external id is taken."""
+    if session.exec(select(User.id).where(User.email == user.email)).first():
+        raise Conflict(f'There is already a user "{user.email}". Choose another e-mail or change that one.')
+    _refuse_taken(session, user.external_id, user.id)
+    user.created_at = db.now(session)
+    session.add(user)
+    audit(session, who, "user.add", user.email, role=user.role)
+    session.flush()
+
+
+def set_external_id(session: Session, who: Principal, email: str, external_id: str | None) -> User:
+    """What FootprintIQ calls the person; empty for nothing. Raises Conflict when it is another's."""
+    require_admin(who, "change other people's external ids")
+    user = find_user(session, email)
+    user.external_id = _checked_external_id(external_id)
+    _refuse_taken(session, user.external_id, user.id)
+    session.add(user)
+    audit(session, who, "user.edit", user.email, external_id=user.external_id)
+    return user
 
 
 def set_password(who: Principal, email: str, password: Secret) -> None:
@@ -133,11 +160,26 @@ def _checked_role(role: str) -> str:
     return str(role)
 
 
-def _refuse_taken(session: Session, email: str, external_id: str | None) -> None:
-    if session.exec(select(User.id).where(User.email == email)).first():
-        raise Conflict(f'There is already a user "{email}". Choose another e-mail or change that one.')
-    if external_id and session.exec(select(User.id).where(User.external_id == external_id)).first():
-        raise Conflict(f'The external id "{external_id}" belongs to another user. Check it in FootprintIQ.')
+def _checked_external_id(external_id: str | None) -> str | None:
+    external_id = (external_id or "").strip()
+    if len(external_id) > _EXTERNAL_ID_CHARS:
+        sentence = (
+            f"An external id has at most {_EXTERNAL_ID_CHARS} characters; it is the user uuid in FootprintIQ."
+        )
+        raise Invalid(sentence, {"external_id": sentence})
+    return external_id or None
+
+
+def _refuse_taken(session: Session, external_id: str | None, user_id: str) -> None:
+    """Whatever its case: records find their owner whatever the case of their `user_id`."""
+    if not external_id:
+        return
+    same = func.lower(User.external_id) == external_id.lower()
+    with session.no_autoflush:
+        if session.exec(select(User.id).where(same, User.id != user_id)).first():
+            raise Conflict(
+                f'The external id "{external_id}" belongs to another user. Check it in FootprintIQ.'
+            )
 
 
 def _keep_one_admin(session: Session, user: User) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.cli.operator import operator, password
-from core.cli.output import Guarded, Json, print_json, print_table, say, say_error
+from core.cli.output import Guarded, Json, counted, print_json, print_table, say, say_error
 from core.errors import Conflict, Invalid, NotFound
 
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from one line of stdin.")]
@@ -28,17 +28,35 @@ def add(
     external_id: Annotated[str | None, typer.Option(help="The person's user uuid in FootprintIQ.")] = None,
 ) -> None:
     """Add a person. Their records are found by e-mail or by --external-id."""
-    from core import access, db, sources
+    from core import people
 
     who = operator()
     _require_new(email)
     secret = password(from_stdin=password_stdin)
-    user = access.add_user(who, email, role, secret, external_id)
-    with db.session() as session:
-        theirs = sources.adopt(session, user)
-    say(f"Added {user.email} as {user.role}; {theirs:,} records that came before are theirs.")
+    user, theirs = people.add(who, email, role, secret, external_id)
+    say(f"Added {user.email} as {user.role}; {_early(theirs)}.")
     if secret is None:
         say_error(f"No password was given: set one with `hub user password {user.email}` before signing in.")
+
+
+@users.command("edit")
+def edit(
+    email: str,
+    external_id: Annotated[
+        str,
+        typer.Option(help='The person\'s user uuid in FootprintIQ; "" takes it away.', show_default=False),
+    ],
+) -> None:
+    """Change how a person's records are known. What came before under that id is theirs from now on."""
+    from core import people
+
+    user, theirs = people.edit(operator(), email, external_id)
+    named = f"has the external id {user.external_id}" if user.external_id else "has no external id"
+    say(f"{user.email} {named} now; {_early(theirs)}.")
+
+
+def _early(number: int) -> str:
+    return counted(number, "record that came before is theirs", "records that came before are theirs")
 
 
 def _require_known(email: str) -> None:
@@ -64,7 +82,7 @@ def list_users(as_json: Json = False) -> None:
 
     people = access.list_users(operator())
     if as_json:
-        hidden = {"password_hash"}
+        hidden = {"password_hash", "adopted_at"}
         return print_json([person.model_dump(exclude=hidden) for person in people])
     print_table(
         ("E-mail", "Role", "Added", "Disabled", "External id"),

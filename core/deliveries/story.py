@@ -12,6 +12,7 @@ from core.deliveries.told import attempts, next_attempts, reason, told
 from core.errors import Invalid, NotFound
 from core.filters import Filter
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
+from core.selection import keys_of
 
 
 def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
@@ -50,13 +51,7 @@ def _story(
     session: Session, who: Principal, connection: Connection, slug: str, kind: Kind, record: dict[str, Any]
 ) -> dict[str, Any]:
     base = {"connection": connection.name, "connection_id": connection.id}
-    row = session.execute(
-        select(Delivery).where(
-            col(Delivery.record_kind) == kind,
-            col(Delivery.record_id) == record["local_id"],
-            col(Delivery.webhook_id) == connection.id,
-        )
-    ).scalar_one_or_none()
+    row = _row(session, connection, kind, record)
     if row is None:
         return base | {"state": "not queued", "sentence": _why_not(connection, slug, kind, record)}
     shown = told(session, [(row, connection.name)])[0]
@@ -65,7 +60,21 @@ def _story(
     is_theirs = who.is_admin or connection.user_id == who.user_id
     tried = attempts(session, digest or row) if is_theirs else []
     said = _sentence(row, connection, shown["ticket_url"], digest)
+    if row.record_id != record["local_id"]:
+        said = f"The hub has this {kind} twice, by two doors, and sends it once, under one key. {said}"
     return base | shown | {"sentence": said, "attempts": tried, "next_attempts": next_attempts(session, row)}
+
+
+def _row(session: Session, connection: Connection, kind: Kind, record: dict[str, Any]) -> Delivery | None:
+    """The record's own delivery, else that of the same record by another door, which has its key."""
+    of_record = (col(Delivery.record_kind) == kind, col(Delivery.record_id) == record["local_id"])
+    of_key = (col(Delivery.key) == keys_of(session, kind, [record])[0],)
+    for clauses in (of_record, of_key):
+        wanted = select(Delivery).where(col(Delivery.webhook_id) == connection.id, *clauses)
+        row: Delivery | None = session.execute(wanted).scalar_one_or_none()
+        if row is not None:
+            return row
+    return None
 
 
 def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:

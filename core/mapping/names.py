@@ -10,7 +10,7 @@ from core.models import RECORD_TABLES, Kind
 
 #: the hub's own columns: not part of the record that goes out
 _BOOKKEEPING = {"local_id", "owner_id", "change_seq", "content_hash", "revision", "extra"} | {
-    *("received_at", "risen_at")
+    *("received_at", "risen_at", "dated_ahead")
 }
 _COUNTS = ("high_risk_count", "medium_risk_count", "low_risk_count", "total_sources_found")
 _COMPUTED = {

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,7 @@ _SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: `Delivery.event_type` holds 40 characters, 18 of them "footprintiq.alert."
 _ALERT_TYPE_CHARS = 22
-_OWNER_CHARS = 8
-_HASH_CHARS = 40  # 160 bits: two owners meet never
+_END_CHARS = 8
 
 
 def severity_of(kind: str, record: Mapping[str, Any]) -> str:
@@ -100,14 +100,16 @@ def unwanted_event(kind: str, record: Mapping[str, Any], events: Sequence[str]) 
     return f"its event is {happened}, and the connection takes {', '.join(events)}."
 
 
-def delivery_key(kind: str, owner_id: str, id: str) -> str:
-    """The key a delivery keeps over every retry and replay: `fiq-scan-<uuid>-<owner>`.
+def delivery_key(kind: str, id: str, name: str) -> str:
+    """The key of a record with every vendor, for ever: `fiq-scan-<uuid>-<8 hex digits>`.
 
-    Two owners may store the same id: a hash of the owner keeps their keys apart, so that nobody can stand in
-    the way of another's record. An id that is no uuid in its canonical spelling is hashed as a whole.
+    A uuid is the record's own, whoever owns it, and by whichever door it came. Any other id, as "1" in a CSV, may
+    be two people's: `name`, the `user_id` it came with, tells them apart, in whatever case. Never the owner: the
+    hub may learn only later who that is, and a hub built anew knows its people by other ids.
     """
     if _UUID.fullmatch(id):
-        owner = hashlib.sha256(owner_id.encode()).hexdigest()[:_OWNER_CHARS]
-        return f"fiq-{kind}-{id}-{owner}"
-    both = f"{len(owner_id)}:{owner_id}{id}".encode("utf-8", "surrogatepass")
-    return f"fiq-{kind}-{hashlib.sha256(both).hexdigest()[:_HASH_CHARS]}"
+        return f"fiq-{kind}-{id}-{hashlib.sha256(id.encode()).hexdigest()[:_END_CHARS]}"
+    name = name.lower()
+    both = f"{len(name)}:{name}{id}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(both).hexdigest()  # 160 bits of it: two people meet never
+    return f"fiq-{kind}-{uuid.UUID(digest[:32])}-{digest[32 : 32 + _END_CHARS]}"

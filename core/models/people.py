@@ -17,6 +17,7 @@ class User(SQLModel, table=True):
     password_hash: str | None = None
     created_at: datetime = utc()
     disabled_at: datetime | None = utc(default=None)
+    adopted_at: datetime | None = utc(default=None)  # when they got the records that came before them
 
 
 class ApiToken(SQLModel, table=True):

@@ -12,7 +12,7 @@ from core.models.words import Kind
 
 class RecordBase(SQLModel):
     local_id: int | None = big_pk()
-    owner_id: str = Field(max_length=36)  # a hub user, or UNASSIGNED; no foreign key because of that
+    owner_id: str = Field(max_length=36)  # a hub user, or a stand-in; no foreign key because of that
     id: str = Field(max_length=200)  # FootprintIQ's own id
     user_id: str | None = Field(default=None, max_length=254)  # as it came
     extra: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
@@ -21,6 +21,7 @@ class RecordBase(SQLModel):
     received_at: datetime = utc()
     risen_at: datetime | None = utc(default=None)  # when it last became wanted; empty: when it was received
     change_seq: int = Field(sa_type=BigInt)
+    dated_ahead: bool = False  # `updated_at` was in the future when it came, so it puts nothing in its shade
     created_at: datetime | None = utc(default=None)
 
 
@@ -29,6 +30,7 @@ def _record_args(name: str) -> tuple[Any, ...]:
         UniqueConstraint("owner_id", "id", name=f"uq_{name}_owner_id"),
         Index(f"ux_{name}_change_seq", "change_seq", unique=True),
         Index(f"ix_{name}_owner_change", "owner_id", "change_seq"),
+        Index(f"ix_{name}_id", "id"),  # for those who do not know the owner
     )
 
 
@@ -98,6 +100,10 @@ class PullCursor(SQLModel, table=True):
     kind: str = Field(primary_key=True, max_length=10)
     changed_at: datetime | None = utc(default=None)
     last_id: str | None = None
+    horizon: int | None = Field(
+        default=None, sa_type=BigInt
+    )  # every transaction below it had ended and was seen
+    table_id: int | None = Field(default=None, sa_type=BigInt)  # the table (its oid) that this is true of
 
 
 RECORD_TABLES: dict[Kind, type[RecordBase]] = {Kind.SCAN: Scan, Kind.CASE: Case, Kind.ALERT: Alert}

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-#: owner of records whose `user_id` names nobody the hub knows: visible to admins only.
+#: owner of records that came without a `user_id`, and not from a person: visible to admins only. A `user_id` that
+#: names nobody the hub knows has an owner of its own (`core.sources.owners.stand_in`).
 #: Not NULL, because NULLs are all different in a unique constraint and the import would not be idempotent.
 UNASSIGNED = "00000000-0000-0000-0000-000000000000"
 

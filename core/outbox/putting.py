@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import and_, bindparam, exists, select, update
 from sqlmodel import Session, SQLModel, col
 
 from core.db import upsert
-from core.models import RECORD_TABLES, Delivery, Kind, SiemEvent, State, TicketLink
+from core.models import RECORD_TABLES, Delivery, Kind, SiemEvent, SkippedBy, State, TicketLink
+
+#: what a row takes over from the same record by another door
+_OF_RECORD = (
+    *("record_id", "revision", "record_seq", "event_type", "payload"),
+    *("state", "reason", "skipped_by", "next_attempt_at", "wanted_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +44,16 @@ def put(
     rows: Sequence[New],
     now: datetime,
     held: str | None = None,
-) -> int:
-    """Queue `rows`; a key that the connection already has is left alone. Returns how many were new.
+) -> list[New]:
+    """Queue `rows`, and return those that were queued: a key that the connection already has is left alone.
 
-    `held`, a sentence, keeps them for a person to release or discard.
+    Another row with a key is the same record by another door: it goes out once, under the first that came. Where
+    a filter left that one out, the other takes its place. `held`, a sentence, keeps them for a person.
     """
+    first = {row.key: row for row in reversed(rows)}
+    rows = [row for row in rows if first[row.key] is row]
     if not rows:
-        return 0
+        return []
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [
         shared
@@ -63,17 +72,23 @@ def put(
         }
         for row in rows
     ]
-    statement = upsert(session, Delivery).on_conflict_do_nothing(index_elements=["webhook_id", "key"])
+    statement = upsert(session, Delivery)
+    statement = statement.on_conflict_do_update(
+        index_elements=["webhook_id", "key"],
+        set_={name: statement.excluded[name] for name in _OF_RECORD},
+        where=and_(col(Delivery.state) == State.SKIPPED, col(Delivery.skipped_by) == SkippedBy.FILTER),
+    )
     put_ids = {
         key: delivery_id
         for delivery_id, key in session.execute(statement.returning(Delivery.id, Delivery.key), values)
     }
-    if len(put_ids) < len(rows):
+    queued = [row for row in rows if row.key in put_ids]
+    if len(queued) < len(rows):
         known = [row for row in rows if row.key not in put_ids and row.kind in set(Kind)]
         _find_again(session, connection_id, known)
-    if siem and put_ids:
-        _put_siem_events(session, connection_id, user_id, rows, put_ids, now)
-    return len(put_ids)
+    if siem and queued:
+        _put_siem_events(session, connection_id, user_id, queued, put_ids, now)
+    return queued
 
 
 def remap(session: Session, rows: Mapping[int, New]) -> None:
@@ -154,8 +169,12 @@ def _put_siem_events(
     put_ids: dict[str, int],
     now: datetime,
 ) -> None:
+    statement = upsert(session, SiemEvent)
+    told = ("event_type", "severity", "title", "description", "raw_data")
     session.execute(
-        insert(SiemEvent),
+        statement.on_conflict_do_update(
+            index_elements=["delivery_id"], set_={name: statement.excluded[name] for name in told}
+        ),
         [
             {
                 "user_id": user_id,
@@ -171,6 +190,5 @@ def _put_siem_events(
                 "created_at": now,
             }
             for row in rows
-            if row.key in put_ids
         ],
     )

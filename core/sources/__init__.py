@@ -4,7 +4,20 @@ Takes a session and never commits.
 """
 
 from core.sources.intake import Stored, store
-from core.sources.owners import adopt
+from core.sources.owners import adopt, heirs, names_of
 from core.sources.reading import by_local_id, changes, count, head, latest
+from core.sources.tables import lock
 
-__all__ = ["Stored", "adopt", "by_local_id", "changes", "count", "head", "latest", "store"]
+__all__ = [
+    "Stored",
+    "adopt",
+    "by_local_id",
+    "changes",
+    "count",
+    "head",
+    "heirs",
+    "latest",
+    "lock",
+    "names_of",
+    "store",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert
@@ -10,8 +11,8 @@ from sqlmodel import Session
 from core import db
 from core.mapping import has_risen
 from core.models import UNASSIGNED, Kind
-from core.rows import COERCE, Unfit, content_hash, is_older, merge, parse
-from core.sources.owners import find_owners
+from core.rows import COERCE, Unfit, content_hash, is_dated_ahead, is_older, merge, parse
+from core.sources.owners import find_owners, stand_in
 from core.sources.tables import TABLES, Key, lock, number, pick, update_all, wake
 
 CHUNK = 500  # rows per statement
@@ -53,11 +54,12 @@ def store(
     Of a record that comes twice the last copy counts, unless its `updated_at` is older.
     """
     lock(session)
+    now = db.now(session)
     total = Stored()
     for start in range(0, len(rows), CHUNK):
         parsed, problems = _parse(kind, rows[start : start + CHUNK])
-        owned, refused = _own(session, parsed, default_owner, only_owner)
-        new, changed, awake = _upsert(session, kind, owned)
+        owned, refused = _own(session, parsed, default_owner, only_owner, now)
+        new, changed, awake = _upsert(session, kind, owned, now)
         same = len(parsed) - len(refused) - new - changed
         wake(session, kind, awake)
         total = total.plus(Stored(new, changed, same, sorted(problems + refused)), start)
@@ -76,7 +78,11 @@ def _parse(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Col
 
 
 def _own(
-    session: Session, parsed: Mapping[int, Columns], default_owner: str | None, only_owner: str | None
+    session: Session,
+    parsed: Mapping[int, Columns],
+    default_owner: str | None,
+    only_owner: str | None,
+    now: datetime,
 ) -> tuple[dict[Key, Columns], list[tuple[int, str]]]:
     """One row per owner and id, later copies on top of earlier ones; and the rows that are refused."""
     owners = find_owners(session, {given["user_id"] for given in parsed.values() if given.get("user_id")})
@@ -84,27 +90,29 @@ def _own(
     refused: list[tuple[int, str]] = []
     for index, given in parsed.items():
         name = given.get("user_id")
-        owner = owners.get(name.lower(), UNASSIGNED) if name else default_owner or UNASSIGNED
+        owner = owners.get(name.lower()) or stand_in(name) if name else default_owner or UNASSIGNED
         if only_owner not in (None, owner):
             refused.append((index, "its user_id is not yours; only an admin may store records of others"))
             continue
         earlier = owned.get((owner, given["id"]))
         if earlier is None:
             owned[owner, given["id"]] = given
-        elif not is_older(given, earlier):
+        elif not is_older(given, earlier, now):
             owned[owner, given["id"]] = merge(earlier, given)
     return owned, refused
 
 
-def _upsert(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> tuple[int, int, set[str]]:
+def _upsert(
+    session: Session, kind: Kind, owned: Mapping[Key, Columns], now: datetime
+) -> tuple[int, int, set[str]]:
     """(new, changed, the owners of those)."""
-    stored, now = _stored(session, kind, owned), db.now(session)
+    stored = _stored(session, kind, owned)
     fresh, updates, numbered = list[Columns](), list[Columns](), list[Columns]()
     awake: set[str] = set()
     changed = 0
     for (owner, id), given in owned.items():
-        row = stored.get((owner, id)) or _came_early(stored.get((UNASSIGNED, id)), owner, given)
-        after = _after(kind, row, owner, given)
+        row = stored.get((owner, id)) or _came_early(stored, given)
+        after = _after(kind, row, owner, given, now)
         if after is None:
             continue
         (updates if row else fresh).append(after)
@@ -117,38 +125,40 @@ def _upsert(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> tuple
             awake.add(owner)
             changed += row is not None
     number(session, numbered)
-    _insert_all(session, kind, [row | {"received_at": now} for row in fresh])
+    _insert_all(session, kind, fresh, now)
     update_all(session, kind, updates)
     return len(fresh), changed, awake
 
 
 def _stored(session: Session, kind: Kind, owned: Mapping[Key, Columns]) -> dict[Key, Columns]:
     """What is stored under these keys, and what of them came before its owner was known."""
-    rows = pick(session, kind, {*owned, *((UNASSIGNED, id) for _, id in owned)})
-    return {(row["owner_id"], row["id"]): row for row in rows}
+    early = {(stand_in(given["user_id"]), id) for (_, id), given in owned.items() if given.get("user_id")}
+    return {(row["owner_id"], row["id"]): row for row in pick(session, kind, {*owned, *early})}
 
 
-def _came_early(row: Columns | None, owner: str, given: Columns) -> Columns | None:
-    """The unassigned `row` if it is this very record, stored before the hub knew its owner."""
-    is_theirs = row is not None and given.get("user_id") and row["user_id"] == given["user_id"]
-    return row if is_theirs and owner != UNASSIGNED else None
+def _came_early(stored: Mapping[Key, Columns], given: Columns) -> Columns | None:
+    """This very record, if it came before the hub knew its owner."""
+    name = given.get("user_id")
+    return stored.get((stand_in(name), given["id"])) if name else None
 
 
-def _after(kind: Kind, row: Columns | None, owner: str, given: Columns) -> Columns | None:
+def _after(kind: Kind, row: Columns | None, owner: str, given: Columns, now: datetime) -> Columns | None:
     """The row to write: all that sources give, and the hub's own columns. None when nothing differs."""
     if row is None:
         known = merge(_BLANK[kind], given)
-        return known | {"owner_id": owner, "content_hash": content_hash(known), "revision": 1}
-    if is_older(given, row):
+        own = {"owner_id": owner, "content_hash": content_hash(known), "revision": 1}
+        return known | own | {"dated_ahead": is_dated_ahead(known, {}, now)}
+    if is_older(given, row, now):
         return None
     known = merge({name: row[name] for name in (*_BLANK[kind], "extra")}, given)
     digest = content_hash(known)
     known |= {"owner_id": owner, "content_hash": digest, "change_seq": row["change_seq"]}
     known["revision"] = row["revision"] + (digest != row["content_hash"])
+    known["dated_ahead"] = is_dated_ahead(known, row, now)
     is_same = all(row[name] == value for name, value in known.items())
     return None if is_same else known | {"at": row["local_id"]}
 
 
-def _insert_all(session: Session, kind: Kind, rows: Sequence[Columns]) -> None:
+def _insert_all(session: Session, kind: Kind, rows: Sequence[Columns], now: datetime) -> None:
     if rows:
-        session.connection().execute(insert(TABLES[kind]), list(rows))
+        session.connection().execute(insert(TABLES[kind]), [row | {"received_at": now} for row in rows])

@@ -81,7 +81,7 @@ def example(manifest: Manifest) -> str:
     """The mapped body of a made-up record."""
     kind = manifest.kind
     record = {"id": _ID, "user_id": "ana@example.org", "created_at": _AT} | _EXAMPLES[kind]
-    key = mapping.delivery_key(kind, "ana", _ID)
+    key = mapping.delivery_key(kind, _ID, "")
     known = mapping.facts(kind, record, key=key, hub_url="https://hub.example.org", include_raw=False)
     mapper = mapping.compile(manifest.mapping[kind], manifest.record, manifest.severity, {})
     return pretty(mapper.body(known))

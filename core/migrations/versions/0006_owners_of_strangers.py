@@ -1,0 +1,63 @@
+"""a stranger's records have an owner of their own; how far a pull has read, by transactions"""
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from core import models
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+_RECORDS = ("scans", "cases", "monitoring_alerts")
+_BATCH = 5_000
+_UNASSIGNED = "00000000-0000-0000-0000-000000000000"
+_STAND_INS = uuid.UUID("6f4b2d0e-52c5-4a0c-9a5d-2c1f0a7d3e61")  # as in core.sources.owners
+
+
+def upgrade() -> None:
+    # columns are added in place on both databases; the index is what `latest(id=…)` goes by from now on
+    op.add_column("users", sa.Column("adopted_at", models.UtcDateTime(timezone=True), nullable=True))
+    op.add_column("pull_cursors", sa.Column("horizon", models.BigInt, nullable=True))
+    op.add_column("pull_cursors", sa.Column("table_id", models.BigInt, nullable=True))
+    for name in _RECORDS:
+        ahead: sa.Column[bool] = sa.Column("dated_ahead", sa.Boolean(), nullable=False, server_default=sa.false())
+        op.add_column(name, ahead)
+        op.create_index(f"ix_{name}_id", name, ["id"])
+        _part_strangers(op.get_bind(), name)
+        _mark_ahead(op.get_bind(), name)
+
+
+def downgrade() -> None:
+    for name in _RECORDS:
+        op.drop_index(f"ix_{name}_id", name)
+        op.drop_column(name, "dated_ahead")
+    op.drop_column("pull_cursors", "table_id")
+    op.drop_column("pull_cursors", "horizon")
+    op.drop_column("users", "adopted_at")
+
+
+def _part_strangers(bind: sa.Connection, name: str) -> None:
+    """Rows of people the hub does not know shared one owner; each name gets its own. Walked by (owner, change)."""
+    found = sa.text(
+        f"SELECT local_id, user_id, change_seq FROM {name} "  # noqa: S608
+        "WHERE owner_id = :unassigned AND change_seq > :after AND user_id <> '' ORDER BY change_seq LIMIT :n"
+    )
+    moved = sa.text(f"UPDATE {name} SET owner_id = :owner WHERE local_id = :at")  # noqa: S608
+    after = 0
+    while rows := bind.execute(found, {"unassigned": _UNASSIGNED, "after": after, "n": _BATCH}).all():
+        bind.execute(moved, [_parted(at, user_id) for at, user_id, _ in rows])
+        after = rows[-1][2]
+
+
+def _parted(at: int, user_id: str) -> dict[str, Any]:
+    return {"at": at, "owner": str(uuid.uuid5(_STAND_INS, user_id.lower()))}
+
+
+def _mark_ahead(bind: sa.Connection, name: str) -> None:
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now')" if bind.dialect.name == "sqlite" else "now()"
+    bind.execute(sa.text(f"UPDATE {name} SET dated_ahead = true WHERE updated_at > {now}"))  # noqa: S608
