@@ -59,6 +59,12 @@ class Run:
     def doubt(self) -> Doubt:
         return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
 
+    @property
+    def target(self) -> outbox.Target | None:
+        """Where it creates tickets, if it does."""
+        place = catalog.place_of(self.manifest, self.connection.config)
+        return None if place is None else outbox.Target(place, self.doubt)
+
     def over(self) -> bool:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
 

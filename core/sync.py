@@ -165,6 +165,7 @@ def _claim(begun: Run) -> Claim | None:
             max_bytes=limits.batch_bytes,
             lease_s=LEASE_S,
             now=now,
+            target=begun.target,
         )
         if claim:
             connection.rate_until = rate_until
@@ -189,18 +190,11 @@ def _send(call: Call) -> None:
 
 
 def _look_up(call: Call) -> list[Row]:
-    """Settle rows whose ticket already exists; return those that may be sent."""
+    """Settle rows whose ticket exists, or may exist and is looked for again; return those that may be sent."""
     connector, rows = call.live.connector, call.claim.rows
     if not isinstance(connector, Tracker):
         return list(rows)
-    with db.reading() as session:
-        doubtful = outbox.elsewhere(session, call.claim.connection_id, rows)
-    to_send = []
-    for row in rows:
-        certain = row.in_doubt_since is None and row.id not in doubtful
-        if certain or not call.settle_found(connector, row):
-            to_send.append(row)
-    return to_send
+    return [row for row in rows if not call.settle_found(connector, row)]
 
 
 # --- the ends of a run ----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from core.outbox.closing import close, end_attempt
 from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
     count_waiting,
-    elsewhere,
     has_held,
     known,
     next_due_at,
@@ -30,21 +29,24 @@ from core.outbox.steering import (
     skip_rows,
     unskip_rows,
 )
+from core.outbox.tickets import Search, Target, held, settle_places
 
 __all__ = [
     "Claim",
     "New",
+    "Search",
+    "Target",
     "claim",
     "close",
     "count_waiting",
     "discard",
-    "elsewhere",
     "end_attempt",
     "expired",
     "gather",
     "give_up",
     "has_held",
     "hasten",
+    "held",
     "known",
     "loose",
     "members",
@@ -59,6 +61,7 @@ __all__ = [
     "renew",
     "replay",
     "replay_rows",
+    "settle_places",
     "skip",
     "skip_rows",
     "standing",

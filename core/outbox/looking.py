@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, and_, func, literal_column, select
 from sqlmodel import Session, col
 
 from core.models import STUCK, WAITING, Delivery, Kind, State
-from core.verdicts import Row
 
 
 def waiting(connection_id: str) -> ColumnElement[bool]:
@@ -53,21 +52,6 @@ def records(
         wanted = wanted.where(col(Delivery.reason) == reason)
     found = session.execute(wanted)
     return {delivery: record for delivery, record in found if delivery is not None}
-
-
-def elsewhere(session: Session, connection_id: str, rows: Sequence[Row]) -> set[int]:
-    """Ids of rows whose record another connection, also a deleted one, may already have sent."""
-    if not rows:
-        return set()
-    kind = rows[0].record_kind
-    others = select(col(Delivery.record_id)).where(
-        col(Delivery.record_kind) == kind,
-        col(Delivery.record_id).in_([row.record_id for row in rows]),
-        col(Delivery.webhook_id) != connection_id,
-        (col(Delivery.attempt_count) > 0) | (col(Delivery.state) == State.SENDING),
-    )
-    sent = set(session.execute(others).scalars())
-    return {row.id for row in rows if row.record_id in sent}
 
 
 def next_due_at(session: Session, connection_id: str) -> datetime | None:
