@@ -28,7 +28,9 @@ class Delivery(SQLModel, table=True):
             postgresql_where=_DUE,
         ),
         Index("ix_webhook_deliveries_record", "record_kind", "record_id"),
-        Index("ix_webhook_deliveries_case_key", "key", sqlite_where=_CASE, postgresql_where=_CASE),
+        Index(
+            "ix_webhook_deliveries_case_key", "record_kind", "key", sqlite_where=_CASE, postgresql_where=_CASE
+        ),
         Index("ix_webhook_deliveries_stuck", "webhook_id", sqlite_where=_STUCK, postgresql_where=_STUCK),
         Index(
             "ix_webhook_deliveries_attempt",

@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_webhook_deliveries_case_key",
         "webhook_deliveries",
-        ["key"],
+        ["record_kind", "key"],
         sqlite_where=_CASE,
         postgresql_where=_CASE,
     )
