@@ -7,7 +7,7 @@ old looks at one row per table, however long the log is.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, null, select, update
+from sqlalchemy import delete, func, null, select, update
 from sqlmodel import Session, col
 
 from core.models import (
@@ -63,8 +63,10 @@ def _empty(session: Session, cutoff: datetime) -> int:
 
 
 def _remove_attempts(session: Session, cutoff: datetime) -> int:
+    """All but the newest: by its number a database that was put back from a backup is known."""
     oldest = (
         select(col(Attempt.id), col(Attempt.started_at), col(Attempt.outcome))
+        .where(col(Attempt.id) < select(func.max(col(Attempt.id))).scalar_subquery())
         .order_by(col(Attempt.id))
         .limit(CHUNK)
     )

@@ -97,6 +97,7 @@ def _new(
         wanted_at=max(record["received_at"], connection.created_at),
         severity=facts["severity"],
         title=facts["title"],
+        made_at=record["created_at"] or record["received_at"],
     )
 
 

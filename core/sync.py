@@ -15,7 +15,20 @@ from time import monotonic, time
 
 import structlog
 
-from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
+from core import (
+    catalog,
+    db,
+    lessons,
+    messages,
+    opening,
+    options,
+    outbox,
+    restored,
+    results,
+    retention,
+    runs,
+    space,
+)
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -54,6 +67,7 @@ def run(
     With `only_due` also Conflict when it is not due any more: between `due` and here another scheduler ran it.
     Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
     """
+    restored.notice()
     begun = _start(connection_id, action, who, stopping, deadline_s, only_due)
     try:
         space.require()
@@ -137,6 +151,7 @@ def deliver(begun: Run, live: Live) -> None:
         claim = _claim(begun)
         if claim is None:
             return
+        restored.reach(claim.attempt_id)
         _send(Call(begun, live, claim, asked))
 
 

@@ -26,7 +26,7 @@ _WHAT_NEXT = {
     "look_up": "The hub looks for it before it creates it again.",
     "may_repeat": "It is sent again, and may then be there twice.",
 }
-_MAY_BE_TWICE = "An earlier attempt got no answer, so it may be there twice."
+_MAY_BE_TWICE = "An earlier attempt may have arrived, so it may be there twice."
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from core.outbox.looking import (
     standing,
 )
 from core.outbox.putting import New, put
+from core.outbox.restore import doubt, highest_attempt, keep_moment, restored_at, uncertain
 from core.outbox.steering import (
     discard,
     hasten,
@@ -40,6 +41,7 @@ __all__ = [
     "close",
     "count_waiting",
     "discard",
+    "doubt",
     "end_attempt",
     "expired",
     "gather",
@@ -47,6 +49,8 @@ __all__ = [
     "has_held",
     "hasten",
     "held",
+    "highest_attempt",
+    "keep_moment",
     "known",
     "loose",
     "members",
@@ -61,9 +65,11 @@ __all__ = [
     "renew",
     "replay",
     "replay_rows",
+    "restored_at",
     "settle_places",
     "skip",
     "skip_rows",
     "standing",
+    "uncertain",
     "unskip_rows",
 ]

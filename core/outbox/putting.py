@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 from sqlalchemy import insert
 from sqlmodel import Session
 
 from core.db import upsert
-from core.models import Delivery, SiemEvent, State
+from core.models import Delivery, Kind, SiemEvent, State
+from core.outbox import restore, tickets
 
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """One record for one connection. Without `payload` it is born dead, and `reason` says why."""
+    """One record for one connection. Without `payload` it is born dead, and `reason` says why.
+
+    `made_at`: when there was the record first, here or where it comes from.
+    """
 
     kind: str
     record_id: int
@@ -26,6 +31,7 @@ class New:
     wanted_at: datetime
     severity: str
     title: str
+    made_at: datetime | None = None
 
 
 def put(
@@ -40,10 +46,13 @@ def put(
 ) -> int:
     """Queue `rows`; a key that the connection already has is left alone. Returns how many were new.
 
-    `held`, a sentence, keeps them for a person to release or discard.
+    `held`, a sentence, keeps them for a person to release or discard. A case of before a restore may have its
+    ticket: it is born in doubt.
     """
     if not rows:
         return 0
+    is_case = any(row.kind == Kind.CASE for row in rows)
+    restored = restore.restored_at(session) if is_case else None
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [
         shared
@@ -58,6 +67,7 @@ def put(
             "reason": row.reason or held,
             "next_attempt_at": None if row.payload is None or held else now,
             "wanted_at": row.wanted_at,
+            **_doubt(row, restored, held, now),
         }
         for row in rows
     ]
@@ -69,6 +79,14 @@ def put(
     if siem and put_ids:
         _put_siem_events(session, connection_id, user_id, rows, put_ids, now)
     return len(put_ids)
+
+
+def _doubt(row: New, restored: datetime | None, held: str | None, now: datetime) -> dict[str, Any]:
+    is_older = restored is not None and row.made_at is not None and row.made_at < restored
+    if not is_older or row.payload is None:
+        return {"place": None, "in_doubt_since": None}
+    doubt = {"place": tickets.UNKNOWN, "in_doubt_since": now}
+    return doubt if held else doubt | {"state": State.IN_DOUBT, "reason": restore.REASON}
 
 
 def _put_siem_events(
