@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-import structlog
 from sqlalchemy import Engine, select, update
 from sqlmodel import Session, col
 
@@ -26,8 +25,6 @@ from core.watermark import Watermark
 CHUNK = 1000  # rows per transaction, so that no writer waits long
 #: by this number a database is known in the run folder, also after it was put back
 _DATABASE = "database"
-
-log = structlog.get_logger("hub.restored")
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,6 @@ def _doubt(actor: Principal | str) -> Doubted:
     with db.session() as session:
         found = _by_doubt(session, rows, now)
         audit(session, actor, "database.restored", "", deliveries=found.deliveries)
-    log.warning("the database was put back from a backup", in_doubt=found.deliveries)
     return found
 
 
