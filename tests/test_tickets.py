@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from core import catalog, connections, db, deliveries, records, sync
+from core import catalog, connections, db, deliveries, outbox, records, sync
 from core.access import LOCAL
 from core.catalog import get, place_of, site_of
 from core.connectors import connector
@@ -17,6 +17,7 @@ from core.connectors.base import Ticket, Tracker
 from core.models import Attempt, Delivery, Kind, State, TicketLink
 from core.outbox import tickets
 from core.outbox.tickets import Search, Target, Twin, plan
+from core.runs import Run
 from core.sandbox import Sandbox, jira_search
 from core.verdicts import Doubt, Row
 from tests.conftest import People
@@ -280,12 +281,18 @@ def test_two_connections_that_wait_for_each_other_come_to_an_end(workplace: Work
     assert [ticket for each in ids for ticket, _ in links(each)] == ["SEC-1", "SEC-1"]
 
 
-def test_of_two_that_are_sent_at_one_moment_the_second_one_waits(workplace: Workplace) -> None:
+def two_runs(workplace: Workplace) -> list[Run]:
+    """Of two connections to one place, that have the same case to send."""
     workplace.cases(1)
     begun = []
     for _ in range(2):
         begun.append(sync._start(workplace.connect("jira"), "manual", None, lambda: False, 600))
         sync.export(begun[-1])
+    return begun
+
+
+def test_of_two_that_are_sent_at_one_moment_the_second_one_waits(workplace: Workplace) -> None:
+    begun = two_runs(workplace)
     one, two = (sync._claim(each) for each in begun)
     assert one is not None
     assert two is not None
@@ -295,6 +302,32 @@ def test_of_two_that_are_sent_at_one_moment_the_second_one_waits(workplace: Work
     with db.reading() as session:
         places = session.execute(select(col(Delivery.place)).order_by(col(Delivery.id))).scalars().all()
     assert places == [place_of(get("jira"), workplace.sandbox.credentials("jira")), None]
+
+
+def test_a_claim_that_is_not_committed_yet_is_waited_for(workplace: Workplace) -> None:
+    begun = two_runs(workplace)
+    second: list[outbox.Claim | None] = []
+    thread = threading.Thread(target=lambda: second.append(sync._claim(begun[1])))
+    with db.session() as session:
+        first = outbox.claim(
+            session,
+            connection_id=begun[0].connection.id,
+            run_id=begun[0].id,
+            worker="one",
+            limit=1,
+            max_bytes=None,
+            lease_s=60,
+            now=db.now(session),
+            target=begun[0].target,
+        )
+        thread.start()
+        thread.join(0.5)  # it cannot end before this transaction does
+    thread.join()
+    assert first is not None
+    assert first.searches == {}
+    assert second[0] is not None
+    (search,) = second[0].searches.values()
+    assert not search.may_create
 
 
 def test_a_case_that_is_on_its_way_through_another_connection_is_not_sent(workplace: Workplace) -> None:

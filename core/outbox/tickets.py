@@ -131,14 +131,18 @@ def _moved(row: Row, now: datetime) -> Verdict:
 def _twins(
     session: Session, connection_id: str, rows: Sequence[Row], place: str, now: datetime
 ) -> list[Twin]:
-    ticket = (col(TicketLink.integration_id) == Delivery.webhook_id) & (
+    linked = (col(TicketLink.integration_id) == Delivery.webhook_id) & (
         col(TicketLink.case_id) == Delivery.record_id
     )
+    names = ("record_id", "key", "state", "in_doubt_since", "vendor_id", "place")
     found = session.execute(
-        select(Delivery, col(TicketLink.ticket_url), col(Connection.config), col(CatalogEntry.slug))
+        select(
+            *(col(getattr(Delivery, name)) for name in names),
+            *(col(TicketLink.ticket_url), col(Connection.config), col(CatalogEntry.slug)),
+        )
         .join(Connection, col(Connection.id) == Delivery.webhook_id)
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
-        .outerjoin(TicketLink, ticket)
+        .outerjoin(TicketLink, linked)
         .where(
             col(Delivery.id).in_(_same_cases(rows)),
             col(Delivery.webhook_id) != connection_id,
@@ -147,10 +151,15 @@ def _twins(
         .order_by(col(Delivery.id))
     )
     return [
-        _twin(other, url, now)
-        for other, url, config, slug in found
-        if (other.place or _place(slug, config)) == place
+        _twin(other, now) for other in found if (other.place or _place(other.slug, other.config)) == place
     ]
+
+
+def _twin(other: Any, now: datetime) -> Twin:
+    has_ticket = other.state == State.DELIVERED and other.vendor_id
+    ticket = Ticket(other.vendor_id, other.ticket_url) if has_ticket else None
+    since = now if other.state == State.SENDING else other.in_doubt_since or now
+    return Twin(other.record_id, other.key, since, ticket)
 
 
 def _same_cases(rows: Sequence[Row]) -> Any:
@@ -163,9 +172,3 @@ def _same_cases(rows: Sequence[Row]) -> Any:
 def _place(slug: str, config: Mapping[str, Any]) -> str | None:
     manifest = manifests().get(slug)  # None where somebody took a preset's file away
     return place_of(manifest, config) if manifest else None
-
-
-def _twin(other: Delivery, url: str | None, now: datetime) -> Twin:
-    ticket = Ticket(other.vendor_id, url) if other.state == State.DELIVERED and other.vendor_id else None
-    since = now if other.state == State.SENDING else other.in_doubt_since or now
-    return Twin(other.record_id, other.key, since, ticket)
