@@ -17,7 +17,7 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core import db, journal, logs, space, sync
+from core import db, journal, logs, restored, space, sync
 from core.deliveries import replays
 from core.errors import Conflict, HubError, NotFound
 
@@ -209,9 +209,12 @@ def main() -> int:
     logs.configure()
     try:
         db.check_current()
+        found = restored.notice()
     except HubError as error:
         print(error.message, file=sys.stderr)
         return 1
+    if found:
+        log.warning("the database was put back from a backup", in_doubt=found.deliveries)
     done = threading.Event()
 
     def finish(_signal: int, _frame: FrameType | None) -> None:

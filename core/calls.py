@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import product
 from random import random
 from time import sleep, time
 
 import structlog
 from sqlmodel import Session
 
-from core import db, journal, lessons, outbox, runs
-from core.connectors.base import DeliveryError, InDoubt, Receipt, Tracker, Unavailable
+from core import catalog, db, journal, lessons, outbox, runs
+from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Receipt, Tracker, Unavailable
 from core.errors import Unusable
 from core.http import Exchange
 from core.journal import Tally
@@ -21,7 +22,7 @@ from core.outbox import Claim
 from core.retry import charge
 from core.runs import LEASE_S, Run
 from core.settle import LeaseLost
-from core.verdicts import Row, Verdict, judge, still_in_doubt
+from core.verdicts import Row, Verdict, delivered, judge
 
 #: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
 FRESH_S = 5.0
@@ -59,25 +60,43 @@ class Call:
         self.open_receipts.append(receipt)
 
     def settle_found(self, tracker: Tracker, row: Row) -> bool:
-        """Look for the row's ticket. False when there is none and it may be created now."""
+        """Look for the row's ticket as its claim says. False when it may be created now."""
+        search = self.claim.searches.get(row.id)
+        if search is None:
+            return False
+        if search.known is not None:
+            known = Receipt(row.key, vendor_id=search.known.id, url=search.known.url)
+            self.open_verdicts.append(delivered(row, known, self.run.doubt, self.claim.place))
+            return True
+        if any(self._looked(tracker, row, place, key) for place, key in product(search.places, search.keys)):
+            return True
+        if search.missing is not None:
+            self.open_verdicts.append(search.missing)
+        return search.missing is not None
+
+    def _looked(self, tracker: Tracker, row: Row, place: str, key: str) -> bool:
+        """Settle the row by one look. False when nothing is there."""
+        is_here = place == self.claim.place
+        there = tracker if is_here else tracker.at(**catalog.fields_of(self.run.manifest, place))
         try:
-            ticket = tracker.find(row.key)
+            ticket = there.find(key)
         except InDoubt as fault:  # a search changes nothing: asking again is safe
             self.settle(Receipt(row.key, fault=Unavailable(fault.message, status=fault.status)))
             return True
         except DeliveryError as fault:
-            self.settle(Receipt(row.key, fault=fault))
+            if (
+                isinstance(fault, Misconfigured) and not is_here
+            ):  # of the old place: this one was just searched
+                self.open_verdicts.append(outbox.held(row, place, fault.message))
+            else:
+                self.settle(Receipt(row.key, fault=fault))
             return True
-        if ticket is not None:
-            self.settle(Receipt(row.key, vendor_id=ticket.id, url=ticket.url))
-            return True
-        if row.in_doubt_since is None:
+        if ticket is None:
             return False
-        with db.reading() as session:
-            verdict = still_in_doubt(row, self.run.doubt, db.now(session))
-        if verdict is not None:
-            self.open_verdicts.append(verdict)
-        return verdict is not None
+        receipt = Receipt(row.key, vendor_id=ticket.id, url=ticket.url)
+        self.receipts.append(receipt)
+        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place))
+        return True
 
     def close(self, learned: int | None) -> None:
         """The last transaction of the claim: rows, attempt, figures, and what the connection learned."""
@@ -132,6 +151,7 @@ class Call:
                 policy=self.run.policy,
                 random=random(),
                 now=now,
+                place=self.claim.place,
             )
             for receipt in self.open_receipts
         ]

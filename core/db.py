@@ -49,6 +49,7 @@ _SQLITE_TROUBLE = frozenset(
 #: SQLSTATE classes: connection, resources, operator intervention, system (postgresql.org, appendix A)
 _POSTGRES_TROUBLE = ("08", "53", "57", "58")
 _POSTGRES_READ_ONLY, _POSTGRES_FULL = "25006", "53100"
+_TURNS = 0x4855_43  # the first half of our advisory locks by name
 _engines: dict[str, Engine] = {}
 
 
@@ -101,6 +102,15 @@ def upsert(session: Session, table: Any) -> Any:
     """INSERT … ON CONFLICT as the session's database has it."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     return dialect.insert(table)
+
+
+def take_turns(session: Session, name: str) -> None:
+    """Wait until no other transaction has this name's turn, and have it until the end of this one.
+
+    SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_TURNS, func.hashtext(name))))
 
 
 def migrate() -> None:

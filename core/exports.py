@@ -47,18 +47,14 @@ def _selected(session: Session, begun: Run) -> tuple[Connection, Selection]:
     """
     connection = session.get_one(Connection, begun.connection.id)
     while True:
-        begun.connection, begun.options = (
-            connection,
-            options.parse(connection.options, begun.manifest.category),
-        )
-        found, judged_by = _select(session, begun), _basis(connection)
+        begun.options = options.parse(connection.options, begun.manifest.category)
+        found, judged_by = _select(session, begun, connection), _basis(connection)
         connection = runs.hold(session, begun)
         if _basis(connection) == judged_by:
             return connection, found
 
 
-def _select(session: Session, begun: Run) -> Selection:
-    connection = begun.connection
+def _select(session: Session, begun: Run, connection: Connection) -> Selection:
     if not connection.is_active:  # paused or deleted meanwhile
         return Selection([], [], connection.export_cursor, False)
     return select_new(session, Profile.of(connection, begun.manifest, begun.options), begun.room(TOGETHER))

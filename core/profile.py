@@ -67,4 +67,5 @@ class Profile:
             wanted_at=max(wanted_since(record), self.connection.created_at),
             severity=facts["severity"],
             title=facts["title"],
+            made_at=record["created_at"] or record["received_at"],
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    and_,
     bindparam,
     case,
     delete,
@@ -111,7 +112,7 @@ def _shares(now: datetime, days: int, audit_days: int, record_days: int | None) 
         # before the attempts: SQLite gives their numbers out again, and an old row must not name a new attempt
         _texts(col(Delivery.delivered_at), _delivered(old)),
         _texts(col(Delivery.created_at), _stopped(old)),
-        _log(Attempt, col(Attempt.started_at), old, col(Attempt.outcome) != AttemptOutcome.OPEN),
+        _log(Attempt, col(Attempt.started_at), old, _ended_before_the_newest()),
         _log(RunLog, col(RunLog.created_at), old, col(RunLog.status) != RunStatus.RUNNING),
         Share(partial(_oldest_hours, now - HOURS_KEPT), _fold, most=20),
         Share(partial(oldest_audit, now - timedelta(days=audit_days)), remove_audit),
@@ -193,6 +194,12 @@ def _log(table: type[SQLModel], time: Any, old: datetime, ended: ColumnElement[b
         return db.affected(session.execute(delete(table).where(number.in_(ids), ended)))
 
     return Share(find, take)
+
+
+def _ended_before_the_newest() -> ColumnElement[bool]:
+    """By the newest attempt's number a database that was put back from a backup is known."""
+    newest = select(func.max(col(Attempt.id))).scalar_subquery()
+    return and_(col(Attempt.outcome) != AttemptOutcome.OPEN, col(Attempt.id) < newest)
 
 
 def _leading(rows: Sequence[Any], old: datetime) -> list[int]:

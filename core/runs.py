@@ -61,6 +61,12 @@ class Run:
         return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
 
     @property
+    def target(self) -> outbox.Target | None:
+        """Where it creates tickets, if it does."""
+        place = catalog.place_of(self.manifest, self.connection.config)
+        return None if place is None else outbox.Target(place, self.doubt)
+
+    @property
     def drains(self) -> bool:
         return self.options.drain or self.options.realtime
 
@@ -135,6 +141,12 @@ def hold(session: Session, run: Run) -> Connection:
     if connection.run_id != run.id:
         raise LeaseLost
     return connection
+
+
+def is_edited(run: Run, connection: Connection) -> bool:
+    """Whether the vendor's address or secrets were changed since the run opened its client: the next run has them."""
+    mine = run.connection
+    return (mine.config, mine.credentials_encrypted) != (connection.config, connection.credentials_encrypted)
 
 
 def release(session: Session, worker: str, now: datetime) -> None:

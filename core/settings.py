@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     ballast_mb: int = 64
     log_format: Literal["", "console", "json"] = ""
 
+    @property
+    def run_folder(self) -> Path:
+        """Beside the key file: lock, error log, the sandbox's journal, and what was sent from this machine."""
+        return self.secret_key_file.parent / "run"
+
     @field_validator("secret_keys", "source_url", "admin_password", mode="before")
     @classmethod
     def _wrap(cls, value: object) -> object:

@@ -25,6 +25,7 @@ from core import (
     outbox,
     people,
     present,
+    restored,
     results,
     retention,
     runs,
@@ -71,6 +72,7 @@ def run(
     With `only_due` also Conflict when it is not due any more: between `due` and here another scheduler ran it.
     Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
     """
+    restored.notice()
     begun = _start(connection_id, action, who, stopping, deadline_s, only_due)
     try:
         space.require()
@@ -176,6 +178,7 @@ def deliver(begun: Run, live: Live) -> None:
         claim = _claim(begun)
         if claim is None:
             return
+        restored.reach(claim.attempt_id)
         _send(Call(begun, live, claim, asked))
 
 
@@ -184,7 +187,9 @@ def _claim(begun: Run) -> Claim | None:
     with db.session() as session:
         now = db.now(session)
         connection = runs.hold(session, begun)
-        if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
+        if not connection.is_active or runs.is_edited(begun, connection):
+            return None
+        if connection.next_call_at and connection.next_call_at > now:
             return None
         limits = begun.manifest.limits
         most = messages.due_together(begun.manifest, begun.options) or limits.batch_items
@@ -204,6 +209,7 @@ def _claim(begun: Run) -> Claim | None:
             max_bytes=limits.batch_bytes,
             lease_s=LEASE_S,
             now=now,
+            target=begun.target,
         )
         if claim:
             connection.rate_until = rate_until
@@ -228,18 +234,11 @@ def _send(call: Call) -> None:
 
 
 def _look_up(call: Call) -> list[Row]:
-    """Settle rows whose ticket already exists; return those that may be sent."""
+    """Settle rows whose ticket exists, or may exist and is looked for again; return those that may be sent."""
     connector, rows = call.live.connector, call.claim.rows
     if not isinstance(connector, Tracker):
         return list(rows)
-    with db.reading() as session:
-        doubtful = outbox.elsewhere(session, call.claim.connection_id, rows)
-    to_send = []
-    for row in rows:
-        certain = row.in_doubt_since is None and row.id not in doubtful
-        if certain or not call.settle_found(connector, row):
-            to_send.append(row)
-    return to_send
+    return [row for row in rows if not call.settle_found(connector, row)]
 
 
 # --- the ends of a run ----------------------------------------------------------------------------

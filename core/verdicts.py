@@ -1,11 +1,12 @@
 """From a receipt to a delivery's next state: the state table of the outbox as pure functions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.connectors.base import (
     Contested,
+    DeliveryError,
     InDoubt,
     Misconfigured,
     NotTried,
@@ -25,12 +26,15 @@ _WHAT_NEXT = {
     "look_up": "The hub looks for it before it creates it again.",
     "may_repeat": "It is sent again, and may then be there twice.",
 }
-_MAY_BE_TWICE = "An earlier attempt got no answer, so it may be there twice."
+_MAY_BE_TWICE = "An earlier attempt may have arrived, so it may be there twice."
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A claimed delivery. `in_doubt_since` is set when it may already have arrived."""
+    """A claimed delivery. `in_doubt_since` is set when it may already have arrived.
+
+    `place`, of a case: where its ticket may be from before this claim; None when it is certainly nowhere.
+    """
 
     id: int
     key: str
@@ -41,6 +45,7 @@ class Row:
     look_ups: int
     in_doubt_since: datetime | None
     wanted_at: datetime
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +76,44 @@ class Verdict:
     url: str | None = None
     status: int | None = None
     body: str | None = None
+    place: str | None = None  # where its ticket is, or may be
 
 
 def judge(
-    row: Row, receipt: Receipt, *, doubt: Doubt, policy: Policy, random: float, now: datetime
+    row: Row,
+    receipt: Receipt,
+    *,
+    doubt: Doubt,
+    policy: Policy,
+    random: float,
+    now: datetime,
+    place: str | None = None,
 ) -> Verdict:
-    """From a receipt to the row's next state: the table of states in DESIGN.md, pure."""
-    fault = receipt.fault
-    if fault is None:
-        return Verdict(
-            row.id,
-            State.DELIVERED,
-            row.attempt_count + 1,
-            reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
-            vendor_id=receipt.vendor_id,
-            url=receipt.url,
-            look_ups=row.look_ups,
-        )
+    """From a receipt to the row's next state: the table of states in DESIGN.md, pure. `place`: what was asked."""
+    if receipt.fault is None:
+        return delivered(row, receipt, doubt, place)
+    verdict = _failed(row, receipt.fault, doubt, policy, random, now)
+    where = place if isinstance(receipt.fault, InDoubt) else row.place
+    return verdict if where is None else replace(verdict, place=where)
+
+
+def delivered(row: Row, receipt: Receipt, doubt: Doubt, place: str | None = None) -> Verdict:
+    """The verdict on what is there: taken now, or found at `place`."""
+    return Verdict(
+        row.id,
+        State.DELIVERED,
+        row.attempt_count + 1,
+        reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
+        vendor_id=receipt.vendor_id,
+        url=receipt.url,
+        look_ups=row.look_ups,
+        place=place,
+    )
+
+
+def _failed(
+    row: Row, fault: DeliveryError, doubt: Doubt, policy: Policy, random: float, now: datetime
+) -> Verdict:
     answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
     if isinstance(fault, Contested) and row.attempt_count + 1 < CONTESTED_ATTEMPTS:
         return _again(row, policy, random, now, answer)
@@ -179,8 +205,9 @@ def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
         row.id,
         State.IN_DOUBT,
         row.attempt_count,
-        reason=f"Sent, but no answer came; look-up {looked} of {len(after)} found nothing yet.",
+        reason=f"It may have been created; look-up {looked} of {len(after)} found nothing yet.",
         next_attempt_at=row.in_doubt_since + timedelta(seconds=after[looked]),
         in_doubt_since=row.in_doubt_since,
         look_ups=looked,
+        place=row.place,
     )

@@ -458,6 +458,16 @@ def test_an_entry_must_map_what_its_category_exports(tmp_path):
     assert sentence in broken(tmp_path, "[mapping.case]", "[mapping.scan]", slug="jira")
 
 
+def test_a_tracker_says_where_its_tickets_are(tmp_path):
+    place = 'place = ["url", "project_key"]'
+    assert '"place" goes with category = "ticketing"' in broken(tmp_path, place, "", slug="jira")
+    for field in ("api_token", "project"):
+        told = broken(tmp_path, place, f'place = ["url", "{field}"]', slug="jira")
+        assert f'place names "{field}", which is no open field of [config].' in told
+    told = broken(tmp_path, 'in_doubt = "may_repeat"', 'in_doubt = "may_repeat"\nplace = ["url"]')
+    assert '"place" goes with category = "ticketing"' in told
+
+
 def test_a_group_of_alternatives_is_one_sentence():
     assert wrong("slack")["webhook_url"] == (
         'Slack needs "webhook_url" (Webhook URL), or "bot_token" (Bot token) with "channel" (Channel).'

@@ -44,7 +44,7 @@ def _says(answer: bytes) -> Script:
 
 # Slack and Splunk: sent again, and the row says that it may be there twice
 
-TWICE = "An earlier attempt got no answer, so it may be there twice."
+TWICE = "An earlier attempt may have arrived, so it may be there twice."
 REPEATS = " It is sent again, and may then be there twice."
 WELL: dict[str, bytes] = {
     "slack": http(200, b"ok", "Content-Type: text/plain"),

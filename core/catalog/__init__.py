@@ -2,15 +2,19 @@
 
 from core.catalog.entries import check_config, generated
 from core.catalog.manifest import KIND_OF, Limits, Manifest, get, load, manifests, secret_fields
+from core.catalog.place import fields_of, place_of, site_of
 
 __all__ = [
     "KIND_OF",
     "Limits",
     "Manifest",
     "check_config",
+    "fields_of",
     "generated",
     "get",
     "load",
     "manifests",
+    "place_of",
     "secret_fields",
+    "site_of",
 ]

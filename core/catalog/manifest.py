@@ -5,7 +5,7 @@ The file's layout is `data/catalog/manifest.schema.json`; what that cannot say i
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,7 @@ class Manifest:
     tier: str
     cost_note: str
     look_up_after_s: tuple[int, ...] = ()
+    place: tuple[str, ...] = ()  # of a tracker: the fields that say where its tickets are, the site first
     pinned_hosts: tuple[str, ...] = ()
     preset_of: str = ""  # the entry whose connector it uses, and whose words where it has none of its own
     storm: Storm | None = None  # more messages than that become one digest
@@ -107,7 +108,7 @@ def load(path: Path) -> Manifest:
             raise Invalid(f'slug is "{content["slug"]}", but the file is named {path.name}.')
         _check_kinds(content)
         config = _with_common(content["config"])
-        _check_fields(config)
+        _check_fields(config, content.get("place", ()))
         _check_mapping(content)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, Invalid) as error:
         raise Unusable(f"data/catalog/{path.name}: {error} Correct the file and start again.") from None
@@ -194,6 +195,8 @@ def _check_kinds(content: dict[str, Any]) -> None:
         raise Invalid("[storm] is for entries of the category communication; leave it out.")
     if (content["in_doubt"] == "look_up") != bool(content.get("look_up_after_s")):
         raise Invalid('"look_up_after_s" goes with in_doubt = "look_up", and only with it.')
+    if (kind is Kind.CASE) != ("place" in content):
+        raise Invalid('"place" goes with category = "ticketing", and only with it.')
 
 
 def _with_common(config: dict[str, Any]) -> dict[str, Any]:
@@ -212,13 +215,16 @@ def _with_common(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_fields(config: dict[str, Any]) -> None:
+def _check_fields(config: dict[str, Any], place: Sequence[str]) -> None:
     fields = config["properties"]
     groups = [config["required"], *(group["required"] for group in config.get("anyOf", []))]
     groups += [[name, *needed] for name, needed in config["dependentRequired"].items()]
     for name in (name for group in groups for name in group):
         if name not in fields:
             raise Invalid(f'[config] requires "{name}", which is no field of it.{did_you_mean(name, fields)}')
+    for name in place:
+        if name not in fields or fields[name].get("writeOnly"):
+            raise Invalid(f'place names "{name}", which is no open field of [config].')
     for name, field in fields.items():
         _check_samples(name, field)
 

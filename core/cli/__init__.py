@@ -5,7 +5,19 @@ Exit 0 on success, 1 on a failure explained in one sentence on stderr, 2 on wron
 
 import typer
 
-from core.cli import catalog, connections, held, output, people, processes, records, replays, runs, trials
+from core.cli import (
+    catalog,
+    connections,
+    held,
+    output,
+    people,
+    processes,
+    records,
+    replays,
+    restored,
+    runs,
+    trials,
+)
 
 app = typer.Typer(
     cls=output.Guarded,
@@ -15,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (processes, people, catalog, connections, trials, runs, replays, held, records):
+for module in (processes, people, catalog, connections, trials, runs, replays, held, records, restored):
     module.register(app)
 
 

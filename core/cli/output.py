@@ -171,10 +171,10 @@ def _append(path: Path, text: str) -> None:
 
 
 def run_folder() -> Path:
-    """`run/` next to the key file: lock, error log and the sandbox's journal."""
+    """The run folder, made where it is missing."""
     from core.settings import settings
 
-    folder = settings().secret_key_file.parent / "run"
+    folder = settings().run_folder
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

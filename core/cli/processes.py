@@ -13,6 +13,7 @@ from core.cli import children
 from core.cli.operator import operator, say_trouble
 from core.cli.output import Json, counted, print_json, run_folder, say
 from core.cli.program import called
+from core.cli.restored import tell
 from core.cli.setup import ADMIN, Made, prepare
 from core.errors import Unusable
 
@@ -48,6 +49,8 @@ def init(admin: Admin = ADMIN, as_json: Json = False) -> None:
                 "password": plain,
             }
         )
+    if made.doubted:
+        tell(made.doubted)
     say(f"Database  {made.database}")
     if made.key_file:
         say(f"Key file  {made.key_file}  (back it up: without it no stored secret can be read)")
@@ -79,6 +82,8 @@ def up(
         made = prepare(admin, may_be_locked=True)
         if made.password:
             say(_sign_in(made))  # at once: should the start fail, nothing could show it again
+        if made.doubted:
+            tell(made.doubted)
         _run(made, stop, (sandbox_port, mail_port) if demo else None)
     say(f"Stopped. Everything stays in {made.database}; the next start goes on from here.")
 

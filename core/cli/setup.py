@@ -2,22 +2,28 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.cli.operator import require_key
 from core.errors import Unusable
 from core.secret import Secret
+
+if TYPE_CHECKING:
+    from core.restored import Doubted
 
 ADMIN = "admin@hub.local"
 
 
 @dataclass(frozen=True)
 class Made:
-    """`password` is the first admin's where this call made it, to be shown once."""
+    """`password` is the first admin's where this call made it, to be shown once; `doubted`, what is in doubt
+    because the database was put back from a backup."""
 
     database: str
     key_file: Path | None
     admin: str
     password: Secret | None
+    doubted: "Doubted | None" = None
 
 
 def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
@@ -25,7 +31,7 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
 
     With `may_be_locked` a hub whose key is gone or damaged starts all the same: what it opened waits.
     """
-    from core import connections, db, space
+    from core import connections, db, restored, space
     from core.settings import settings
     from core.vault import Ring, create_key_file
 
@@ -43,7 +49,8 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
         create_key_file(chosen.secret_key_file)
     email, password = _first_admin(admin)
     database = db.engine().url.render_as_string(hide_password=True)
-    return Made(database, None if chosen.secret_keys else chosen.secret_key_file, email, password)
+    key_file = None if chosen.secret_keys else chosen.secret_key_file
+    return Made(database, key_file, email, password, restored.notice())
 
 
 def _is_locked() -> bool:

@@ -46,7 +46,7 @@ def edit(
         if shared is not None:
             row.shared = shared
         if values:
-            _change_values(who, row, slug, values)
+            _change_values(session, who, row, slug, values)
             lessons.forgive(row)
             outbox.hasten(session, row.id, now)
             if "events" in values:
@@ -128,11 +128,16 @@ def delete(who: Principal, ref: str) -> None:
         audit(session, who, "connection.delete", row.id, name=row.name)
 
 
-def _change_values(who: Principal, row: Connection, slug: str, given: Mapping[str, Any]) -> None:
+def _change_values(
+    session: Session, who: Principal, row: Connection, slug: str, given: Mapping[str, Any]
+) -> None:
     manifest = catalog.get(slug)
     merged = _readable(row) | dict(given)
     wanted = {name: value for name, value in merged.items() if value not in (None, "")}
     config, secrets = split(manifest, catalog.check_config(manifest, wanted))
+    place = catalog.place_of(manifest, row.config)
+    if place is not None and place != catalog.place_of(manifest, config):
+        outbox.settle_places(session, row.id, place)
     if "proxy" in given:
         guard_proxy(who, config)
     row.config, row.secret_names = config, sorted(secrets)

@@ -18,10 +18,10 @@ raises. Retrying, waiting and counting are elsewhere.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BufferedReader
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import httpx
 import orjson
@@ -195,4 +195,11 @@ class Tracker(Connector):
 
     @abstractmethod
     def find(self, key: str) -> Ticket | None:
-        """The ticket created for `key`, or None. Asked before a second create."""
+        """The ticket created for `key` in the project or table of this config, or None.
+
+        Asked before a second create; also under other keys than the row's, which the case went out with before.
+        """
+
+    def at(self, **elsewhere: str) -> Self:
+        """The same tracker in another project or table of its site: where a ticket was sent before an edit."""
+        return type(self)(replace(self.config, **elsewhere), self.http, self.tools)

@@ -2,7 +2,7 @@
 
 from sqlmodel import Session
 
-from core import db, outbox
+from core import catalog, db, outbox
 from core.access import Principal
 from core.access.principal import audit
 from core.connections.views import row_of
@@ -14,9 +14,10 @@ from core.models import Connection
 def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
     """Send what a connection holds, or one of it. Returns how many; Conflict when there is nothing held."""
     with db.session() as session:
-        row = _of(session, who, ref, delivery_id)
+        row, slug = _of(session, who, ref, delivery_id)
         now = db.now(session)
-        released = outbox.release(session, row.id, now, delivery_id)
+        place = catalog.place_of(catalog.get(slug), row.config)
+        released = outbox.release(session, row.id, now, delivery_id, place)
         _require(released, row)
         row.next_wake_at = now
         session.add(row)
@@ -27,17 +28,18 @@ def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
 def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
     """Do not send it. A discarded record is skipped: it can be replayed later."""
     with db.session() as session:
-        row = _of(session, who, ref, delivery_id)
+        row, _ = _of(session, who, ref, delivery_id)
         discarded = outbox.discard(session, row.id, f"Discarded by {who.email}.", delivery_id)
         _require(discarded, row)
         audit(session, who, "connection.discard", row.id, name=row.name, records=discarded)
         return discarded
 
 
-def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> Connection:
+def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> tuple[Connection, str]:
     if delivery_id is not None:
         row_and_name(session, who, delivery_id)  # another's is as good as none
-    return row_of(session, who, ref, to_change=True)[0]
+    row, slug, _ = row_of(session, who, ref, to_change=True)
+    return row, slug
 
 
 def _require(number: int, row: Connection) -> None:

@@ -11,6 +11,7 @@ from core.models.words import AttemptOutcome, ReplayState, State
 
 _STUCK = text("state IN ('dead', 'held')")  # few; lets the pages count them without reading the log
 _DUE = text("state IN ('pending', 'retrying', 'in_doubt')")
+_CASE = text("record_kind = 'case'")
 #: Finished rows from which retention takes a text, each in an index by time. Why a row was skipped are the
 #: hub's own words, and stay.
 DELIVERED_TEXT = (
@@ -36,6 +37,9 @@ class Delivery(SQLModel, table=True):
             postgresql_where=_DUE,
         ),
         Index("ix_webhook_deliveries_record", "record_kind", "record_id"),
+        Index(
+            "ix_webhook_deliveries_case_key", "record_kind", "key", sqlite_where=_CASE, postgresql_where=_CASE
+        ),
         Index("ix_webhook_deliveries_stuck", "webhook_id", sqlite_where=_STUCK, postgresql_where=_STUCK),
         Index(
             "ix_webhook_deliveries_attempt",
@@ -82,6 +86,7 @@ class Delivery(SQLModel, table=True):
     look_ups: int = 0
     digest_id: int | None = Field(default=None, sa_type=BigInt)  # the delivery in whose list this one went
     vendor_id: str | None = None
+    place: str | None = None  # of a case: where its ticket is, or may be (core.outbox.tickets)
     response_status: int | None = None
     response_body: str | None = Field(default=None, sa_type=Text)
     wanted_at: datetime = utc()  # when the hub had both the record and the connection

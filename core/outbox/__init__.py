@@ -12,7 +12,6 @@ from core.outbox.looking import (
     Known,
     Waiting,
     count_waiting,
-    elsewhere,
     has_held,
     known,
     next_due_at,
@@ -23,6 +22,7 @@ from core.outbox.looking import (
     waiting,
 )
 from core.outbox.putting import New, put, remap
+from core.outbox.restore import doubt, highest_attempt, keep_moment, restored_at, uncertain
 from core.outbox.steering import (
     bury,
     discard,
@@ -37,18 +37,21 @@ from core.outbox.steering import (
     skip_rows,
     unskip_rows,
 )
+from core.outbox.tickets import Search, Target, held, settle_places
 
 __all__ = [
     "Claim",
     "Known",
     "New",
+    "Search",
+    "Target",
     "Waiting",
     "bury",
     "claim",
     "close",
     "count_waiting",
     "discard",
-    "elsewhere",
+    "doubt",
     "end",
     "end_attempt",
     "expired",
@@ -56,6 +59,9 @@ __all__ = [
     "give_up",
     "has_held",
     "hasten",
+    "held",
+    "highest_attempt",
+    "keep_moment",
     "known",
     "loose",
     "members",
@@ -71,11 +77,14 @@ __all__ = [
     "renew",
     "replay",
     "replay_rows",
+    "restored_at",
     "settle_as_is",
+    "settle_places",
     "skip",
     "skip_rows",
     "stale",
     "standing",
+    "uncertain",
     "unskip_rows",
     "waiting",
 ]

@@ -1,17 +1,19 @@
 """Out of the queue: an attempt row before a byte leaves, and what becomes of attempts that nobody closed."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, case, insert, select, update
 from sqlmodel import Session, col
 
 from core import db
 from core.models import Attempt, AttemptOutcome, Delivery, State
+from core.outbox import tickets
 from core.outbox.looking import waiting
+from core.outbox.tickets import Search, Target
 from core.verdicts import Row
 
 #: attempts in doubt after which a row goes alone: it may be what kills its worker
@@ -20,9 +22,13 @@ ALONE_AFTER = 5
 
 @dataclass(frozen=True, slots=True)
 class Claim:
+    """`place` is where its tickets are created, `searches` what comes before those that may exist, by row."""
+
     attempt_id: int
     connection_id: str
     rows: tuple[Row, ...]
+    place: str | None = None
+    searches: Mapping[int, Search] = field(default_factory=dict)
 
 
 def claim(
@@ -35,11 +41,17 @@ def claim(
     max_bytes: int | None,
     lease_s: float,
     now: datetime,
+    target: Target | None = None,
 ) -> Claim | None:
-    """Take the oldest due rows: an open attempt, and the rows pointing at it. None when nothing is due."""
+    """Take the oldest due rows: an open attempt, and the rows pointing at it. None when nothing is due.
+
+    With a `target` they are cases, and what may have a ticket there already is not created before it was looked
+    for.
+    """
     rows = _due(session, connection_id, limit, max_bytes, now)
     if not rows:
         return None
+    rows, searches = _searched(session, connection_id, rows, target, now)
     attempt_id = session.execute(
         insert(Attempt)
         .values(
@@ -56,11 +68,32 @@ def claim(
         .returning(col(Attempt.id))
     ).scalar_one()
     assert attempt_id is not None
-    ids = [row.id for row in rows]
     session.execute(
-        update(Delivery).where(col(Delivery.id).in_(ids)).values(state=State.SENDING, attempt_id=attempt_id)
+        update(Delivery)
+        .where(col(Delivery.id).in_([row.id for row in rows]))
+        .values(state=State.SENDING, attempt_id=attempt_id, **_placed(rows, searches, target))
     )
-    return Claim(attempt_id, connection_id, rows)
+    return Claim(attempt_id, connection_id, rows, target.place if target else None, searches)
+
+
+def _searched(
+    session: Session, connection_id: str, rows: tuple[Row, ...], target: Target | None, now: datetime
+) -> tuple[tuple[Row, ...], dict[int, Search]]:
+    """Claims for one place follow one another: of two that have the same case, the second one sees the first."""
+    if target is None:
+        return rows, {}
+    db.take_turns(session, target.place)
+    planned = tickets.searches(session, connection_id, rows, target, now)
+    return tuple(row for row, _ in planned), {row.id: search for row, search in planned if search}
+
+
+def _placed(rows: Sequence[Row], searches: Mapping[int, Search], target: Target | None) -> dict[str, Any]:
+    """From now on it may be there; a row that is only looked for in this claim stays where it was."""
+    if target is None:
+        return {}
+    certain = Search()
+    ids = [row.id for row in rows if searches.get(row.id, certain).may_create]
+    return {"place": case((col(Delivery.id).in_(ids), target.place), else_=col(Delivery.place))}
 
 
 def _due(

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col
 
 from core.models import RECORD_TABLES, STUCK, WAITING, Delivery, Kind, SkippedBy, State
-from core.verdicts import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +107,6 @@ def records(session: Session, connection_id: str, states: Sequence[State]) -> di
     )
     found = session.execute(wanted)
     return {delivery: record for delivery, record in found if delivery is not None}
-
-
-def elsewhere(session: Session, connection_id: str, rows: Sequence[Row]) -> set[int]:
-    """Ids of rows whose record another connection, also a deleted one, may already have sent."""
-    if not rows:
-        return set()
-    kind = rows[0].record_kind
-    others = select(col(Delivery.record_id)).where(
-        col(Delivery.record_kind) == kind,
-        col(Delivery.record_id).in_([row.record_id for row in rows]),
-        col(Delivery.webhook_id) != connection_id,
-        (col(Delivery.attempt_count) > 0) | (col(Delivery.state) == State.SENDING),
-    )
-    sent = set(session.execute(others).scalars())
-    return {row.id for row in rows if row.record_id in sent}
 
 
 def next_due_at(session: Session, connection_id: str) -> datetime | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 from sqlalchemy import and_, bindparam, exists, select, update
@@ -10,6 +11,7 @@ from sqlmodel import Session, SQLModel, col
 
 from core.db import upsert
 from core.models import RECORD_TABLES, Delivery, Kind, SiemEvent, SkippedBy, State, TicketLink
+from core.outbox import restore, tickets
 
 #: what a row takes over from the same record by another door
 _OF_RECORD = (
@@ -20,7 +22,10 @@ _OF_RECORD = (
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """One record for one connection. Without `payload` it is born dead, and `reason` says why."""
+    """One record for one connection. Without `payload` it is born dead, and `reason` says why.
+
+    `made_at`: when there was the record first, here or where it comes from.
+    """
 
     kind: str
     record_id: int
@@ -33,6 +38,7 @@ class New:
     wanted_at: datetime
     severity: str
     title: str
+    made_at: datetime | None = None
 
 
 def put(
@@ -48,12 +54,15 @@ def put(
     """Queue `rows`, and return those that were queued: a key that the connection already has is left alone.
 
     Another row with a key is the same record by another door: it goes out once, under the first that came. Where
-    a filter left that one out, the other takes its place. `held`, a sentence, keeps them for a person.
+    a filter left that one out, the other takes its place. `held`, a sentence, keeps them for a person. A case of
+    before a restore may have its ticket: it is born in doubt.
     """
     first = {row.key: row for row in reversed(rows)}
     rows = [row for row in rows if first[row.key] is row]
     if not rows:
         return []
+    is_case = any(row.kind == Kind.CASE for row in rows)
+    restored = restore.restored_at(session) if is_case else None
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [
         shared
@@ -69,6 +78,7 @@ def put(
             "reason": row.reason or held,
             "next_attempt_at": None if row.payload is None or held else now,
             "wanted_at": row.wanted_at,
+            **_doubt(row, restored, held, now),
         }
         for row in rows
     ]
@@ -159,6 +169,14 @@ def _find_again(session: Session, connection_id: str, rows: Sequence[New]) -> No
         link = (col(TicketLink.integration_id) == connection_id, col(TicketLink.case_id) == found.record_id)
         if row.kind == Kind.CASE:
             session.execute(update(TicketLink).where(*link).values(case_id=row.record_id))
+
+
+def _doubt(row: New, restored: datetime | None, held: str | None, now: datetime) -> dict[str, Any]:
+    is_older = restored is not None and row.made_at is not None and row.made_at < restored
+    if not is_older or row.payload is None:
+        return {"place": None, "in_doubt_since": None}
+    doubt = {"place": tickets.UNKNOWN, "in_doubt_since": now}
+    return doubt if held else doubt | {"state": State.IN_DOUBT, "reason": restore.REASON}
 
 
 def _put_siem_events(

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, update
+from sqlalchemy import ColumnElement, and_, case, false, null, or_, update
 from sqlmodel import Session, col
 
 from core import db
 from core.models import STUCK, WAITING, Delivery, Kind, Said, SkippedBy, State
+from core.outbox import tickets
 from core.outbox.looking import in_states, waiting
 
 CHUNK = 500  # ids per statement
@@ -63,12 +64,28 @@ def end(session: Session, connection_id: str) -> int:
     return skipped + db.affected(given_up)
 
 
-def release(session: Session, connection_id: str, now: datetime, delivery_id: int | None = None) -> int:
-    """A person says go: held → pending. Returns how many; with `delivery_id` that one alone."""
+def release(
+    session: Session,
+    connection_id: str,
+    now: datetime,
+    delivery_id: int | None = None,
+    place: str | None = None,
+) -> int:
+    """A person says go: held → pending. Returns how many; with `delivery_id` that one alone.
+
+    A ticket that may be anywhere but at `place`, the connection's own, is not looked for any more: they did.
+    """
+    is_here = col(Delivery.place).in_([tickets.UNKNOWN, place])
     released = session.execute(
         update(Delivery)
         .where(*_held(connection_id, delivery_id))
-        .values(state=State.PENDING, reason=None, next_attempt_at=now)
+        .values(
+            state=State.PENDING,
+            reason=None,
+            next_attempt_at=now,
+            place=case((is_here, col(Delivery.place)), else_=null()),
+        )
+        .execution_options(synchronize_session=False)
     )
     return db.affected(released)
 

@@ -29,7 +29,7 @@ LEGAL = {
     "pending": {"sending", "skipped"},
     "retrying": {"sending", "skipped"},
     "in_doubt": {"sending"},
-    "sending": {"delivered", "dead", "retrying", "in_doubt", "pending"},
+    "sending": {"delivered", "dead", "retrying", "in_doubt", "pending", "held"},
     "held": {"pending", "skipped"},
     "dead": {"pending"},
     "skipped": {"pending"},

@@ -1,0 +1,138 @@
+"""A database that was put back from a backup: noticed by itself, or said by `hub restored`.
+
+What was sent after the backup was made, the database does not know of. So what it believes to wait is in doubt
+from then on: nothing is sent a second time that can be looked for, or kept apart by its key.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import Engine, select, update
+from sqlmodel import Session, col
+
+from core import catalog, db, outbox
+from core.access import Principal
+from core.access.principal import audit, require_admin
+from core.models import CatalogEntry, Connection
+from core.models import Counter as Number
+from core.settings import settings
+from core.watermark import Watermark
+
+CHUNK = 1000  # rows per transaction, so that no writer waits long
+#: by this number a database is known in the run folder, also after it was put back
+_DATABASE = "database"
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """How many deliveries are in doubt from now on, by what becomes of them."""
+
+    at: datetime
+    looked_for: int
+    same_key: int
+    may_repeat: int
+
+    @property
+    def deliveries(self) -> int:
+        return self.looked_for + self.same_key + self.may_repeat
+
+
+def notice() -> Doubted | None:
+    """Compare this database with what was sent from this machine; what is in doubt because it is older, or None.
+
+    Before the first record leaves. Done once by each process for each database it is pointed at.
+    """
+    return _compared(db.engine())[1]
+
+
+def reach(attempt_id: int) -> None:
+    """From now on the call of this attempt may leave."""
+    _compared(db.engine())[0].reach(attempt_id)
+
+
+def doubt(who: Principal) -> Doubted:
+    """The same because a person says so. Safe to repeat: what is in doubt is looked for from the beginning."""
+    require_admin(who, "say that the database was put back")
+    with _compared(db.engine())[0].compared(_highest()):
+        return _doubt(who)
+
+
+def count() -> int:
+    """How many deliveries `doubt` would put in doubt."""
+    return sum(len(part) for part in _uncertain())
+
+
+@lru_cache(maxsize=1)
+def _compared(engine: Engine) -> tuple[Watermark, Doubted | None]:
+    """Two threads may both be here: the file lets the second in when the first is done, and it finds no more."""
+    mark, found = Watermark(settings().run_folder, _database()), None
+    with mark.compared(_highest()) as is_older:
+        if is_older:
+            found = _doubt("the hub")
+    return mark, found
+
+
+def _highest() -> int:
+    with db.reading() as session:
+        return outbox.highest_attempt(session)
+
+
+def _database() -> int:
+    """The number by which this database is known, in every copy of it."""
+    with db.reading() as session:
+        known = session.get(Number, _DATABASE)
+    if known is not None:
+        return known.value
+    with db.session() as session:
+        drawn = db.upsert(session, Number).values(name=_DATABASE, value=secrets.randbits(62))
+        session.execute(drawn.on_conflict_do_nothing())
+        return session.get_one(Number, _DATABASE).value
+
+
+def _uncertain() -> Iterator[list[tuple[int, str]]]:
+    after = 0
+    while True:
+        with db.reading() as session:
+            part = outbox.uncertain(session, after, CHUNK)
+        if not part:
+            return
+        yield part
+        after = part[-1][0]
+
+
+def _doubt(actor: Principal | str) -> Doubted:
+    """Step by step, and from the beginning if it was broken off: what is queued meanwhile is in doubt as well."""
+    with db.session() as session:
+        now = db.now(session)
+        outbox.keep_moment(session, now)
+    rows: Counter[str] = Counter()
+    for part in _uncertain():
+        connections = Counter(connection for _, connection in part)
+        with db.session() as session:
+            outbox.doubt(session, [delivery for delivery, _ in part], now)
+            _wake(session, list(connections), now)
+        rows += connections
+    with db.session() as session:
+        found = _by_doubt(session, rows, now)
+        audit(session, actor, "database.restored", "", deliveries=found.deliveries)
+    return found
+
+
+def _wake(session: Session, connections: list[str], now: datetime) -> None:
+    mine, later = col(Connection.id).in_(connections), col(Connection.next_wake_at) > now
+    session.execute(update(Connection).where(mine, later).values(next_wake_at=now))
+
+
+def _by_doubt(session: Session, rows: Counter[str], now: datetime) -> Doubted:
+    of = select(col(Connection.id), col(CatalogEntry.slug)).join(
+        CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id)
+    )
+    modes: Counter[str] = Counter()
+    for connection, slug in session.execute(of):
+        manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
+        modes[manifest.in_doubt if manifest else "may_repeat"] += rows[connection]
+    return Doubted(now, modes["look_up"], modes["native_key"], modes["may_repeat"])
