@@ -11,9 +11,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import orjson
@@ -23,13 +25,39 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    PendingRollbackError,
+)
 from sqlmodel import Session
 
-from core.errors import Full, Unusable
+from core.errors import Busy, Full, Unusable
 from core.settings import settings
 
 BUSY_TIMEOUT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long PostgreSQL lets one of the hub's sessions wait or hold on, in seconds; 0 is without end."""
+
+    lock_s: float  # for a lock that another session holds
+    statement_s: float  # for one statement in all
+    idle_s: float  # inside a transaction without a word: then it is ended, and its locks are free
+
+
+#: One table waits so long for a step; behind the step wait all who come later, so it is short and tried again.
+MIGRATING = Limits(lock_s=1, statement_s=0, idle_s=0)
+#: An index that is built beside the others stops nobody while it waits for them.
+INDEXING = Limits(lock_s=600, statement_s=0, idle_s=0)
+MIGRATE_WITHIN_S = 120.0  # a step that found no gap by then says so
+MIGRATE_PAUSE_S = 1.0  # as long as it was in the others' way
+#: An advisory lock. Without a parameter: psycopg leaves the portal of a statement with parameters open, and with it
+#: a snapshot, for which an index that is built beside the others would wait.
+_ONE_MIGRATION = f"SELECT pg_try_advisory_xact_lock({0x4855_42})"
 MAKE_ROOM = "Make room on it; on SQLite `hub free-space` gives the hub's reserve back first."
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: primary result codes that speak of the file or the disk, not of a statement (sqlite.org/rescode.html)
@@ -49,6 +77,8 @@ _SQLITE_TROUBLE = frozenset(
 #: SQLSTATE classes: connection, resources, operator intervention, system (postgresql.org, appendix A)
 _POSTGRES_TROUBLE = ("08", "53", "57", "58")
 _POSTGRES_READ_ONLY, _POSTGRES_FULL = "25006", "53100"
+#: nothing was done, and the same transaction may go through now: serialization, deadlock, lock not available
+_AGAIN = frozenset({"40001", "40P01", "55P03"})
 _engines: dict[str, Engine] = {}
 
 
@@ -104,15 +134,23 @@ def upsert(session: Session, table: Any) -> Any:
 
 
 def migrate() -> None:
-    """Create the tables or bring them up to date. Safe to repeat, and from several processes at once."""
+    """Create the tables or bring them up to date. Safe to repeat, and from several processes at once.
+
+    Raises Busy where others hold the tables too long; each step that was made stays, and the next call goes on.
+    """
     _make_file(engine().url)
-    with _explained(), engine(write=True).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(0x4855_42)))  # one migration at a time
-        _refuse_newer(connection)
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    with _explained():
+        if engine().dialect.name == "postgresql":
+            _migrate_beside_others(monotonic() + MIGRATE_WITHIN_S)
+            return
+        with engine(write=True).begin() as connection:
+            _refuse_newer(connection)
+            _upgrade(connection)
+
+
+def limit(connection: Connection, limits: Limits) -> None:
+    """Give this session of PostgreSQL other limits, until it is given others again."""
+    connection.exec_driver_sql(_limiting(limits))
 
 
 def check_current() -> None:
@@ -138,6 +176,63 @@ def shrink_log() -> int:
         assert raw is not None
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return max(0, before - (path.stat().st_size if path.exists() else 0))
+
+
+def _migrate_beside_others(until: float) -> None:
+    """On PostgreSQL, where the hub may be running: each step is tried until it finds a gap."""
+    with _alone(until):
+        while True:
+            try:
+                with _migrating() as connection:
+                    return _upgrade(connection)
+            except DBAPIError as error:
+                if _state(error) not in _AGAIN:
+                    raise
+                if monotonic() >= until:
+                    raise Busy(_in_the_way()) from error
+            sleep(MIGRATE_PAUSE_S)
+
+
+@contextmanager
+def _alone(until: float) -> Iterator[None]:
+    """One migration at a time, until its transaction ends. Asked for again and again: a statement that waits for the
+    lock holds a snapshot, too."""
+    with _migrating() as holder:
+        while not holder.exec_driver_sql(_ONE_MIGRATION).scalar():
+            holder.rollback()
+            if monotonic() >= until:
+                raise Busy(
+                    f"Another process migrates the database {_shown(engine().url)}. Try again when it has ended."
+                )
+            sleep(0.2)
+        yield
+
+
+@contextmanager
+def _migrating() -> Iterator[Connection]:
+    """A session of its own, which does not go back to the pool with these limits."""
+    with engine(write=True).connect() as connection:
+        try:
+            limit(connection, MIGRATING)
+            _refuse_newer(connection)
+            connection.commit()
+            yield connection
+        finally:
+            connection.invalidate()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _in_the_way() -> str:
+    return (
+        f"The database {_shown(engine().url)} could not be migrated: others read or write its tables without a "
+        "pause (a backup, or a transaction that was left open). End them or wait, then run `hub init` again; "
+        "it goes on where it stopped."
+    )
 
 
 def _head() -> str | None:
@@ -175,6 +270,8 @@ def _explained() -> Iterator[None]:
     """A database that cannot be reached, opened or locked becomes one sentence, without the password."""
     try:
         yield
+    except PendingRollbackError as error:  # Alembic's tidying met a connection that had broken before
+        raise _reason(engine().url, error.__context__ or error) from error
     except (DBAPIError, OSError) as error:
         raise _reason(engine().url, error) from error
 
@@ -200,7 +297,12 @@ def _is_trouble(error: DBAPIError) -> bool:
     return lost or state.startswith(_POSTGRES_TROUBLE) or state == _POSTGRES_READ_ONLY
 
 
-def _reason(url: URL, error: Exception) -> Unusable:
+def _state(error: BaseException) -> str:
+    """The SQLSTATE; empty on SQLite, and where a connection broke without a word."""
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+
+
+def _reason(url: URL, error: BaseException) -> Unusable:
     orig, shown = getattr(error, "orig", None), _shown(url)
     cause = str(orig or error).strip().splitlines()[0]
     code = getattr(orig, "sqlite_errorcode", 0) & 0xFF
@@ -220,7 +322,7 @@ def _is_read_only(url: URL) -> bool:
     return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
-def _sentence(url: URL, error: Exception, cause: str) -> str:
+def _sentence(url: URL, error: BaseException, cause: str) -> str:
     if "locked" in cause or "busy" in cause:
         return f"The database {_shown(url)} is busy: another process holds it. Try again in a moment."
     if isinstance(error, DBAPIError) and not error.connection_invalidated and "no such table" in cause:
@@ -251,6 +353,15 @@ def _create(url: str) -> Engine:
             "HUB_DATABASE_URL is not a database address the hub can use. "
             "Write sqlite:///data/hub.db or postgresql+psycopg://user:password@host/name."
         ) from None
+
+
+def _limiting(limits: Limits) -> str:
+    named = {
+        "lock_timeout": limits.lock_s,
+        "statement_timeout": limits.statement_s,
+        "idle_in_transaction_session_timeout": limits.idle_s,
+    }
+    return "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in named.items())
 
 
 def _from_json(text: str | bytes) -> Any:

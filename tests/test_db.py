@@ -162,7 +162,7 @@ def test_a_step_back_and_forth_keeps_what_was_there(database: str) -> None:
     """Down to the release before notices and digests, and up again."""
     with db.session() as session:
         session.add(Counter(name="kept", value=7))
-    with db.engine(write=True).begin() as connection:
+    with db.engine(write=True).connect() as connection:
         config = db._alembic()
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")
