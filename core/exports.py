@@ -13,12 +13,13 @@ from core.storm import HELD, HOLD_ABOVE
 TOGETHER = 500
 
 
+@db.unit
 def export(begun: Run) -> None:
     """Walk the changes since the cursor, map what is wanted, queue it: one transaction. Raises Full."""
     space.require()
     with db.session() as session:
         now = db.now(session)
-        connection = session.get_one(Connection, begun.connection.id)
+        connection = db.locked(session, Connection, begun.connection.id)
         found = select_new(session, connection, begun.manifest, begun.options, _most(begun))
         connection.export_cursor, begun.more = found.cursor, found.more
         held = _held(session, begun, connection, len(found.rows))
@@ -31,15 +32,15 @@ def export(begun: Run) -> None:
             now=now,
             held=held,
         )
-        begun.exported += queued
-        begun.held += sum(row.payload is not None for row in found.rows) if held else 0
         dead = sum(row.payload is None for row in found.rows)
-        begun.tally.dead += dead
-        if queued:
-            runs.open_log(session, begun, now)
         if dead:
             journal.count(session, connection.id, Tally(dead=dead), now)
+        if queued:
+            runs.open_log(session, begun, now)
         session.add(connection)
+    begun.exported += queued
+    begun.held += len(found.rows) - dead if held else 0
+    begun.tally.dead += dead
 
 
 def _most(begun: Run) -> int:

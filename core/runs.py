@@ -109,25 +109,27 @@ def keep(session: Session, run: Run, now: datetime) -> bool:
 def release(session: Session, worker: str, now: datetime) -> None:
     """A worker ends: its runs are interrupted, its connections free and due again."""
     mine = (col(Connection.run_worker) == worker, col(Connection.run_id).is_not(None))
-    for run_id in session.execute(select(col(Connection.run_id)).where(*mine)).scalars():
-        journal.interrupt(session, str(run_id), now)
+    found = select(col(Connection.id), col(Connection.run_id)).where(*mine).order_by(col(Connection.id))
+    held = session.execute(found.with_for_update(key_share=True)).all()
     session.execute(
         update(Connection)
-        .where(*mine)
+        .where(col(Connection.id).in_([id for id, _ in held]))
         .values(run_id=None, run_worker=None, lease_until=None, next_wake_at=now)
         .execution_options(synchronize_session=False)
     )
+    for _, run_id in held:
+        journal.interrupt(session, str(run_id), now)
 
 
 def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
     """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
-    journal.interrupt(session, run.id, now, reason)
     session.execute(
         update(Connection)
         .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
         .values(run_id=None, run_worker=None, lease_until=None)
         .execution_options(synchronize_session=False)
     )
+    journal.interrupt(session, run.id, now, reason)
 
 
 def open_log(session: Session, run: Run, now: datetime) -> None:
@@ -137,7 +139,7 @@ def open_log(session: Session, run: Run, now: datetime) -> None:
         if not keep(session, run, now):
             raise LeaseLost
         journal.begin(session, run.connection.id, run.id, run.action, now)
-        run.logged = True
+        db.afterwards(session, partial(setattr, run, "logged", True))
 
 
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
@@ -149,26 +151,27 @@ def hasten(session: Session, connection: Connection, now: datetime) -> None:
     session.add(connection)
 
 
-def reap(session: Session, now: datetime, worker: str | None = None) -> int:
-    """Close attempts whose lease ran out (or all of `worker`'s); their rows become in doubt."""
-    reaped = 0
-    for attempt_id, connection_id in outbox.expired(session, now, worker):
-        connection, slug = _any(session, connection_id)
-        manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
-        policy = Policy.of(connection.options.get("retry", {}))
-        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
-        wait_s = partial(doubt.first_wait_s, policy, random=random())
-        reaped += outbox.reap(session, attempt_id, wait_s, now)
-        outbox.give_up(session, attempt_id)
+def reap(
+    session: Session, attempt_id: int, connection_id: str, now: datetime, worker: str | None = None
+) -> int:
+    """Close an attempt whose lease ran out (or, alive or not, one of `worker`'s); its rows become in doubt."""
+    connection, slug = _locked(session, connection_id)
+    manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
+    policy = Policy.of(connection.options.get("retry", {}))
+    doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
+    wait_s = partial(doubt.first_wait_s, policy, random=random())
+    reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
+    outbox.give_up(session, attempt_id)
     return reaped
 
 
-def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
+def _locked(session: Session, connection_id: str) -> tuple[Connection, str]:
     """(connection, slug), also of a deleted one."""
     row = session.execute(
         select(Connection, col(CatalogEntry.slug))
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
         .where(col(Connection.id) == connection_id)
+        .with_for_update(of=Connection, key_share=True)
     ).one()
     return row[0], row[1]
 
@@ -199,6 +202,13 @@ def _status(run: Run) -> RunStatus:
 
 
 def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
+    counted = Tally(
+        runs_ok=status is RunStatus.SUCCESS,
+        runs_partial=status is RunStatus.PARTIAL,
+        runs_failed=status is RunStatus.FAILED,
+    )
+    journal.count(session, connection.id, counted, now)
+    connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
     if run.logged:
         journal.finish(
             session,
@@ -209,13 +219,6 @@ def _journal(session: Session, run: Run, connection: Connection, status: RunStat
             metadata=metadata(run),
             now=now,
         )
-    counted = Tally(
-        runs_ok=status is RunStatus.SUCCESS,
-        runs_partial=status is RunStatus.PARTIAL,
-        runs_failed=status is RunStatus.FAILED,
-    )
-    journal.count(session, connection.id, counted, now)
-    connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
 
 
 def metadata(run: Run) -> dict[str, Any]:

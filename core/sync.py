@@ -72,8 +72,7 @@ def housekeep() -> str | None:
     """What no connection's own run does: open attempts of dead workers become in doubt; owners are told of what
     fails; the reserve on the disk is made anew; a missing key is looked for. Returns the sentence about locked
     connections, if any."""
-    with db.session() as session:
-        reaped = runs.reap(session, db.now(session))
+    reaped = _reap()
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
     for connection_id in messages.attend():
@@ -85,6 +84,7 @@ def housekeep() -> str | None:
         return " ".join(lock.sentence for lock in opening.locks(session)) or None
 
 
+@db.unit
 def sweep() -> int:
     """One step of retention; returns the rows it took, 0 when nothing old is left."""
     with db.session() as session:
@@ -93,21 +93,43 @@ def sweep() -> int:
 
 def abandon() -> None:
     """This process ends now: its open calls are in doubt and its leases free at once."""
+    _reap(WORKER)
+    _release()
+
+
+def _reap(worker: str | None = None) -> int:
+    """Attempts of dead workers, or those of `worker`: one transaction each, so that none holds two connections."""
+    with db.reading() as session:
+        late = outbox.expired(session, db.now(session), worker)
+    return sum(_reap_one(attempt_id, connection_id, worker) for attempt_id, connection_id in late)
+
+
+@db.unit
+def _reap_one(attempt_id: int, connection_id: str, worker: str | None) -> int:
     with db.session() as session:
-        now = db.now(session)
-        runs.reap(session, now, worker=WORKER)
-        runs.release(session, WORKER, now)
+        return runs.reap(session, attempt_id, connection_id, db.now(session), worker)
+
+
+@db.unit
+def _release() -> None:
+    with db.session() as session:
+        runs.release(session, WORKER, db.now(session))
 
 
 def _drop(begun: Run, error: Full | Locked) -> Result:
     """The hub's own trouble: the connection is left as it was found, and the run says why it ended."""
     try:
-        with db.session() as session:
-            runs.drop(session, begun, error.message, db.now(session))
+        _free(begun, error.message)
     except Full:
         log.warning("lease kept, the disk is full", connection=begun.connection.id)  # it runs out by itself
     metadata = runs.metadata(begun) | {"code": error.code}
     return Result(False, begun.tally.delivered, error.message, metadata)
+
+
+@db.unit
+def _free(begun: Run, reason: str) -> None:
+    with db.session() as session:
+        runs.drop(session, begun, reason, db.now(session))
 
 
 def _work(begun: Run) -> None:
@@ -140,11 +162,12 @@ def deliver(begun: Run, live: Live) -> None:
         _send(Call(begun, live, claim, asked))
 
 
+@db.unit
 def _claim(begun: Run) -> Claim | None:
     space.require()  # before the attempt row: what cannot be closed must not be sent
     with db.session() as session:
         now = db.now(session)
-        connection = session.get_one(Connection, begun.connection.id)
+        connection = db.locked(session, Connection, begun.connection.id)
         if connection.run_id != begun.id:
             raise LeaseLost
         if not connection.is_active or (connection.next_call_at and connection.next_call_at > now):
@@ -206,6 +229,7 @@ def _look_up(call: Call) -> list[Row]:
 # --- the ends of a run ----------------------------------------------------------------------------
 
 
+@db.unit
 def _start(
     connection_id: str,
     action: str,
@@ -239,6 +263,7 @@ def _start(
         )
 
 
+@db.unit
 def _note(begun: Run, error: HubError | DeliveryError) -> None:
     """The connection cannot even be opened: a person must act, nothing is spent.
 
@@ -256,6 +281,7 @@ def _note(begun: Run, error: HubError | DeliveryError) -> None:
             connection.failing_since = since
 
 
+@db.unit
 def _end(begun: Run) -> Result:
     with db.session() as session:
         now = db.now(session)

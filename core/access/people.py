@@ -19,6 +19,7 @@ FIRST_EMAIL = "admin@hub.local"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,189}")
 
 
+@db.unit
 def add_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
@@ -43,6 +44,7 @@ def add_user(
         return user
 
 
+@db.unit
 def set_password(who: Principal, email: str, password: Secret) -> None:
     """Oneself, or anybody for an admin. Ends every session of that person."""
     if checked_email(email) != who.email:
@@ -56,6 +58,7 @@ def set_password(who: Principal, email: str, password: Secret) -> None:
         audit(session, who, "user.password", user.email)
 
 
+@db.unit
 def set_role(who: Principal, email: str, role: str) -> None:
     require_admin(who, "change roles")
     role = _checked_role(role)
@@ -68,6 +71,7 @@ def set_role(who: Principal, email: str, role: str) -> None:
         audit(session, who, "user.role", user.email, role=role)
 
 
+@db.unit
 def disable_user(who: Principal, email: str) -> None:
     """They lose access at once: pages, API tokens and sessions. Their connections stay."""
     require_admin(who, "disable people")
@@ -80,6 +84,7 @@ def disable_user(who: Principal, email: str) -> None:
         audit(session, who, "user.disable", user.email)
 
 
+@db.unit
 def enable_user(who: Principal, email: str) -> None:
     require_admin(who, "enable people")
     with db.session() as session:

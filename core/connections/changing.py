@@ -16,7 +16,7 @@ from core.connections.creating import (
     guard_proxy,
     split,
 )
-from core.connections.views import row_of
+from core.connections.views import locked_row_of
 from core.connectors.base import Misconfigured
 from core.errors import Conflict, Locked
 from core.models import Connection
@@ -28,6 +28,7 @@ ASK_ABOVE = 1000
 FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
 
 
+@db.unit
 def edit(
     who: Principal,
     ref: str,
@@ -39,7 +40,7 @@ def edit(
 ) -> str:
     """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id."""
     with db.session() as session:
-        row, slug, _ = row_of(session, who, ref, to_change=True)
+        row, slug = locked_row_of(session, who, ref)
         now = db.now(session)
         if name is not None:
             row.name = checked_name(name)
@@ -66,10 +67,11 @@ def edit(
         return row.id
 
 
+@db.unit
 def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
     """Resume. Raises Conflict when more than 1,000 rows wait and `backlog` does not say what to do."""
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = locked_row_of(session, who, ref)
         now = db.now(session)
         waiting = outbox.count_waiting(session, row.id)
         if backlog is None and waiting > ASK_ABOVE and not row.is_active:
@@ -87,10 +89,11 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         audit(session, who, "connection.enable", row.id, name=row.name)
 
 
+@db.unit
 def disable(who: Principal, ref: str) -> None:
     """Pause: a call in flight is finished, nothing more is sent, records go on waiting."""
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = locked_row_of(session, who, ref)
         row.is_active = False
         row.failing_since = None  # who switched it off knows; the clock starts anew when it is on again
         row.updated_at = db.now(session)
@@ -98,10 +101,11 @@ def disable(who: Principal, ref: str) -> None:
         audit(session, who, "connection.disable", row.id, name=row.name)
 
 
+@db.unit
 def delete(who: Principal, ref: str) -> None:
     """The secret is destroyed; keys and ticket links stay, so that nothing is ever sent twice."""
     with db.session() as session:
-        row, _, _ = row_of(session, who, ref, to_change=True)
+        row, _ = locked_row_of(session, who, ref)
         now = db.now(session)
         outbox.skip(session, row.id, "Skipped because the connection was deleted.")
         row.credentials_encrypted, row.secret_names, row.is_active = None, [], False

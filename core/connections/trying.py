@@ -16,7 +16,7 @@ from core import catalog, db, lessons, mapping, opening, options, outbox, source
 from core.access import Principal
 from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
-from core.connections.views import row_of
+from core.connections.views import locked_row_of, row_of
 from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
 from core.errors import Forbidden, Locked
 from core.http import Previewed, Recorder, sent_text
@@ -103,9 +103,10 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
         yield Step("answer" if has_begun else "network", False, fault.message)
 
 
+@db.unit
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
-        row, _, _ = row_of(session, who, connection_id, to_change=True)
+        row, _ = locked_row_of(session, who, connection_id)
         now = db.now(session)
         lessons.forgive(row)
         outbox.hasten(session, row.id, now)

@@ -93,6 +93,12 @@ def left_out(who: Principal, ref: str) -> int:
         return selection.left_out(session, row, kind)
 
 
+def locked_row_of(session: Session, who: Principal, ref: str) -> tuple[Connection, str]:
+    """(connection, slug) to change it, by id or name: nobody else changes it or its deliveries until the commit."""
+    row, slug, _ = row_of(session, who, ref, to_change=True)
+    return db.locked(session, Connection, row.id), slug
+
+
 def row_of(
     session: Session, who: Principal, ref: str, *, to_change: bool = False
 ) -> tuple[Connection, str, str]:

@@ -18,6 +18,7 @@ from core.selection import mapper_of
 from core.settings import settings
 
 
+@db.unit
 def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     """Put a dead or skipped delivery back; a delivered one only with `again`, a ticket never.
 
@@ -28,7 +29,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
         if who.role == Role.VIEWER:
             raise Forbidden("A viewer cannot replay a delivery. Ask an admin for the role member.")
         before, now = row.state, db.now(session)
-        connection = session.get_one(Connection, row.webhook_id)
+        connection = db.locked(session, Connection, row.webhook_id)
         _refuse(row, connection, again)
         payload = None if row.payload is not None else _mapped(session, row, connection)
         if not outbox.replay(session, delivery_id, again=again, payload=payload, now=now):
