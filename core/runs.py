@@ -78,8 +78,11 @@ def find(session: Session, connection_id: str, who: Principal | None) -> tuple[C
     return found[0], found[1]
 
 
-def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> None:
-    """Take the connection's lease: one winner. Raises Conflict while another run has it."""
+def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> str | None:
+    """Take the connection's lease: one winner. Raises Conflict while another run has it.
+
+    Returns the id of a run whose worker died with the lease in hand.
+    """
     if not connection.is_active:
         raise Conflict(f'"{connection.name}" is paused. Enable it, then sync.')
     free = or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
@@ -91,8 +94,7 @@ def take(session: Session, connection: Connection, run_id: str, worker: str, now
     )
     if not db.affected(won):
         raise Conflict(f'A sync of "{connection.name}" is already running. Wait for it to end.')
-    if connection.run_id:
-        journal.interrupt(session, connection.run_id, now)  # its worker died with the lease in hand
+    return connection.run_id
 
 
 def keep(session: Session, run: Run, now: datetime) -> bool:

@@ -15,7 +15,20 @@ from time import monotonic, time
 
 import structlog
 
-from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
+from core import (
+    catalog,
+    db,
+    journal,
+    lessons,
+    messages,
+    opening,
+    options,
+    outbox,
+    results,
+    retention,
+    runs,
+    space,
+)
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
@@ -244,12 +257,14 @@ def _start(
         manifest = catalog.get(slug)
         chosen = options.parse(connection.options, manifest.category)
         run_id = str(uuid.uuid4())
-        runs.take(session, connection, run_id, WORKER, now)
+        died = runs.take(session, connection, run_id, WORKER, now)
         session.refresh(connection)
         if only_due and connection.next_wake_at and connection.next_wake_at > now:
             raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
         if action == "manual":
             runs.hasten(session, connection, now)
+        if died:
+            journal.interrupt(session, died, now)
         scheduled = connection.next_sync_at is None or connection.next_sync_at <= now
         return Run(
             id=run_id,
