@@ -101,6 +101,7 @@ class Clock:
             elif is_news:
                 log.info(f"{what} well again")
 
+    @db.unit
     def _beats(self) -> bool:
         if self.leading and time.monotonic() < self.next_beat:
             return True

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import product
 from random import random
 from time import sleep, time
@@ -26,7 +27,8 @@ from core.verdicts import Row, Verdict, delivered, judge
 
 #: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
 FRESH_S = 5.0
-#: a server restarts within seconds; with four busy timeouts of 10 s this is still less than LEASE_S
+#: a server restarts within seconds; with four busy timeouts of 10 s (SQLite), or four waits of 5 s for a lock
+#: (PostgreSQL), this is still less than LEASE_S
 CLOSE_WAITS_S = (0.5, 2.0, 5.0)
 
 log = structlog.get_logger("hub.sync")
@@ -42,17 +44,24 @@ class Call:
     open_receipts: list[Receipt] = field(default_factory=list)
     open_verdicts: list[Verdict] = field(default_factory=list)
 
+    @db.unit
     def before(self) -> None:
-        """Before each byte leaves: keep the leases, or raise LeaseLost when they were taken over."""
+        """Before each byte leaves: keep the leases, or raise LeaseLost when they were taken over.
+
+        What was answered is written in any case, as long as the attempt is this one's.
+        """
         if not self.open_receipts and not self.open_verdicts and abs(time() - self.renewed) < FRESH_S:
             return
         with db.session() as session:
             now = db.now(session)
-            if not outbox.renew(session, self.claim.attempt_id, LEASE_S, now):
+            db.locked(session, Connection, self.claim.connection_id)
+            is_kept = runs.keep(session, self.run, now)
+            # nothing more is sent without the run: what is left is for whoever looks for dead attempts, at once
+            if not outbox.renew(session, self.claim.attempt_id, LEASE_S if is_kept else 0.0, now):
                 raise LeaseLost
-            if not runs.keep(session, self.run, now):
-                raise LeaseLost
-            self._flush(session, now)
+            self._count(session, self._write(session, now), now)
+        if not is_kept:
+            raise LeaseLost
         self.renewed = time()
 
     def settle(self, receipt: Receipt) -> None:
@@ -103,11 +112,11 @@ class Call:
         fault = lessons.fault_of(self.receipts)
         with db.session() as session:
             now = db.now(session)
-            self._flush(session, now)
+            connection = db.locked(session, Connection, self.claim.connection_id)
             if not outbox.end_attempt(session, self.claim.attempt_id, self.live.client.exchanges, now):
                 raise LeaseLost
-            self._count(session, _traffic(self.live.client.exchanges), now)
-            connection = session.get_one(Connection, self.claim.connection_id)
+            tally = self._write(session, now)
+            tally.add(_traffic(self.live.client.exchanges))
             if self.receipts:
                 self._learn(session, connection, fault, now)
             if learned is not None:
@@ -115,6 +124,7 @@ class Call:
             per_minute = self.run.manifest.limits.requests_per_minute
             more = len(self.live.client.exchanges) - 1
             connection.rate_until = charge(connection.rate_until, per_minute, more)
+            self._count(session, tally, now)
         self.run.fault = fault
 
     def close_patiently(self, learned: int | None) -> None:
@@ -124,11 +134,9 @@ class Call:
         made twice: the fence finds the rows closed, and the run gives up.
         """
         for wait_s in CLOSE_WAITS_S:
-            kept = self.open_receipts, self.open_verdicts, replace(self.run.tally)
             try:
                 return self.close(learned)
             except Unusable as error:
-                self.open_receipts, self.open_verdicts, self.run.tally = kept
                 log.warning("answer not written yet", attempt=self.claim.attempt_id, reason=error.message)
                 sleep(wait_s)
         self.close(learned)
@@ -141,7 +149,8 @@ class Call:
         if was_failing and fault is None:  # the probe went through: who waited for the vendor waits no longer
             outbox.recover(session, connection.id, now, doubtful=self.run.doubt.mode != "look_up")
 
-    def _flush(self, session: Session, now: datetime) -> None:
+    def _write(self, session: Session, now: datetime) -> Tally:
+        """Close what is known, while it is this attempt's, and return what that adds up to. Raises LeaseLost."""
         rows = {row.key: row for row in self.claim.rows}
         verdicts = self.open_verdicts + [
             judge(
@@ -160,7 +169,10 @@ class Call:
         )
         if outbox.close(session, self.claim, verdicts, now) < len(verdicts):
             raise LeaseLost
-        self._count(session, self._tally(verdicts, now, carried), now)
+        db.afterwards(session, self._forget)
+        return self._tally(verdicts, now, carried)
+
+    def _forget(self) -> None:
         self.open_receipts, self.open_verdicts = [], []
 
     def _tally(self, verdicts: list[Verdict], now: datetime, carried: Mapping[int, int]) -> Tally:
@@ -180,7 +192,7 @@ class Call:
 
     def _count(self, session: Session, tally: Tally, now: datetime) -> None:
         journal.count(session, self.claim.connection_id, tally, now)
-        self.run.tally.add(tally)
+        db.afterwards(session, partial(self.run.tally.add, tally))
 
 
 def _traffic(exchanges: Sequence[Exchange]) -> Tally:

@@ -9,46 +9,68 @@ because a read that becomes a write fails at once on SQLite, whatever the busy t
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from random import random
+from time import monotonic, sleep
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlmodel import Session
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    PendingRollbackError,
+)
+from sqlmodel import Session, SQLModel
 
-from core.errors import Full, Unusable
+from core import db_errors
+from core.errors import Busy, Unusable
 from core.settings import settings
 
+P = ParamSpec("P")
+T = TypeVar("T")
+Model = TypeVar("Model", bound=SQLModel)
 BUSY_TIMEOUT_MS = 10_000
-MAKE_ROOM = "Make room on it; on SQLite `hub free-space` gives the hub's reserve back first."
+#: Seconds, each varied by half: who met in a deadlock must not meet again. With three waits for a lock this is longer
+#: than an idle transaction lives, so who waits for a writer that was stopped gets its turn.
+AGAIN_S = (0.05, 0.2)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long PostgreSQL lets one of the hub's sessions wait or hold on, in seconds; 0 is without end."""
+
+    lock_s: float  # for a lock that another session holds
+    statement_s: float  # for one statement in all
+    idle_s: float  # inside a transaction without a word: then it is ended, and its locks are free
+
+
+#: The others hold a lock for less than half a second (`core.records.BATCH`). A statement that takes as long as a
+#: lease is worth nothing to its run. A transaction of the hub talks all the time: one that is silent for so long
+#: belongs to a process that was stopped, and loses nothing but its place.
+WORKING = Limits(lock_s=5, statement_s=60, idle_s=12)
+#: One table waits so long for a step; behind the step wait all who come later, so it is short and tried again.
+MIGRATING = Limits(lock_s=1, statement_s=0, idle_s=0)
+#: An index that is built beside the others stops nobody while it waits for them.
+INDEXING = Limits(lock_s=600, statement_s=0, idle_s=0)
+MIGRATE_WITHIN_S = 120.0  # a step that found no gap by then says so
+MIGRATE_PAUSE_S = 1.0  # as long as it was in the others' way
+#: An advisory lock. Without a parameter: psycopg leaves the portal of a statement with parameters open, and with it
+#: a snapshot, for which an index that is built beside the others would wait.
+_ONE_MIGRATION = f"SELECT pg_try_advisory_xact_lock({0x4855_42})"
 _MIGRATIONS = Path(__file__).parent / "migrations"
-#: primary result codes that speak of the file or the disk, not of a statement (sqlite.org/rescode.html)
-_SQLITE_TROUBLE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-#: SQLSTATE classes: connection, resources, operator intervention, system (postgresql.org, appendix A)
-_POSTGRES_TROUBLE = ("08", "53", "57", "58")
-_POSTGRES_READ_ONLY, _POSTGRES_FULL = "25006", "53100"
 _TURNS = 0x4855_43  # the first half of our advisory locks by name
 _engines: dict[str, Engine] = {}
 
@@ -67,11 +89,35 @@ def engine(write: bool = False) -> Engine:
     return _engines["write" if write else "read"]
 
 
+def unit(work: Callable[P, T]) -> Callable[P, T]:
+    """A function that is one writing transaction: called again, twice at most, when PostgreSQL gave it up.
+
+    For a deadlock, say. So before the commit it changes nothing but the database; what it does in memory it does
+    after the `with`, or by `afterwards`. Raises Busy when the third time was no better.
+    """
+
+    @wraps(work)
+    def repeated(*arguments: P.args, **named: P.kwargs) -> T:
+        for wait_s in AGAIN_S:
+            try:
+                return work(*arguments, **named)
+            except Busy:
+                sleep(wait_s * (0.5 + random()))
+        return work(*arguments, **named)
+
+    return repeated
+
+
+def afterwards(session: Session, change: Callable[[], None]) -> None:
+    """Do `change`, in memory, when the session's transaction is committed; nothing when it is not."""
+    event.listen(session, "after_commit", lambda _session: change())
+
+
 @contextmanager
 def session() -> Iterator[Session]:
     """One writing transaction: committed at the end, rolled back on any exception.
 
-    Raises Full or Unusable when the database fails under it; an error of a statement passes as it is.
+    Raises Busy, Full or Unusable when the database fails under it; an error of a statement passes as it is.
     """
     with _told(), _begin(write=True) as opened:
         yield opened
@@ -91,6 +137,11 @@ def now(session: Session) -> datetime:
         return datetime.now(UTC)  # an embedded database has this machine's clock
     moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     return moment.astimezone(UTC)
+
+
+def locked(session: Session, table: type[Model], id: object) -> Model:
+    """The row as it is now, nobody else's to change until the commit; others may still refer to it."""
+    return session.get_one(table, id, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def affected(result: Result[Any]) -> int:
@@ -114,15 +165,23 @@ def take_turns(session: Session, name: str) -> None:
 
 
 def migrate() -> None:
-    """Create the tables or bring them up to date. Safe to repeat, and from several processes at once."""
+    """Create the tables or bring them up to date. Safe to repeat, and from several processes at once.
+
+    Raises Busy where others hold the tables too long; each step that was made stays, and the next call goes on.
+    """
     _make_file(engine().url)
-    with _explained(), engine(write=True).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(0x4855_42)))  # one migration at a time
-        _refuse_newer(connection)
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    with _explained():
+        if engine().dialect.name == "postgresql":
+            _migrate_beside_others(monotonic() + MIGRATE_WITHIN_S)
+            return
+        with engine(write=True).begin() as connection:
+            _refuse_newer(connection)
+            _upgrade(connection)
+
+
+def limit(connection: Connection, limits: Limits) -> None:
+    """Give this session of PostgreSQL other limits, until it is given others again."""
+    connection.exec_driver_sql(_limiting(limits))
 
 
 def check_current() -> None:
@@ -133,7 +192,9 @@ def check_current() -> None:
     with _explained(), engine().connect() as connection:
         current = _refuse_newer(connection)
     if current != _head():
-        raise Unusable(f"The database {_shown(url)} is older than this hub. Run `hub init` to migrate it.")
+        raise Unusable(
+            f"The database {db_errors.address(url)} is older than this hub. Run `hub init` to migrate it."
+        )
 
 
 def shrink_log() -> int:
@@ -150,6 +211,62 @@ def shrink_log() -> int:
     return max(0, before - (path.stat().st_size if path.exists() else 0))
 
 
+def _migrate_beside_others(until: float) -> None:
+    """On PostgreSQL, where the hub may be running: each step is tried until it finds a gap."""
+    with _alone(until):
+        while True:
+            try:
+                with _migrating() as connection:
+                    return _upgrade(connection)
+            except DBAPIError as error:
+                if not db_errors.may_go_through(error):
+                    raise
+                if monotonic() >= until:
+                    raise Busy(_in_the_way()) from error
+            sleep(MIGRATE_PAUSE_S)
+
+
+@contextmanager
+def _alone(until: float) -> Iterator[None]:
+    """One migration at a time, until its transaction ends. Asked for again and again: a statement that waits for the
+    lock holds a snapshot, too."""
+    with _migrating() as holder:
+        while not holder.exec_driver_sql(_ONE_MIGRATION).scalar():
+            holder.rollback()
+            if monotonic() >= until:
+                shown = db_errors.address(engine().url)
+                raise Busy(f"Another process migrates the database {shown}. Try again when it has ended.")
+            sleep(0.2)
+        yield
+
+
+@contextmanager
+def _migrating() -> Iterator[Connection]:
+    """A session of its own, which does not go back to the pool with these limits."""
+    with engine(write=True).connect() as connection:
+        try:
+            limit(connection, MIGRATING)
+            _refuse_newer(connection)
+            connection.commit()
+            yield connection
+        finally:
+            connection.invalidate()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _in_the_way() -> str:
+    return (
+        f"The database {db_errors.address(engine().url)} could not be migrated: others read or write its tables "
+        "without a pause (a backup, or a transaction that was left open). End them or wait, then run `hub init` "
+        "again; it goes on where it stopped."
+    )
+
+
 def _head() -> str | None:
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
@@ -159,7 +276,7 @@ def _refuse_newer(connection: Connection) -> str | None:
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     if current is not None and current not in known:
         raise Unusable(
-            f"The database {_shown(engine().url)} was made by a newer hub (revision {current}). "
+            f"The database {db_errors.address(engine().url)} was made by a newer hub (revision {current}). "
             "Install that version or restore an older copy of the database."
         )
     return current
@@ -185,8 +302,10 @@ def _explained() -> Iterator[None]:
     """A database that cannot be reached, opened or locked becomes one sentence, without the password."""
     try:
         yield
+    except PendingRollbackError as error:  # Alembic's tidying met a connection that had broken before
+        raise db_errors.reason(engine().url, error.__context__ or error) from error
     except (DBAPIError, OSError) as error:
-        raise _reason(engine().url, error) from error
+        raise db_errors.reason(engine().url, error) from error
 
 
 @contextmanager
@@ -195,55 +314,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if not _is_trouble(error):
+        if not db_errors.is_trouble(error):
             raise
-        raise _reason(engine().url, error) from error
-
-
-def _is_trouble(error: DBAPIError) -> bool:
-    """The database's, not the statement's."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is not None:
-        return code & 0xFF in _SQLITE_TROUBLE
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    lost = error.connection_invalidated or (isinstance(error, OperationalError) and not state)
-    return lost or state.startswith(_POSTGRES_TROUBLE) or state == _POSTGRES_READ_ONLY
-
-
-def _reason(url: URL, error: Exception) -> Unusable:
-    orig, shown = getattr(error, "orig", None), _shown(url)
-    cause = str(orig or error).strip().splitlines()[0]
-    code = getattr(orig, "sqlite_errorcode", 0) & 0xFF
-    state = str(getattr(orig, "sqlstate", None) or "")
-    if code == sqlite3.SQLITE_FULL or state == _POSTGRES_FULL:
-        return Full(f"The disk of the database {shown} is full; nothing was written. {MAKE_ROOM}")
-    if code == sqlite3.SQLITE_READONLY or state == _POSTGRES_READ_ONLY or _is_read_only(url):
-        return Unusable(f"The database {shown} can only be read. Let the hub's user write to it.")
-    return Unusable(_sentence(url, error, cause))
-
-
-def _is_read_only(url: URL) -> bool:
-    """A file, or a folder around it, that this user may not write to: SQLite only says that it cannot open it."""
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return False
-    path = Path(url.database).absolute()
-    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
-
-
-def _sentence(url: URL, error: Exception, cause: str) -> str:
-    if "locked" in cause or "busy" in cause:
-        return f"The database {_shown(url)} is busy: another process holds it. Try again in a moment."
-    if isinstance(error, DBAPIError) and not error.connection_invalidated and "no such table" in cause:
-        return f"The database {_shown(url)} has no hub tables. Run `hub init` to create them."
-    if "not a database" in cause:
-        return f"{url.database} is not a SQLite database. Correct HUB_DATABASE_URL or move the file away."
-    return (
-        f"The database {_shown(url)} cannot be used ({cause}). Check HUB_DATABASE_URL and that it is running."
-    )
-
-
-def _shown(url: URL) -> str:
-    return url.database or "in memory" if url.get_backend_name() == "sqlite" else url.render_as_string(True)
+        raise db_errors.reason(engine().url, error) from error
 
 
 def _create(url: str) -> Engine:
@@ -255,12 +328,30 @@ def _create(url: str) -> Engine:
             raise ArgumentError(parsed.get_backend_name())
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, **_JSON)
+        made = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, **_JSON)
+        event.listen(made, "connect", _prepare_postgres)
+        return made
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise Unusable(
             "HUB_DATABASE_URL is not a database address the hub can use. "
             "Write sqlite:///data/hub.db or postgresql+psycopg://user:password@host/name."
         ) from None
+
+
+def _prepare_postgres(raw: psycopg.Connection, _record: Any) -> None:
+    """By a statement: poolers refuse the options of a start-up packet (pgbouncer.org, ignore_startup_parameters)."""
+    raw.autocommit = True
+    raw.execute(_limiting(WORKING))
+    raw.autocommit = False
+
+
+def _limiting(limits: Limits) -> str:
+    named = {
+        "lock_timeout": limits.lock_s,
+        "statement_timeout": limits.statement_s,
+        "idle_in_transaction_session_timeout": limits.idle_s,
+    }
+    return "; ".join(f"SET {name} = {round(seconds * 1000)}" for name, seconds in named.items())
 
 
 def _from_json(text: str | bytes) -> Any:

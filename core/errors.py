@@ -48,6 +48,12 @@ class Unusable(HubError):
     code = "unusable"
 
 
+class Busy(Unusable):
+    """Others hold what this needs: nothing was done, and the same may go through in a moment."""
+
+    code = "busy"
+
+
 class Full(Unusable):
     """The disk under the database has no room: nothing was written, and nothing is sent until it has."""
 

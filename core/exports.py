@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlmodel import Session
 
@@ -18,6 +19,7 @@ from core.storm import HELD, HOLD_ABOVE
 TOGETHER = 500
 
 
+@db.unit
 def export(begun: Run) -> None:
     """Walk the changes since the cursor, map what is wanted, queue it: one transaction. Raises Full, LeaseLost."""
     space.require()
@@ -68,13 +70,12 @@ def _count(
     session: Session, begun: Run, queued: Sequence[New], back: int, held: str | None, now: datetime
 ) -> None:
     dead = sum(row.payload is None for row in queued)
-    begun.exported += len(queued) + back
-    begun.held += len(queued) - dead + back if held else 0
-    begun.tally.dead += dead
-    if queued or back:
-        runs.open_log(session, begun, now)
     if dead:
         journal.count(session, begun.connection.id, Tally(dead=dead), now)
+    if queued or back:
+        runs.open_log(session, begun, now)
+    waiting = len(queued) - dead + back
+    db.afterwards(session, partial(begun.add, len(queued) + back, waiting if held else 0, dead))
 
 
 def _held(session: Session, begun: Run, connection: Connection, number: int) -> str | None:

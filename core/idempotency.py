@@ -25,6 +25,7 @@ class Answer:
     body: str
 
 
+@db.unit
 def begin(who: Principal, key: str, request: bytes) -> Answer | None:
     """The answer of the first such request, or None: this is the first, work and then `finish` it.
 
@@ -46,6 +47,7 @@ def begin(who: Principal, key: str, request: bytes) -> Answer | None:
         return _known(session, who, key, digest, now)
 
 
+@db.unit
 def finish(who: Principal, key: str, answer: Answer) -> None:
     """Keep the answer for whoever sends the request again."""
     with db.session() as session:
@@ -54,6 +56,7 @@ def finish(who: Principal, key: str, answer: Answer) -> None:
         )
 
 
+@db.unit
 def forget(who: Principal, key: str) -> None:
     """Nothing came of the request: the same key may try again."""
     with db.session() as session:

@@ -8,6 +8,7 @@ from core.secret import Secret
 HEIRS = 500  # people in one transaction that makes up for others
 
 
+@db.unit
 def add(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> tuple[User, int]:
@@ -18,6 +19,7 @@ def add(
         return user, sources.adopt(session, user)
 
 
+@db.unit
 def edit(who: Principal, email: str, external_id: str | None) -> tuple[User, int]:
     """Another external id, None for none, and how many records of that id were waiting; both or neither."""
     with db.session() as session:

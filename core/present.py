@@ -9,9 +9,8 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from core import journal, outbox, sources
+from core import outbox, sources
 from core.catalog import Manifest
-from core.journal import Tally
 from core.models import Connection, SkippedBy, State
 from core.options import Options
 from core.outbox import New, Waiting
@@ -45,8 +44,6 @@ def refresh(
         outbox.skip_rows(session, found.unwanted, SkippedBy.FILTER)
         outbox.bury(session, found.dead)
         dead += len(found.dead)
-    if dead:
-        journal.count(session, connection.id, Tally(dead=dead), now)
     return dead
 
 

@@ -46,12 +46,16 @@ def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stor
     total = Stored()
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        with db.session() as session:
-            stored = sources.store(
-                session, Kind(kind), part, default_owner=default_owner, only_owner=only_owner
-            )
-        total = total.plus(stored, start)
+        total = total.plus(_store_part(Kind(kind), part, default_owner, only_owner), start)
     return total
+
+
+@db.unit
+def _store_part(
+    kind: Kind, part: Sequence[Mapping[str, Any]], default_owner: str | None, only_owner: str | None
+) -> Stored:
+    with db.session() as session:
+        return sources.store(session, kind, part, default_owner=default_owner, only_owner=only_owner)
 
 
 def import_file(
@@ -170,6 +174,7 @@ def _pull(source: Source, kind: Kind) -> Stored:
     return total
 
 
+@db.unit
 def _take(source: Source, kind: Kind, rows: feed.Rows, reached: Position | None) -> Stored:
     space.require()
     with db.session() as session:

@@ -78,6 +78,12 @@ class Run:
         """Whether this run is to look for new records once more."""
         return self.exports and self.more and (self.drains or self._left() > 0)
 
+    def add(self, exported: int, held: int, dead: int) -> None:
+        """What an export put in the queue, once it is committed."""
+        self.exported += exported
+        self.held += held
+        self.tally.dead += dead
+
     def over(self) -> bool:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
 
@@ -100,11 +106,11 @@ def find(session: Session, connection_id: str, who: Principal | None) -> tuple[C
     return found[0], found[1]
 
 
-def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> None:
+def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> str | None:
     """Take the connection's lease: one winner. Raises Conflict while another run has it.
 
     While the lease is held, the connection is due when it runs out; whoever wants it earlier says so in
-    `next_wake_at`, and that stays (`finish`).
+    `next_wake_at`, and that stays (`finish`). Returns the id of a run whose worker died with the lease in hand.
     """
     until = now + timedelta(seconds=LEASE_S)
     if not connection.is_active:
@@ -118,8 +124,7 @@ def take(session: Session, connection: Connection, run_id: str, worker: str, now
     )
     if not db.affected(won):
         raise Conflict(f'A sync of "{connection.name}" is already running. Wait for it to end.')
-    if connection.run_id:
-        journal.interrupt(session, connection.run_id, now)  # its worker died with the lease in hand
+    return connection.run_id
 
 
 def keep(session: Session, run: Run, now: datetime) -> bool:
@@ -137,7 +142,7 @@ def keep(session: Session, run: Run, now: datetime) -> bool:
 
 def hold(session: Session, run: Run) -> Connection:
     """The run's connection as it is now, locked until commit. Raises LeaseLost when another run took it over."""
-    connection = session.get_one(Connection, run.connection.id, with_for_update=True, populate_existing=True)
+    connection = db.locked(session, Connection, run.connection.id)
     if connection.run_id != run.id:
         raise LeaseLost
     return connection
@@ -152,26 +157,29 @@ def is_edited(run: Run, connection: Connection) -> bool:
 def release(session: Session, worker: str, now: datetime) -> None:
     """A worker ends: its runs are interrupted, its connections free and due again."""
     mine = (col(Connection.run_worker) == worker, col(Connection.run_id).is_not(None))
-    for run_id in session.execute(select(col(Connection.run_id)).where(*mine)).scalars():
-        journal.interrupt(session, str(run_id), now)
+    found = select(col(Connection.id), col(Connection.run_id)).where(*mine).order_by(col(Connection.id))
+    held = session.execute(found.with_for_update(key_share=True)).all()
     session.execute(
         update(Connection)
-        .where(*mine)
+        .where(col(Connection.id).in_([id for id, _ in held]))
         .values(run_id=None, run_worker=None, lease_until=None, next_wake_at=now)
         .execution_options(synchronize_session=False)
     )
+    for _, run_id in held:
+        journal.interrupt(session, str(run_id), now)
 
 
 def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
     """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
-    journal.interrupt(session, run.id, now, reason)
     try:
         connection = hold(session, run)
     except LeaseLost:
-        return
+        return journal.interrupt(session, run.id, now, reason)
     connection.next_wake_at = _earliest(_asked_for(connection), run.woken_at)
     connection.run_id = connection.run_worker = connection.lease_until = None
     session.add(connection)
+    session.flush()
+    journal.interrupt(session, run.id, now, reason)
 
 
 def open_log(session: Session, run: Run, now: datetime) -> None:
@@ -181,7 +189,7 @@ def open_log(session: Session, run: Run, now: datetime) -> None:
         if not keep(session, run, now):
             raise LeaseLost
         journal.begin(session, run.connection.id, run.id, run.action, now)
-        run.logged = True
+        db.afterwards(session, partial(setattr, run, "logged", True))
 
 
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
@@ -193,33 +201,34 @@ def hasten(session: Session, connection: Connection, now: datetime) -> None:
     session.add(connection)
 
 
-def reap(session: Session, now: datetime, worker: str | None = None) -> int:
-    """Close attempts whose lease ran out (or all of `worker`'s); their rows become in doubt."""
-    reaped = 0
-    for attempt_id, connection_id in outbox.expired(session, now, worker):
-        connection, slug = _any(session, connection_id)
-        manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
-        policy = Policy.of(connection.options.get("retry", {}))
-        doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
-        wait_s = partial(doubt.first_wait_s, policy, random=random())
-        reaped += outbox.reap(session, attempt_id, wait_s, now)
-        outbox.give_up(session, attempt_id)
+def reap(
+    session: Session, attempt_id: int, connection_id: str, now: datetime, worker: str | None = None
+) -> int:
+    """Close an attempt whose lease ran out (or, alive or not, one of `worker`'s); its rows become in doubt."""
+    connection, slug = _locked(session, connection_id)
+    manifest = catalog.manifests().get(slug)  # None where somebody took a preset's file away
+    policy = Policy.of(connection.options.get("retry", {}))
+    doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
+    wait_s = partial(doubt.first_wait_s, policy, random=random())
+    reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
+    outbox.give_up(session, attempt_id)
     return reaped
 
 
-def end_deleted(session: Session) -> int:
-    """End what still waits for deleted connections: rows that were being sent when somebody deleted theirs."""
+def of_deleted(session: Session) -> list[str]:
+    """Ids of deleted connections for which something still waits: it was being sent when somebody deleted theirs."""
     waits = select(col(Delivery.id)).where(outbox.waiting(col(Connection.id))).exists()
     found = select(col(Connection.id)).where(col(Connection.deleted_at).is_not(None), waits)
-    return sum(outbox.end(session, connection_id) for connection_id in session.execute(found).scalars().all())
+    return list(session.execute(found).scalars())
 
 
-def _any(session: Session, connection_id: str) -> tuple[Connection, str]:
+def _locked(session: Session, connection_id: str) -> tuple[Connection, str]:
     """(connection, slug), also of a deleted one."""
     row = session.execute(
         select(Connection, col(CatalogEntry.slug))
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
         .where(col(Connection.id) == connection_id)
+        .with_for_update(of=Connection, key_share=True)
     ).one()
     return row[0], row[1]
 
@@ -268,23 +277,24 @@ def _status(run: Run) -> RunStatus:
 
 def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
     """A run that found nothing to do is only on the strip: neither the log nor the figures grow by it."""
-    if run.logged:
-        journal.finish(
-            session,
-            run.id,
-            status=status,
-            count=run.tally.delivered,
-            error=run.fault.message if run.fault else None,
-            metadata=metadata(run),
-            now=now,
-        )
-        counted = Tally(
-            runs_ok=status is RunStatus.SUCCESS,
-            runs_partial=status is RunStatus.PARTIAL,
-            runs_failed=status is RunStatus.FAILED,
-        )
-        journal.count(session, connection.id, counted, now)
     connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
+    if not run.logged:
+        return
+    counted = Tally(
+        runs_ok=status is RunStatus.SUCCESS,
+        runs_partial=status is RunStatus.PARTIAL,
+        runs_failed=status is RunStatus.FAILED,
+    )
+    journal.count(session, connection.id, counted, now)
+    journal.finish(
+        session,
+        run.id,
+        status=status,
+        count=run.tally.delivered,
+        error=run.fault.message if run.fault else None,
+        metadata=metadata(run),
+        now=now,
+    )
 
 
 def metadata(run: Run) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from core import db
+from core import db, db_errors
 from core.errors import Full
 from core.settings import settings
 
@@ -38,7 +38,7 @@ class Room:
         return (
             f"The disk under {self.folder} has {self.free_bytes // MIB:,} MiB free; "
             f"{-(-self.missing_bytes // MIB):,} MiB are missing to the {self.wanted_bytes // MIB:,} MiB that the "
-            f"hub keeps (HUB_MIN_FREE_MB). Nothing is taken in or sent, and nothing is lost. {db.MAKE_ROOM}"
+            f"hub keeps (HUB_MIN_FREE_MB). Nothing is taken in or sent, and nothing is lost. {db_errors.MAKE_ROOM}"
         )
 
 

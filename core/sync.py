@@ -11,6 +11,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic, sleep, time
 
 import structlog
@@ -18,6 +19,7 @@ import structlog
 from core import (
     catalog,
     db,
+    journal,
     lessons,
     messages,
     opening,
@@ -38,6 +40,7 @@ from core.due import due as due
 from core.due import seconds_to_next as seconds_to_next
 from core.errors import Conflict, Full, HubError, Locked
 from core.exports import export
+from core.journal import Tally
 from core.models import Connection, State
 from core.opening import Live
 from core.outbox import Claim
@@ -94,9 +97,8 @@ def housekeep() -> str | None:
     fails; people get the records that came before them; the reserve on the disk is made anew; a missing key is
     looked for.
     """
-    with db.session() as session:
-        reaped = runs.reap(session, db.now(session))
-        runs.end_deleted(session)
+    reaped = _reap()
+    _end_deleted()
     if reaped:
         log.warning("rows in doubt after a worker stopped", rows=reaped)
     if adopted := people.make_up():
@@ -122,9 +124,8 @@ def sweep(stopping: Callable[[], bool] = lambda: False) -> int:
         with db.reading() as session:
             if not retention.is_any_old(session, db.now(session), *periods):
                 break
-        with db.session() as session:
-            began = monotonic()
-            step = retention.sweep(session, db.now(session), *periods)
+        began = monotonic()
+        step = _sweep(periods)
         if not step:
             break
         taken += step
@@ -132,23 +133,66 @@ def sweep(stopping: Callable[[], bool] = lambda: False) -> int:
     return taken
 
 
+@db.unit
+def _sweep(periods: tuple[int, int, int | None]) -> int:
+    with db.session() as session:
+        return retention.sweep(session, db.now(session), *periods)
+
+
 def abandon() -> None:
     """This process ends now: its open calls are in doubt and its leases free at once."""
+    _reap(WORKER)
+    _release()
+
+
+def _end_deleted() -> None:
+    """Nothing waits for deleted connections."""
+    with db.reading() as session:
+        found = runs.of_deleted(session)
+    for connection_id in found:
+        _end_waiting(connection_id)
+
+
+@db.unit
+def _end_waiting(connection_id: str) -> None:
     with db.session() as session:
-        now = db.now(session)
-        runs.reap(session, now, worker=WORKER)
-        runs.release(session, WORKER, now)
+        db.locked(session, Connection, connection_id)
+        outbox.end(session, connection_id)
+
+
+def _reap(worker: str | None = None) -> int:
+    """Attempts of dead workers, or those of `worker`: one transaction each, so that none holds two connections."""
+    with db.reading() as session:
+        late = outbox.expired(session, db.now(session), worker)
+    return sum(_reap_one(attempt_id, connection_id, worker) for attempt_id, connection_id in late)
+
+
+@db.unit
+def _reap_one(attempt_id: int, connection_id: str, worker: str | None) -> int:
+    with db.session() as session:
+        return runs.reap(session, attempt_id, connection_id, db.now(session), worker)
+
+
+@db.unit
+def _release() -> None:
+    with db.session() as session:
+        runs.release(session, WORKER, db.now(session))
 
 
 def _drop(begun: Run, error: Full | Locked) -> Result:
     """The hub's own trouble: the connection is left as it was found, and the run says why it ended."""
     try:
-        with db.session() as session:
-            runs.drop(session, begun, error.message, db.now(session))
+        _free(begun, error.message)
     except Full:
         log.warning("lease kept, the disk is full", connection=begun.connection.id)  # it runs out by itself
     metadata = runs.metadata(begun) | {"code": error.code}
     return Result(False, begun.tally.delivered, error.message, metadata)
+
+
+@db.unit
+def _free(begun: Run, reason: str) -> None:
+    with db.session() as session:
+        runs.drop(session, begun, reason, db.now(session))
 
 
 def _work(begun: Run) -> None:
@@ -182,6 +226,7 @@ def deliver(begun: Run, live: Live) -> None:
         _send(Call(begun, live, claim, asked))
 
 
+@db.unit
 def _claim(begun: Run) -> Claim | None:
     space.require()  # before the attempt row: what cannot be closed must not be sent
     with db.session() as session:
@@ -192,13 +237,13 @@ def _claim(begun: Run) -> Claim | None:
         if connection.next_call_at and connection.next_call_at > now:
             return None
         limits = begun.manifest.limits
-        most = messages.due_together(begun.manifest, begun.options) or limits.batch_items
-        begun.tally.dead += present.refresh(session, connection, begun.manifest, begun.options, most, now)
-        messages.calm(session, connection, begun.manifest, begun.options, now)
         rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
         if wait is not None:
             connection.next_call_at, connection.wait_reason = wait, "rate"
             return None
+        most = messages.due_together(begun.manifest, begun.options) or limits.batch_items
+        dead = present.refresh(session, connection, begun.manifest, begun.options, most, now)
+        messages.calm(session, connection, begun.manifest, begun.options, now)
         careful = connection.failures > 0 or connection.problem is not None  # exactly one probe
         claim = outbox.claim(
             session,
@@ -215,6 +260,10 @@ def _claim(begun: Run) -> Claim | None:
             connection.rate_until = rate_until
             messages.note(connection, begun.manifest, begun.options, len(claim.rows), now)
             runs.keep(session, begun, now)
+        if dead:
+            journal.count(session, connection.id, Tally(dead=dead), now)
+            db.afterwards(session, partial(begun.add, 0, 0, dead))
+        if claim or dead:
             runs.open_log(session, begun, now)
         return claim
 
@@ -244,6 +293,7 @@ def _look_up(call: Call) -> list[Row]:
 # --- the ends of a run ----------------------------------------------------------------------------
 
 
+@db.unit
 def _start(
     connection_id: str,
     action: str,
@@ -260,10 +310,12 @@ def _start(
         run_id, woken_at = str(uuid.uuid4()), connection.next_wake_at
         if only_due and woken_at and woken_at > now:
             raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
-        runs.take(session, connection, run_id, WORKER, now)
+        died = runs.take(session, connection, run_id, WORKER, now)
         session.refresh(connection)
         if action == "manual":
             runs.hasten(session, connection, now)
+        if died:
+            journal.interrupt(session, died, now)
         scheduled = connection.next_sync_at is None or connection.next_sync_at <= now
         return Run(
             id=run_id,
@@ -278,6 +330,7 @@ def _start(
         )
 
 
+@db.unit
 def _note(begun: Run, error: HubError | DeliveryError) -> None:
     """The connection cannot even be opened: a person must act, nothing is spent.
 
@@ -295,6 +348,7 @@ def _note(begun: Run, error: HubError | DeliveryError) -> None:
             connection.failing_since = since
 
 
+@db.unit
 def _end(begun: Run) -> Result:
     with db.session() as session:
         now = db.now(session)

@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "core.http": 2,
     "core.settle": 2,
     "core.retry": 2,
+    "core.db_errors": 1,
     "core.db": 2,
     "core.space": 3,
     "core.watermark": 3,
@@ -95,6 +96,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": (
         "core.models",
         "core.db",
+        "core.db_errors",
         "core.migrations",
         "core.rows",  # reads the columns' names and types off the models
         *(name for name, floor in FLOORS.items() if name.startswith("core.") and 4 <= floor <= 8),

@@ -308,8 +308,7 @@ def test_a_worker_that_slept_past_its_lease_closes_no_row_of_the_digest(workplac
     until = time.monotonic() + 30
     while not any(row.state == "sending" for row in digests(workplace)) and time.monotonic() < until:
         time.sleep(0.02)
-    with db.session() as session:
-        sync.runs.reap(session, db.now(session), worker=sync.WORKER)
+    assert sync._reap(sync.WORKER) == 1
     sleeper.join(30)
     assert [row.state for row in digests(workplace)] == ["in_doubt"]
     assert {row.state for row in alerts(workplace)} == {"pending"}

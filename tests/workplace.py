@@ -82,12 +82,12 @@ class Workplace:
 
 def pass_time(step: timedelta) -> None:
     moved: dict[type[SQLModel], tuple[str, ...]] = {
-        Delivery: ("next_attempt_at", "in_doubt_since", "created_at", "wanted_at"),
-        Attempt: ("lease_until",),
         Connection: (
             *("next_sync_at", "next_call_at", "next_wake_at", "lease_until", "rate_until"),
             *("failing_since", "last_failure_at", "last_success_at", "digest_at"),
         ),
+        Attempt: ("lease_until",),
+        Delivery: ("next_attempt_at", "in_doubt_since", "created_at", "wanted_at"),
     }
     with db.session() as session:
         for table, columns in moved.items():

@@ -20,6 +20,7 @@ _EXTERNAL_ID_CHARS = 64  # the width of the column
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,189}")
 
 
+@db.unit
 def add_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
@@ -70,6 +71,7 @@ def set_external_id(session: Session, who: Principal, email: str, external_id: s
     return user
 
 
+@db.unit
 def set_password(who: Principal, email: str, password: Secret) -> None:
     """Oneself, or anybody for an admin. Ends every session of that person."""
     if checked_email(email) != who.email:
@@ -83,6 +85,7 @@ def set_password(who: Principal, email: str, password: Secret) -> None:
         audit(session, who, "user.password", user.email)
 
 
+@db.unit
 def set_role(who: Principal, email: str, role: str) -> None:
     require_admin(who, "change roles")
     role = _checked_role(role)
@@ -95,6 +98,7 @@ def set_role(who: Principal, email: str, role: str) -> None:
         audit(session, who, "user.role", user.email, role=role)
 
 
+@db.unit
 def disable_user(who: Principal, email: str) -> None:
     """They lose access at once: pages, API tokens and sessions. Their connections stay."""
     require_admin(who, "disable people")
@@ -107,6 +111,7 @@ def disable_user(who: Principal, email: str) -> None:
         audit(session, who, "user.disable", user.email)
 
 
+@db.unit
 def enable_user(who: Principal, email: str) -> None:
     require_admin(who, "enable people")
     with db.session() as session:

@@ -50,11 +50,16 @@ def sign_in(email: str, password: Secret, address: str) -> str:
     if not passwords.is_right(user.password_hash if user else None, password) or user is None:
         ACCOUNTS.fail(email)
         ADDRESSES.fail(address)
-        with db.session() as session:
-            audit(session, email, "sign_in.refused", address)
+        _note_refusal(email, address)
         raise Forbidden("The e-mail or the password is not right. Check both and try again.")
     ACCOUNTS.forget(email)
     return _open_session(user, address)
+
+
+@db.unit
+def _note_refusal(email: str, address: str) -> None:
+    with db.session() as session:
+        audit(session, email, "sign_in.refused", address)
 
 
 def signed_in(token: str | None) -> Principal | None:
@@ -72,6 +77,7 @@ def signed_in(token: str | None) -> Principal | None:
     return principal_of(user) if user else None
 
 
+@db.unit
 def stay_signed_in(token: str) -> None:
     """Note that the person did something. A page that refreshes itself does not call this."""
     with db.reading() as session:
@@ -83,6 +89,7 @@ def stay_signed_in(token: str) -> None:
         session.execute(update(SignIn).where(here).values(seen_at=db.now(session)))
 
 
+@db.unit
 def sign_out(token: str) -> None:
     """End this session on the server: the cookie is worth nothing from now on."""
     with db.session() as session:
@@ -93,6 +100,7 @@ def sign_out(token: str) -> None:
             audit(session, user.email if user else row.user_id, "sign_out", "")
 
 
+@db.unit
 def _open_session(user: User, address: str) -> str:
     token = secrets.token_urlsafe(32)
     with db.session() as session:

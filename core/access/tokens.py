@@ -17,6 +17,7 @@ PREFIX = "hub_"
 TOUCH_EVERY = timedelta(minutes=1)
 
 
+@db.unit
 def create_token(who: Principal, email: str, name: str, expires_days: int | None) -> str:
     """A token for that user, to be shown once. Admins make them for anybody, others for themselves."""
     if checked_email(email) != who.email:
@@ -48,6 +49,7 @@ def list_tokens(who: Principal) -> list[ApiToken]:
         return tokens
 
 
+@db.unit
 def revoke_token(who: Principal, token_id: str) -> None:
     with db.session() as session:
         row = session.get(ApiToken, token_id)
@@ -74,6 +76,7 @@ def by_token(token: str) -> Principal | None:
     return principal_of(user)
 
 
+@db.unit
 def _note_use(row: ApiToken, now: datetime) -> None:
     if row.last_used_at is None or row.last_used_at < now - TOUCH_EVERY:
         with db.session() as session:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from core.connectors.base import DeliveryError
-from core.errors import Conflict, HubError, Invalid
+from core.errors import Busy, Conflict, HubError, Invalid
 
 STATUS = {
     "not_found": 404,
@@ -40,10 +40,6 @@ class TooLarge(HubError):
 
 class WrongType(HubError):
     code = "wrong_type"
-
-
-class Busy(HubError):
-    code = "busy"
 
 
 class TooMany(HubError):

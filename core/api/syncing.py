@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from core import deliveries, sync
 from core.access import Principal
-from core.api.problems import Busy
+from core.errors import Busy
 from core.sync import Result
 
 #: INTERFACE: the answer comes after at most 25 s; what is before and after the wait takes the rest

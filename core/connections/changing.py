@@ -28,6 +28,7 @@ ASK_ABOVE = 1000
 FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
 
 
+@db.unit
 def edit(
     who: Principal,
     ref: str,
@@ -66,6 +67,7 @@ def edit(
         return row.id
 
 
+@db.unit
 def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
     """Resume. Raises Conflict when more than 1,000 records wait and `backlog` does not say what to do.
 
@@ -105,6 +107,7 @@ def _ask(who: Principal, ref: str) -> None:
         )
 
 
+@db.unit
 def disable(who: Principal, ref: str) -> None:
     """Pause: a call in flight is finished, nothing more is sent, records go on waiting."""
     with db.session() as session:
@@ -116,6 +119,7 @@ def disable(who: Principal, ref: str) -> None:
         audit(session, who, "connection.disable", row.id, name=row.name)
 
 
+@db.unit
 def delete(who: Principal, ref: str) -> None:
     """The secret is destroyed; keys and ticket links stay, so that nothing is ever sent twice."""
     with db.session() as session:

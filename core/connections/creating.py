@@ -23,6 +23,7 @@ from core.retry import Policy
 _NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
 
 
+@db.unit
 def publish_catalog() -> None:
     """Write the manifests to `integration_catalog`; an entry whose manifest is gone is hidden, not deleted."""
     with db.session() as session:
@@ -84,6 +85,7 @@ def check_new(
             raise _name_taken(name)
 
 
+@db.unit
 def create(
     who: Principal,
     slug: str,

@@ -104,6 +104,7 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
         yield Step("answer" if has_begun else "network", False, fault.message)
 
 
+@db.unit
 def _forgive(who: Principal, connection_id: str) -> None:
     with db.session() as session:
         row, _ = row_to_change(session, who, connection_id)

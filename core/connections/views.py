@@ -112,8 +112,8 @@ def row_of(
 
 def row_to_change(session: Session, who: Principal, ref: str) -> tuple[Connection, str]:
     """(connection, slug), locked until commit: what a run or another person changes meanwhile waits, and is read."""
-    row, slug, _ = row_of(session, who, ref, to_change=True)
-    session.refresh(row, with_for_update=True)
+    found, slug, _ = row_of(session, who, ref, to_change=True)
+    row = db.locked(session, Connection, found.id)
     if row.deleted_at is not None:
         raise NotFound(f'"{row.name}" has just been deleted. List yours with `hub connections`.')
     return row, slug

@@ -5,12 +5,13 @@ from sqlmodel import Session
 from core import catalog, db, outbox
 from core.access import Principal
 from core.access.principal import audit
-from core.connections.views import row_of
+from core.connections.views import row_to_change
 from core.deliveries.listing import row_and_name
 from core.errors import Conflict
 from core.models import Connection
 
 
+@db.unit
 def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
     """Send what a connection holds, or one of it. Returns how many; Conflict when there is nothing held."""
     with db.session() as session:
@@ -25,6 +26,7 @@ def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
         return released
 
 
+@db.unit
 def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
     """Do not send it. A discarded record is skipped: it can be replayed later."""
     with db.session() as session:
@@ -38,8 +40,7 @@ def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
 def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> tuple[Connection, str]:
     if delivery_id is not None:
         row_and_name(session, who, delivery_id)  # another's is as good as none
-    row, slug, _ = row_of(session, who, ref, to_change=True)
-    return row, slug
+    return row_to_change(session, who, ref)
 
 
 def _require(number: int, row: Connection) -> None:

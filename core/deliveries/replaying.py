@@ -21,6 +21,7 @@ REPLAYED = (
 )
 
 
+@db.unit
 def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     """Put a dead or skipped delivery back; a delivered one only with `again`, a ticket never.
 
@@ -31,7 +32,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
         if who.role == Role.VIEWER:
             raise Forbidden("A viewer cannot replay a delivery. Ask an admin for the role member.")
         before, now = row.state, db.now(session)
-        connection = session.get_one(Connection, row.webhook_id)
+        connection = db.locked(session, Connection, row.webhook_id)
         _refuse(row, connection, again)
         asked = session.execute(select(*REPLAYED).where(col(Delivery.id) == delivery_id)).all()
         for reason in map_anew(session, connection, asked).values():

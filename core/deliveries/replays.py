@@ -55,6 +55,14 @@ class Begun:
 
 def begin(who: Principal, wanted: Wanted, *, again: bool = False) -> Begun:
     """Same keys, attempts from 0. Delivered ones only with `again`, a ticket never. Raises as `plan` does."""
+    found, ids = _begin(who, wanted, again)
+    for id in ids:
+        step(id)
+    return Begun(found, tuple(_told(who, id) for id in ids))
+
+
+@db.unit
+def _begin(who: Principal, wanted: Wanted, again: bool) -> tuple[Plan, list[int]]:
     with db.session() as session:
         found = planned(session, who, wanted)
         if wanted.state is State.DELIVERED and found.count and not again:
@@ -62,10 +70,7 @@ def begin(who: Principal, wanted: Wanted, *, again: bool = False) -> Begun:
                 f"{found.count:,} were delivered and would be sent twice. Say so if you mean it: again=true."
             )
         rows = [_row(session, who, share, wanted, found.at) for share in found.shares if share.count]
-        ids = [row.id for row in rows if row.id is not None]
-    for id in ids:
-        step(id)
-    return Begun(found, tuple(_told(who, id) for id in ids))
+        return found, [row.id for row in rows if row.id is not None]
 
 
 def listing(who: Principal, *, limit: int = 50, before: int | None = None) -> list[Progress]:
@@ -107,13 +112,14 @@ def work_off() -> int:
     return sum(step(id) for id in ids)
 
 
+@db.unit
 def step(id: int) -> int:
     """Put the next rows of one replay back in the queue, as many as there is room for."""
     with db.session() as session:
         row = session.get(Replay, id, with_for_update=True)
         if row is None or row.state != ReplayState.RUNNING:
             return 0
-        connection, now = session.get_one(Connection, row.connection_id), db.now(session)
+        connection, now = db.locked(session, Connection, row.connection_id), db.now(session)
         room = STEP - outbox.count_waiting(session, connection.id, most=STEP)
         if room <= 0 and not connection.deleted_at:
             return 0
@@ -168,6 +174,7 @@ def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: da
     return row
 
 
+@db.unit
 def _turn(who: Principal, id: int, before: ReplayState, after: ReplayState) -> Progress:
     found = _told(who, id)
     if who.role == Role.VIEWER:

@@ -60,6 +60,7 @@ def _day(connection: Connection, now: datetime) -> int | None:
     return patience.day_to_tell(connection.failing_since, connection.told_day, now)
 
 
+@db.unit
 def _attend_one(connection_id: str) -> bool:
     with db.session() as session:
         now = db.now(session)
@@ -91,7 +92,7 @@ def _locked(session: Session, connection_id: str) -> tuple[Connection, tuple[Con
             or_(col(Connection.id) == connection_id, named if ref else col(Connection.id) == connection_id)
         )
         .order_by(col(Connection.id))
-        .with_for_update(of=Connection)
+        .with_for_update(of=Connection, key_share=True)
         .execution_options(populate_existing=True)
     ).all()
     mine = next((row[0], row[1]) for row in rows if row[0].id == connection_id)

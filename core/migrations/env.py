@@ -10,6 +10,7 @@ context.configure(
     target_metadata=SQLModel.metadata,
     user_module_prefix="models.",
     render_as_batch=True,
+    transaction_per_migration=True,  # on PostgreSQL; on SQLite the caller's transaction is around them all
 )
 assert models.Connection.__table__ is not None  # type: ignore[attr-defined]
 with context.begin_transaction():

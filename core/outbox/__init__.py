@@ -3,6 +3,9 @@
 `webhook_deliveries` is the outbox and the delivery log in one. A claim writes an attempt row before a
 byte leaves; rows are closed `WHERE attempt_id = mine`, so a worker that slept past its lease closes
 nothing (the fence). Everything here takes a session; the caller commits.
+
+Whoever locks several things takes them in the order of LOCK_ORDER, and several connections in that of their ids,
+so no two can wait for each other. A connection's own row (`db.locked`) comes before any of its deliveries.
 """
 
 from core.outbox.claiming import Claim, claim, expired, reap, renew
@@ -39,7 +42,20 @@ from core.outbox.steering import (
 )
 from core.outbox.tickets import Search, Target, held, settle_places
 
+#: tables, from first to last; what is missing here is locked alone, or by nobody else
+LOCK_ORDER = (
+    "counters",
+    "user_integrations",
+    "delivery_attempts",
+    "webhook_deliveries",
+    "siem_events",
+    "ticket_integrations",
+    "hourly_figures",
+    "integration_logs",
+)
+
 __all__ = [
+    "LOCK_ORDER",
     "Claim",
     "Known",
     "New",

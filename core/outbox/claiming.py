@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import and_, case, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, insert, select, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import Attempt, AttemptOutcome, Delivery, State
+from core.models import WAITING, Attempt, AttemptOutcome, Delivery, State
 from core.outbox import tickets
-from core.outbox.looking import waiting
+from core.outbox.looking import in_states, waiting
 from core.outbox.tickets import Search, Target
 from core.verdicts import Row
 
@@ -68,11 +68,15 @@ def claim(
         .returning(col(Attempt.id))
     ).scalar_one()
     assert attempt_id is not None
-    session.execute(
+    taken = session.execute(
         update(Delivery)
-        .where(col(Delivery.id).in_([row.id for row in rows]))
+        .where(col(Delivery.id).in_([row.id for row in rows]), in_states(WAITING))
         .values(state=State.SENDING, attempt_id=attempt_id, **_placed(rows, searches, target))
+        .returning(col(Delivery.id))
+        .execution_options(synchronize_session=False)
     )
+    mine = set(taken.scalars())
+    rows = tuple(row for row in rows if row.id in mine)
     return Claim(attempt_id, connection_id, rows, target.place if target else None, searches)
 
 
@@ -107,6 +111,7 @@ def _due(
         )
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
         .limit(limit)
+        .with_for_update(skip_locked=True)  # a row that somebody else is changing is not due for this claim
     ).all()
     rows = [Row(*row) for row in found]
     if max_bytes is not None:
@@ -137,22 +142,32 @@ def renew(session: Session, attempt_id: int, lease_s: float, now: datetime) -> b
 
 def expired(session: Session, now: datetime, worker: str | None = None) -> list[tuple[int, str]]:
     """(attempt id, connection id) of open attempts whose lease ran out; of all open ones of `worker`."""
-    late = col(Attempt.lease_until) < now if worker is None else col(Attempt.worker) == worker
-    found = select(col(Attempt.id), col(Attempt.connection_id)).where(
-        col(Attempt.outcome) == AttemptOutcome.OPEN, late
-    )
+    found = select(col(Attempt.id), col(Attempt.connection_id)).where(_late(now, worker))
     return [(attempt_id, owner) for attempt_id, owner in session.execute(found) if attempt_id is not None]
 
 
-def reap(session: Session, attempt_id: int, wait_s: Callable[[int], float | None], now: datetime) -> int:
-    """Close an attempt as unknown; its rows become in doubt. Returns the rows.
+def _late(now: datetime, worker: str | None) -> ColumnElement[bool]:
+    late = col(Attempt.lease_until) < now if worker is None else col(Attempt.worker) == worker
+    return and_(col(Attempt.outcome) == AttemptOutcome.OPEN, late)
+
+
+def reap(
+    session: Session,
+    attempt_id: int,
+    wait_s: Callable[[int], float | None],
+    now: datetime,
+    worker: str | None = None,
+) -> int:
+    """Close an attempt as unknown, unless it was renewed or closed meanwhile; its rows become in doubt.
+
+    Returns the rows.
 
     `wait_s` says after so many attempts when they are looked at, or None: a record that kills each worker that
     sends it must come to an end, too.
     """
     closed = session.execute(
         update(Attempt)
-        .where(col(Attempt.id) == attempt_id, col(Attempt.outcome) == AttemptOutcome.OPEN)
+        .where(col(Attempt.id) == attempt_id, _late(now, worker))
         .values(outcome=AttemptOutcome.UNKNOWN, closed_at=now)
     )
     if not db.affected(closed):

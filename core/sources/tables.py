@@ -78,13 +78,15 @@ def wake(session: Session, kind: Kind, owners: Collection[str]) -> None:
     categories = [category for category, taken in KIND_OF.items() if taken is kind]
     entries = select(_CATALOG.c.id).where(_CATALOG.c.category.in_(categories))
     due = (
-        update(_CONNECTIONS)
+        select(table.id)
         .where(table.is_active, table.deleted_at.is_(None), table.options["realtime"].as_boolean())
         .where(or_(table.scope == "all", table.user_id.in_(owners)), table.integration_id.in_(entries))
         .where(or_(table.next_wake_at.is_(None), table.next_wake_at > now))
-        .values(next_wake_at=now)
+        .order_by(table.id)  # whoever locks several connections takes them in this order
+        .with_for_update(key_share=True)
     )
-    session.connection().execute(due)
+    woken = update(_CONNECTIONS).where(table.id.in_(due)).values(next_wake_at=now)
+    session.connection().execute(woken)
 
 
 def _take(session: Session, n: int) -> int:

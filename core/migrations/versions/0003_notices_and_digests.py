@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from core import models
+from core.migrations import steps
 
 revision = "0003"
 down_revision = "0002"
@@ -11,8 +12,6 @@ branch_labels = None
 depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_FAILING = sa.text("failing_since IS NOT NULL")
-_DIGEST = sa.text("digest_id IS NOT NULL")
 _OF_CONNECTIONS = ("failing_since", "last_failure_at", "told_day", "lately", "digest_at")
 
 
@@ -25,28 +24,22 @@ def upgrade() -> None:
         sa.Column("about_id", sa.String(length=36), nullable=True),
         sa.Column("created_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
     )
     # added in place on both databases: rewriting the log of deliveries could take minutes
-    for name in ("failing_since", "last_failure_at", "digest_at"):
-        op.add_column(
-            "user_integrations", sa.Column(name, models.UtcDateTime(timezone=True), nullable=True)
-        )
-    op.add_column("user_integrations", sa.Column("told_day", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column("user_integrations", sa.Column("lately", sa.JSON(), nullable=False, server_default="[]"))
-    op.add_column("webhook_deliveries", sa.Column("digest_id", _BIG, nullable=True))
-    op.create_index(
-        "ix_user_integrations_failing",
+    moments = ("failing_since", "last_failure_at", "digest_at")
+    steps.add_columns(
         "user_integrations",
-        ["failing_since"],
-        sqlite_where=_FAILING,
-        postgresql_where=_FAILING,
+        *(sa.Column(name, models.UtcDateTime(timezone=True), nullable=True) for name in moments),
+        sa.Column("told_day", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("lately", sa.JSON(), nullable=False, server_default="[]"),
     )
-    op.create_index(
-        "ix_webhook_deliveries_digest",
-        "webhook_deliveries",
-        ["digest_id"],
-        sqlite_where=_DIGEST,
-        postgresql_where=_DIGEST,
+    steps.add_columns("webhook_deliveries", sa.Column("digest_id", _BIG, nullable=True))
+    steps.create_index(
+        "ix_user_integrations_failing", "user_integrations", ["failing_since"], where="failing_since IS NOT NULL"
+    )
+    steps.create_index(
+        "ix_webhook_deliveries_digest", "webhook_deliveries", ["digest_id"], where="digest_id IS NOT NULL"
     )
 
 
