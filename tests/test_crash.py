@@ -25,6 +25,7 @@ pytestmark = pytest.mark.crash
 NIGHTLY = "NIGHTLY" in os.environ
 LONG = Plan(kills=1000, stops=50, each=20, batches=110)
 SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=20)
+RESTORED = Plan(kills=200 if NIGHTLY else 30, stops=0, each=0, batches=40 if NIGHTLY else 8, restores=True)
 POSTGRES = LONG if NIGHTLY else Plan(kills=30, stops=3, each=1, batches=8)
 
 FENCED = ("claim committed", "call answered")
@@ -47,6 +48,14 @@ def play(people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_kills_and_stops_lose_nothing_and_double_no_ticket(play: Play) -> None:
     require_kept(play(SQLITE), SQLITE)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nor_does_a_backup_of_half_way_that_is_put_back(play: Play) -> None:
+    report = play(RESTORED)
+    assert report.broken == []
+    assert report.restored
+    assert report.delivered >= RESTORED.batches, "vacuous: too little was delivered"
 
 
 @pytest.mark.postgres

@@ -5,6 +5,7 @@ until its lease is long over and another has taken its work.
 """
 
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -13,15 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core import catalog, connections
+from core import catalog, connections, db, restored
 from core.access import Principal
 from core.runs import LEASE_S
 from tests.crash import points
 from tests.crash.clock import Clock
 from tests.crash.crew import Child, Crew, soon
-from tests.crash.invariants import Evidence, breaches
+from tests.crash.invariants import Evidence, breaches, breaches_restored
 from tests.crash.plan import Plan, Report
-from tests.crash.roles import Order, Setup
+from tests.crash.roles import WIDE, Order, Setup, set_filter
 from tests.crash.transitions import keep_transitions
 from tests.crash.vendors import Vendors, slug_of
 
@@ -65,24 +66,30 @@ class Harness:
         self.promised: set[int] = set()
         self.begun = 1  # batch 0 is what an idle producer hands in again and again
         self.last_kill = time.monotonic()
+        self.backup: Path | None = None
 
     def run(self) -> Report:
         began = time.monotonic()
-        ids = self._connect()
+        self.ids = self._connect()
         self.crew = Crew(self.setup)
         try:
             self._play()
             self._finish()
+            seen = self._evidence()
+            self.report.broken += breaches(seen)
+            if self.plan.restores:
+                self._put_back()
         finally:
             self.crew.end()
             self.vendors.stop()
-        seen = Evidence(ids, self.begun, self.promised, self.vendors.copies, self._grace())
-        self.report.broken += breaches(seen)
         self.report.delivered = sum(row.state == "delivered" for row in seen.rows)
         self.report.in_doubt, self.report.copies = seen.in_doubt(), len(seen.copies)
         self.report.duplicates = len(seen.copies) - len({(copy.vendor, copy.key) for copy in seen.copies})
         self.report.seconds = round(time.monotonic() - began, 1)
         return self.report
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self.ids, self.begun, self.promised, self.vendors.copies, self._grace())
 
     def _grace(self) -> timedelta:
         return timedelta(seconds=GRACE_S * self.clock.speed)
@@ -108,6 +115,8 @@ class Harness:
             for words in self.crew.hear(self._idle_s()):
                 self._take(words)
             self._act()
+            if self.plan.restores and self.backup is None and self.report.kills > self.plan.kills // 2:
+                self.backup = copied()
             if self.disturb and self.report.kills > self.plan.kills // 2:
                 self.disturb()
                 self.report.restarts, self.disturb = 1, None
@@ -124,10 +133,12 @@ class Harness:
         """Every place taken: the workers and a producer, besides those who are stopped."""
         awake = [child.order.role for child in self.children.values() if not child.stopped]
         awake += [order.role for order in self.starting.values()]
-        for _ in range(WORKERS - sum(role != "producer" for role in awake)):
+        for _ in range(WORKERS - sum(role in ("worker", "scheduler") for role in awake)):
             self._start(self._worker())
         if "producer" not in awake:
             self._start(self._producer())
+        if self.plan.edits and "editor" not in awake:
+            self._start(self._order("editor"))
 
     def _start(self, order: Order) -> None:
         self.starting[order.number] = order
@@ -191,7 +202,7 @@ class Harness:
         pid = words["pid"]
         if "started" in words:
             order = self.starting.pop(words["started"])
-            chance_s = 2.0 if order.role == "producer" else self.plan.life_s
+            chance_s = self.plan.life_s if order.role in ("worker", "scheduler") else 2.0
             wait_s = PATIENCE_S if order.point else self.random.uniform(0.02, chance_s)
             self.children[pid] = Child(order, pid, soon(wait_s))
         elif "at" in words:
@@ -252,13 +263,30 @@ class Harness:
         time.sleep(self.vendors.late_s)
         kills = self.report.kills
         self._hand_in()
+        for connection_id in self.ids.values():
+            set_filter(self.who, connection_id, WIDE)
+        self._drain()
+        self.report.kills = kills
+
+    def _drain(self) -> None:
         for _ in range(ROUNDS):
             self.clock = self.clock.jumped(ROUND_S)
             self.vendors.now = self.clock.now
             self._play_out(self._order("drainer"))
             if self._all_delivered():
                 break
-        self.report.kills = kills
+
+    def _put_back(self) -> None:
+        """The database of half-way comes back; whoever had handed something in hands it in once more."""
+        assert self.backup is not None, "no backup was made"
+        put_back(self.backup)
+        kills, self.promised = self.report.kills, set()
+        self._hand_in()
+        for connection_id in self.ids.values():
+            set_filter(self.who, connection_id, WIDE)
+        self._drain()
+        self.report.kills, self.report.restored = kills, True
+        self.report.broken += [f"after the restore: {line}" for line in breaches_restored(self._evidence())]
 
     def _hand_in(self) -> None:
         """What was begun and not promised is posted again, as any client would."""
@@ -282,6 +310,28 @@ class Harness:
     def _all_delivered(self) -> bool:
         seen = Evidence({}, 0, set(), [], timedelta())
         return all(row.state == "delivered" for row in seen.rows)
+
+
+def copied() -> Path:
+    """A backup of the SQLite database while everybody is at work."""
+    path = Path(str(db.engine().url.database))
+    with db.engine().connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.rollback()
+        raw.execute(f"VACUUM INTO '{path}.backup'")
+    return Path(f"{path}.backup")
+
+
+def put_back(backup: Path) -> None:
+    """As an operator does: the file is replaced, and the hub, started anew, notices."""
+    path, url = backup.with_suffix(""), db.engine().url.render_as_string(hide_password=False)
+    db.engine().dispose()
+    for end in ("-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+    shutil.copy(backup, path)
+    db.configure(url)
+    assert restored.notice() is not None, "nobody noticed that the database is older than what was sent"
 
 
 def _options(slug: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 import scheduler
-from core import catalog, db, exports, opening, records, sync
+from core import catalog, connections, db, exports, opening, records, sync
 from core.access import Principal
 from core.calls import Call
 from core.errors import Conflict, NotFound
@@ -30,10 +30,12 @@ from tests.crash.mutants import MUTANTS
 PER_BATCH = 2  # records of each kind
 CREATED = "2026-11-20T10:00:00Z"
 FIELDS: dict[Kind, dict[str, Any]] = {
-    Kind.SCAN: {"high_risk_count": 7, "status": "completed"},
+    Kind.SCAN: {"high_risk_count": 7, "status": "completed", "severity": "high"},
     Kind.CASE: {"title": "Leaked", "status": "open", "priority": "high"},
     Kind.ALERT: {"title": "New exposure", "severity": "high", "alert_type": "new_exposure"},
 }
+#: the least severity that a filter asks for: nobody's, everybody's
+NARROW, WIDE = "critical", "low"
 Say = Callable[..., None]
 
 
@@ -136,6 +138,21 @@ def _run_due(dice: random.Random) -> None:
             continue  # another worker was faster
 
 
+def edit(order: Order, say: Say) -> None:
+    """Somebody narrows filters until nothing waits any more, and widens them again."""
+    dice, who = random.Random(order.seed), Principal(_shared[0].owner, "ana@example.org", Role.MEMBER)
+    with db.reading() as session:
+        every = list(session.execute(select(col(Connection.id))).scalars())
+    while True:
+        least = dice.choice((NARROW, WIDE, WIDE))
+        _patiently(partial(set_filter, who, dice.choice(every), least), say)
+        time.sleep(dice.uniform(0.02, 0.2))
+
+
+def set_filter(who: Principal, connection_id: str, least: str) -> None:
+    connections.edit(who, connection_id, options={"min_severity": least})
+
+
 def schedule(order: Order, say: Say) -> None:
     """The scheduler as it is, only faster."""
     speed = _shared[0].speed
@@ -197,5 +214,6 @@ ROLES: dict[str, Callable[[Order, Say], None]] = {
     "worker": work,
     "scheduler": schedule,
     "producer": produce,
+    "editor": edit,
     "drainer": drain,
 }

@@ -26,9 +26,9 @@ _POSTGRES = (
 )
 #: DESIGN's state table
 LEGAL = {
-    "pending": {"sending", "skipped"},
-    "retrying": {"sending", "skipped"},
-    "in_doubt": {"sending"},
+    "pending": {"sending", "skipped", "dead", "in_doubt"},
+    "retrying": {"sending", "skipped", "dead", "in_doubt"},
+    "in_doubt": {"sending", "dead"},
     "sending": {"delivered", "dead", "retrying", "in_doubt", "pending", "held"},
     "held": {"pending", "skipped"},
     "dead": {"pending"},

@@ -73,8 +73,8 @@ class Vendors:
         self.chaos = False
 
     def credentials(self, name: str) -> dict[str, str]:
-        """What a connection of this name is configured with: each has a vendor of its own."""
-        url, slug = f"{self.url}/{name}", slug_of(name)
+        """What a connection of this name is configured with."""
+        url, slug = f"{self.url}/{vendor_of(name)}", slug_of(name)
         if slug == "splunk":
             return {"url": url, "token": "secret-token"}
         if slug == "jira":
@@ -106,6 +106,11 @@ class Vendors:
 def slug_of(name: str) -> str:
     """`splunk-2` is the second connection to Splunk."""
     return name.split("-")[0]
+
+
+def vendor_of(name: str) -> str:
+    """Each connection has a vendor of its own, but for trackers: they write to one project."""
+    return "jira" if slug_of(name) == "jira" else name
 
 
 def _lag_s(copy: Copy) -> int:
