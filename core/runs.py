@@ -40,6 +40,7 @@ class Run:
     stopping: Callable[[], bool]
     deadline: float  # monotonic seconds
     exports: bool  # due for new records, not only for retries
+    begun: float = field(default_factory=monotonic)
     logged: bool = False
     exported: int = 0
     held: int = 0  # of those, for a person
@@ -58,6 +59,11 @@ class Run:
     @property
     def doubt(self) -> Doubt:
         return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
+
+    @property
+    def unfinished(self) -> bool:
+        """Told to end before it had taken in all that it drains."""
+        return self.fault is None and self.more and (self.options.drain or self.options.realtime)
 
     def over(self) -> bool:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
@@ -184,10 +190,14 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
     status = _status(run)
     _journal(session, run, connection, status, now)
     connection.run_id = connection.run_worker = connection.lease_until = None
-    connection.last_sync = now
-    if connection.next_sync_at is None or connection.next_sync_at <= now:  # a person's sync moves no grid
+    connection.last_sync, connection.held_s = now, round(monotonic() - run.begun, 1)
+    is_due = (
+        connection.next_sync_at is None or connection.next_sync_at <= now
+    )  # a person's sync moves no grid
+    if is_due and not run.unfinished:
         connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
-    connection.next_wake_at = next_wake(session, connection, now)
+    # who is due again at once stands behind those who wait
+    connection.next_wake_at = now if run.unfinished else next_wake(session, connection, now)
     session.add(connection)
     return status
 
@@ -244,6 +254,11 @@ def next_wake(session: Session, connection: Connection, now: datetime) -> dateti
     """The earliest of next sync, next retry, next probe, next look-up."""
     assert connection.next_sync_at is not None
     due = outbox.next_due_at(session, connection.id)
-    if due is None:
-        return connection.next_sync_at
-    return min(connection.next_sync_at, max(due, connection.next_call_at or now))
+    return earliest(connection.next_sync_at, due, connection.next_call_at, now)
+
+
+def earliest(
+    next_sync_at: datetime, due_at: datetime | None, next_call_at: datetime | None, now: datetime
+) -> datetime:
+    """The next sync, or before it what waits, as soon as the vendor may be called."""
+    return next_sync_at if due_at is None else min(next_sync_at, max(due_at, next_call_at or now))

@@ -11,18 +11,35 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from time import monotonic, time
 
 import structlog
 
-from core import catalog, db, lessons, messages, opening, options, outbox, results, retention, runs, space
+from core import (
+    catalog,
+    clock,
+    db,
+    lessons,
+    messages,
+    opening,
+    options,
+    outbox,
+    results,
+    retention,
+    runs,
+    space,
+)
 from core.access import Principal
 from core.calls import Call
 from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
-from core.due import due as due
+from core.due import Due
+from core.due import due as due_now
 from core.due import seconds_to_next as seconds_to_next
+from core.due import someone_waits as someone_waits
 from core.errors import Conflict, Full, HubError, Locked
 from core.exports import export
+from core.idle import pass_by as pass_by
 from core.models import Connection, State
 from core.opening import Live
 from core.outbox import Claim
@@ -38,6 +55,13 @@ from core.verdicts import Row
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
 log = structlog.get_logger("hub.sync")
+
+
+def due(
+    room: int, failing_room: int | None = None, slow_room: int | None = None, until: datetime | None = None
+) -> list[Due]:
+    """As `core.due.due`, by a clock that was looked at: what it had put off while it was ahead is due now."""
+    return due_now(room, failing_room, slow_room, None if clock.put_right() else until)
 
 
 def run(

@@ -51,9 +51,11 @@ FLOORS: dict[str, int] = {
     "core.retention": 5,
     "core.health": 5,
     "core.metrics": 5,
-    "core.trouble": 5,
     # verbs: one transaction each
     "core.records": 6,
+    "core.clock": 6,
+    "core.idle": 6,
+    "core.trouble": 6,
     "core.messages": 6,
     "core.exports": 6,
     "core.results": 6,

@@ -5,11 +5,12 @@ byte leaves; rows are closed `WHERE attempt_id = mine`, so a worker that slept p
 nothing (the fence). Everything here takes a session; the caller commits.
 """
 
-from core.outbox.claiming import Claim, claim, expired, reap, renew
+from core.outbox.claiming import Claim, claim, expired, longest_lease, reap, renew, shorten_leases
 from core.outbox.closing import close, end_attempt
 from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
     count_waiting,
+    earliest,
     elsewhere,
     has_held,
     known,
@@ -22,6 +23,7 @@ from core.outbox.putting import New, put
 from core.outbox.steering import (
     discard,
     hasten,
+    put_right,
     recover,
     release,
     replay,
@@ -38,6 +40,7 @@ __all__ = [
     "close",
     "count_waiting",
     "discard",
+    "earliest",
     "elsewhere",
     "end_attempt",
     "expired",
@@ -46,12 +49,14 @@ __all__ = [
     "has_held",
     "hasten",
     "known",
+    "longest_lease",
     "loose",
     "members",
     "next_due_at",
     "peek",
     "put",
     "put_off",
+    "put_right",
     "reap",
     "records",
     "recover",
@@ -59,6 +64,7 @@ __all__ = [
     "renew",
     "replay",
     "replay_rows",
+    "shorten_leases",
     "skip",
     "skip_rows",
     "standing",

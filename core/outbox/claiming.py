@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import Select, and_, func, insert, literal_column, select, update
 from sqlmodel import Session, col
 
 from core import db
@@ -107,6 +107,24 @@ def expired(session: Session, now: datetime, worker: str | None = None) -> list[
         col(Attempt.outcome) == AttemptOutcome.OPEN, late
     )
     return [(attempt_id, owner) for attempt_id, owner in session.execute(found) if attempt_id is not None]
+
+
+def longest_lease() -> Select[Any]:
+    """For a larger statement: until when the last of the open attempts has its lease. By the partial index."""
+    return select(func.max(col(Attempt.lease_until))).where(
+        literal_column(f"outcome = '{AttemptOutcome.OPEN}'")
+    )
+
+
+def shorten_leases(session: Session, lease_s: float, now: datetime) -> None:
+    """No attempt keeps a lease that only a clock that was ahead can have given."""
+    until = now + timedelta(seconds=lease_s)
+    session.execute(
+        update(Attempt)
+        .where(literal_column(f"outcome = '{AttemptOutcome.OPEN}'"), col(Attempt.lease_until) > until)
+        .values(lease_until=until)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def reap(session: Session, attempt_id: int, wait_s: Callable[[int], float | None], now: datetime) -> int:

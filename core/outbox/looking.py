@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, and_, func, literal_column, select
 from sqlmodel import Session, col
 
 from core.models import STUCK, WAITING, Delivery, Kind, State
 from core.verdicts import Row
 
 
-def waiting(connection_id: str) -> ColumnElement[bool]:
+def waiting(connection_id: str | SQLColumnExpression[str]) -> ColumnElement[bool]:
     return and_(col(Delivery.webhook_id) == connection_id, in_states(WAITING))
 
 
@@ -75,6 +75,16 @@ def next_due_at(session: Session, connection_id: str) -> datetime | None:
     return session.execute(
         select(func.min(col(Delivery.next_attempt_at))).where(waiting(connection_id))
     ).scalar_one_or_none()
+
+
+def earliest(connection_id: SQLColumnExpression[str]) -> ScalarSelect[datetime | None]:
+    """The same for the connections of a larger statement. By the partial index, past what waits for a digest."""
+    has_time = col(Delivery.next_attempt_at).is_not(None)
+    return (
+        select(func.min(col(Delivery.next_attempt_at)))
+        .where(waiting(connection_id), has_time)
+        .scalar_subquery()
+    )
 
 
 def count_waiting(session: Session, connection_id: str, most: int | None = None) -> int:

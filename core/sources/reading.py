@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import ScalarSelect, SQLColumnExpression, func, literal, select, union_all
 from sqlmodel import Session
 
 from core.models import UNASSIGNED, Kind
@@ -59,6 +59,13 @@ def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[
 def latest_seq(session: Session, kind: Kind) -> int:
     """The highest `change_seq` of this kind, 0 when there is none."""
     return int(session.connection().execute(select(func.max(TABLES[kind].c.change_seq))).scalar() or 0)
+
+
+def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> ScalarSelect[int | None]:
+    """The highest `change_seq` of this kind, for a larger statement; of one owner, or of all. By an index."""
+    table = TABLES[kind]
+    query = select(func.max(table.c.change_seq))
+    return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()
 
 
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:
