@@ -17,14 +17,18 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core import db, journal, logs, restored, space, sync
+from core import db, idle, journal, logs, restored, space, sync
 from core.deliveries import replays
+from core.due import Due
 from core.errors import Conflict, HubError, NotFound
 
 THREADS = 16
 FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
+SLOW_SHARE = 0.5  # … and for vendors that take their time: a quarter is always there for the quick ones
+SLICE_S = 10.0  # of a run while others wait for a thread; then it is due again, behind them
 LOOK_S = 1.0  # at least once a second
 SOONEST_S = 0.05
+TOGETHER_S = 0.5  # where many connections are idle, those due within so long are looked at together
 BEAT_S = 2.0
 STALE_S = 10.0  # a scheduler that was silent for so long has its place taken
 HOUSEKEEP_S = 15.0
@@ -40,10 +44,12 @@ class Clock:
     def __init__(self, threads: int = THREADS) -> None:
         self.threads = threads
         self.failing_threads = max(1, int(threads * FAILING_SHARE))
+        self.slow_threads = max(1, int(threads * SLOW_SHARE))
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="sync")
         self.stopping = threading.Event()
         self.looking = threading.Lock()  # held during a look
-        self.running: dict[str, bool] = {}  # connection → whether it is one that fails
+        self.running: dict[str, Due] = {}
+        self.is_crowded = False  # at the last look somebody was due who got no thread
         self.lock = threading.Lock()
         self.leading: bool | None = None
         self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
@@ -60,9 +66,17 @@ class Clock:
         self.wake(0.0)
 
     def wake(self, in_s: float) -> None:
+        """Look in so many seconds, unless a look comes sooner."""
+        at = datetime.now(UTC) + timedelta(seconds=in_s)
         with self.lock:  # a scheduler that was shut down has no job to move
-            if not self.stopping.is_set():
-                self.job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=in_s))
+            planned = getattr(self.job, "next_run_time", None)  # none before the start
+            if not self.stopping.is_set() and (planned is None or at < planned):
+                self.job.modify(next_run_time=at)
+
+    def wait(self, done: threading.Event) -> None:
+        """Until `done`. The next look is planned by this machine's clock: set back, it would not come for as long."""
+        while not done.wait(LOOK_S):
+            self.wake(LOOK_S)
 
     def look(self) -> None:
         """One look, unless the scheduler stops."""
@@ -105,12 +119,10 @@ class Clock:
     def _beats(self) -> bool:
         if self.leading and time.monotonic() < self.next_beat:
             return True
+        with self.lock:
+            trouble = dict(self.trouble)
         with db.session() as session:
-            details = {
-                "running": len(self.running),
-                "threads": self.threads,
-                "trouble": [*self.trouble.values()],
-            }
+            details = {"running": len(self.running), "threads": self.threads, "trouble": trouble}
             leads = journal.beat(session, "scheduler", sync.WORKER, details, db.now(session), STALE_S)
         if leads != self.leading:
             log.info("scheduling" if leads else "another scheduler runs; standing by", worker=sync.WORKER)
@@ -142,23 +154,35 @@ class Clock:
     def _start_due(self) -> None:
         if time.monotonic() < self.held_until:
             return
+        passed = sync.pass_by()
         with self.lock:
-            room, failing = self.threads - len(self.running), sum(self.running.values())
-        for each in sync.due(room, self.failing_threads - failing) if room > 0 else []:
+            running = list(self.running.values())
+        room = self.threads - len(running)
+        failing = self.failing_threads - sum(each.is_failing for each in running)
+        slow = self.slow_threads - sum(each.is_slow for each in running)
+        for each in sync.due(room, failing, slow, passed.until) if room > 0 else []:
             with self.lock:
                 if each.id in self.running:
                     continue
-                self.running[each.id] = each.is_failing
+                self.running[each.id] = each
             self.pool.submit(self._run, each.id)
+        self.is_crowded = bool(self.running) and sync.someone_waits([*self.running], passed.until)
         wait_s = sync.seconds_to_next()
-        if wait_s is not None and 0 < wait_s < LOOK_S:
-            self.wake(max(SOONEST_S, wait_s))
+        if passed.number >= idle.MOST:
+            self.wake(SOONEST_S)
+        elif wait_s is not None and wait_s < LOOK_S:
+            self.wake(max(TOGETHER_S if passed.number else SOONEST_S, wait_s))
 
     def _run(self, connection_id: str) -> None:
+        begun = time.monotonic()
+
+        def is_over() -> bool:
+            return self.stopping.is_set() or (self.is_crowded and time.monotonic() - begun >= SLICE_S)
+
         try:
             if self.stopping.is_set():
                 return
-            result = sync.run(connection_id, "scheduled", stopping=self.stopping.is_set, only_due=True)
+            result = sync.run(connection_id, "scheduled", stopping=is_over, only_due=True)
             if result.metadata.get("code") == "full":
                 return self._hold("run", result.message)
             self._say("run", None)
@@ -225,7 +249,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, finish)
     clock = Clock()
     clock.start()
-    done.wait()
+    clock.wait(done)
     log.info("stopping", running=len(clock.running))
     if not clock.stop():
         log.warning("stopped with a call open; its records are in doubt", running=len(clock.running))

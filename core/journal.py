@@ -19,6 +19,8 @@ from core.models import Heartbeat, HourlyFigures, RunLog, RunStatus
 #: upper bounds of the histogram buckets; a last, open bucket follows
 BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000)
 BOUNDS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
+#: under this name stands when the clock was found to have been ahead
+CLOCK = "clock"
 RECENT_RUNS = 60  # blocks in a heartbeat strip
 
 
@@ -182,7 +184,8 @@ def beat(
         row = {"name": name, "owner": owner, "beat_at": now, "started_at": now, "details": dict(details)}
         statement = db.upsert(session, Heartbeat).values(**row).on_conflict_do_nothing()
         return session.execute(statement.returning(Heartbeat.name)).first() is not None
-    if held.owner != owner and held.beat_at > now - timedelta(seconds=stale_s):
+    # a beat of the future is not believed: the clock was ahead when it was written
+    if held.owner != owner and abs((now - held.beat_at).total_seconds()) < stale_s:
         return False
     if held.owner != owner:
         held.owner, held.started_at = owner, now
@@ -194,3 +197,9 @@ def beat(
 def retire(session: Session, name: str, owner: str) -> None:
     """`owner` ends: another may take its place at once."""
     session.execute(delete(Heartbeat).where(col(Heartbeat.name) == name, col(Heartbeat.owner) == owner))
+
+
+def note_clock(session: Session, ahead_s: float, connections: int, now: datetime) -> None:
+    """That the clock was ahead until now, and so many schedules were put right: for the pages, `core.trouble`."""
+    details = {"ahead_s": ahead_s, "connections": connections}
+    session.merge(Heartbeat(name=CLOCK, owner="hub", beat_at=now, started_at=now, details=details))

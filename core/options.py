@@ -64,6 +64,11 @@ def parse_interval(value: Any) -> int:
     return seconds
 
 
+def every_s(values: Mapping[str, Any]) -> int:
+    """The interval alone, of options that were checked when they were saved."""
+    return parse_interval(values.get("every") or "5m")
+
+
 def parse(values: Mapping[str, Any], category: Category) -> Options:
     """Options from a form, a file or the command line. Raises Invalid that names the field."""
     known = {f.name for f in fields(Options)} - {"every_s"} | {"every"}
@@ -75,7 +80,7 @@ def parse(values: Mapping[str, Any], category: Category) -> Options:
             )
     given = {k: v for k, v in values.items() if v is not None and v != ""}
     return Options(
-        every_s=parse_interval(given.get("every", "5m")),
+        every_s=every_s(given),
         batch_limit=_number(
             "batch_limit", given.get("batch_limit", SEED_LIMIT[category]), 1, MAX_BATCH_LIMIT
         ),

@@ -41,6 +41,7 @@ class Run:
     deadline: float  # monotonic seconds
     woken_at: datetime | None  # when the connection was due before this run took it
     exports: bool  # due for new records, not only for retries
+    begun: float = field(default_factory=monotonic)
     logged: bool = False
     exported: int = 0
     held: int = 0  # of those, for a person
@@ -83,6 +84,11 @@ class Run:
         self.exported += exported
         self.held += held
         self.tally.dead += dead
+
+    @property
+    def unfinished(self) -> bool:
+        """Told to end before it had looked at all that is new to it."""
+        return self.fault is None and self.has_more()
 
     def over(self) -> bool:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
@@ -250,11 +256,13 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
     is_due = (
         connection.next_sync_at is None or connection.next_sync_at <= now
     )  # a person's sync moves no grid
-    if is_due and (run.fault is not None or not run.has_more()):
+    if is_due and not run.unfinished:
         connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
-    connection.next_wake_at = _earliest(_asked_for(connection), next_wake(session, connection, now))
+    # who is due again at once stands behind those who wait
+    wake_at = now if run.unfinished else next_wake(session, connection, now)
+    connection.next_wake_at = _earliest(_asked_for(connection), wake_at)
     connection.run_id = connection.run_worker = connection.lease_until = None
-    connection.last_sync = now
+    connection.last_sync, connection.held_s = now, round(monotonic() - run.begun, 1)
     session.add(connection)
     return status
 
@@ -323,6 +331,11 @@ def next_wake(session: Session, connection: Connection, now: datetime) -> dateti
     """The earliest of next sync, next retry, next probe, next look-up."""
     assert connection.next_sync_at is not None
     due = outbox.next_due_at(session, connection.id)
-    if due is None:
-        return connection.next_sync_at
-    return min(connection.next_sync_at, max(due, connection.next_call_at or now))
+    return earliest(connection.next_sync_at, due, connection.next_call_at, now)
+
+
+def earliest(
+    next_sync_at: datetime, due_at: datetime | None, next_call_at: datetime | None, now: datetime
+) -> datetime:
+    """The next sync, or before it what waits, as soon as the vendor may be called."""
+    return next_sync_at if due_at is None else min(next_sync_at, max(due_at, next_call_at or now))

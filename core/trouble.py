@@ -1,27 +1,32 @@
-"""What is wrong with the hub itself, not with a connection: its disk, its key ring, its database.
+"""What is wrong with the hub itself, not with a connection: its disk, its key ring, its database, its clock.
 
 One answer for the pages, the API, `/readyz` and the terminal.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from core import db, opening, space
+from core import db, journal, opening, space
+from core.health import duration
 from core.models import Heartbeat
 
-DISK, KEY, SCHEDULER = "disk", "key", "scheduler"
+DISK, KEY, SCHEDULER, CLOCK = "disk", "key", "scheduler", "clock"
+#: so long it is told that the clock was ahead
+TOLD_FOR = timedelta(days=1)
 _TITLES = {
     DISK: "The disk is nearly full: nothing is taken in or sent",
     KEY: "A key is missing: connections are locked",
     SCHEDULER: "The scheduler cannot work",
+    CLOCK: "The clock was ahead",
 }
 
 
 @dataclass(frozen=True)
 class Trouble:
-    what: str  # disk | key | scheduler
+    what: str  # disk | key | scheduler | clock
     sentence: str
 
     @property
@@ -34,7 +39,8 @@ def standing() -> tuple[Trouble, ...]:
     with db.reading() as session:
         keys = [Trouble(KEY, lock.sentence) for lock in opening.locks(session)]
         said = _said_by_scheduler(session)
-    return (*_disk(), *keys, *(Trouble(SCHEDULER, sentence) for sentence in said))
+        clock = _clock(session)
+    return (*_disk(), *keys, *(Trouble(SCHEDULER, sentence) for sentence in said), *clock)
 
 
 def _disk() -> list[Trouble]:
@@ -47,3 +53,19 @@ def _said_by_scheduler(session: Session) -> list[str]:
     beat = session.get(Heartbeat, "scheduler")
     told: Any = beat.details.get("trouble") if beat else None
     return [str(told[what]) for what in ("run", "database") if what in told] if isinstance(told, dict) else []
+
+
+def _clock(session: Session) -> list[Trouble]:
+    """What `core.clock` has put right; nothing waits for it any more, but somebody should know why."""
+    found = session.get(Heartbeat, journal.CLOCK)
+    if found is None or found.beat_at < db.now(session) - TOLD_FOR:
+        return []
+    number = found.details["connections"]
+    put_right = (
+        "the schedule of 1 connection was" if number == 1 else f"the schedules of {number:,} connections were"
+    )
+    sentence = (
+        f"The database's clock was ahead by {duration(found.details['ahead_s'])} until {found.beat_at:%d %b %H:%M} "
+        f"UTC; {put_right} put right. See to it that the time of its machine is kept by NTP."
+    )
+    return [Trouble(CLOCK, sentence)]

@@ -54,13 +54,15 @@ FLOORS: dict[str, int] = {
     "core.idempotency": 5,
     "core.health": 5,
     "core.metrics": 5,
-    "core.trouble": 5,
     # what a connection sends: new records, and what waits
     "core.present": 6,
     "core.retention": 6,
     "core.selection": 6,
     # verbs: one transaction each
     "core.records": 7,
+    "core.clock": 6,
+    "core.idle": 6,
+    "core.trouble": 7,
     "core.people": 7,
     "core.messages": 7,
     "core.exports": 7,

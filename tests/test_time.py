@@ -78,8 +78,7 @@ def test_a_clock_that_jumps_runs_nothing_twice_and_stops_nothing_for_ever(
     run_due()
     workplace.scans(1)
     clock(jump)
-    early = run_due()
-    assert early == (jump > timedelta(0))
+    assert run_due() == 1  # by a clock that is behind: the schedule of one that was ahead is not believed
     clock(abs(jump) + timedelta(hours=1))
     assert run_due() == 1
     assert [run_due(), workplace.states("splunk")] == [0, ["delivered"]]

@@ -56,7 +56,7 @@ class Standing(BaseModel):
 
 
 class Trouble(BaseModel):
-    """`what`: disk, key or scheduler. Until it is over, what is to be sent waits."""
+    """`what`: disk, key or scheduler, until which is over what is to be sent waits; or clock, which is over."""
 
     model_config = ConfigDict(from_attributes=True)
     what: str

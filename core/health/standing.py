@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core import options
 from core.models import Connection, RunStatus
-from core.options import parse_interval
 from core.patience import disable_at, is_known
 
 #: late when this many intervals have passed, and at least a minute: a busy scheduler is not news
@@ -61,7 +61,7 @@ def standing(
 
 
 def every_s(connection: Connection) -> int:
-    return parse_interval(connection.options.get("every", "5m"))
+    return options.every_s(connection.options)
 
 
 def duration(seconds: float) -> str:

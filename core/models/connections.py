@@ -40,6 +40,19 @@ class Connection(SQLModel, table=True):
             sqlite_where=text("is_active AND deleted_at IS NULL"),
             postgresql_where=text("is_active AND deleted_at IS NULL"),
         ),
+        # the newest of each tells whether the clock was ahead: core.clock
+        Index(
+            "ix_user_integrations_last_sync",
+            "last_sync",
+            sqlite_where=text("is_active AND deleted_at IS NULL"),
+            postgresql_where=text("is_active AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_user_integrations_lease",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index(
             "ix_user_integrations_failing",
             "failing_since",
@@ -77,6 +90,7 @@ class Connection(SQLModel, table=True):
     run_id: str | None = Field(default=None, max_length=36)
     run_worker: str | None = Field(default=None, max_length=100)
     lease_until: datetime | None = utc(default=None)
+    held_s: float = 0.0  # how long its last run held a worker
     recent: list[Any] = Field(default_factory=list, sa_type=JSON)  # last 60 runs: [epoch, status, records]
     last_sync: datetime | None = utc(default=None)
     last_success_at: datetime | None = utc(default=None)

@@ -8,13 +8,14 @@ Whoever locks several things takes them in the order of LOCK_ORDER, and several 
 so no two can wait for each other. A connection's own row (`db.locked`) comes before any of its deliveries.
 """
 
-from core.outbox.claiming import Claim, claim, expired, reap, renew
+from core.outbox.claiming import Claim, claim, expired, longest_lease, reap, renew, shorten_leases
 from core.outbox.closing import close, end_attempt
 from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
     Known,
     Waiting,
     count_waiting,
+    earliest,
     has_held,
     known,
     next_due_at,
@@ -31,6 +32,7 @@ from core.outbox.steering import (
     discard,
     end,
     hasten,
+    put_right,
     recover,
     release,
     replay,
@@ -68,6 +70,7 @@ __all__ = [
     "count_waiting",
     "discard",
     "doubt",
+    "earliest",
     "end",
     "end_attempt",
     "expired",
@@ -79,12 +82,14 @@ __all__ = [
     "highest_attempt",
     "keep_moment",
     "known",
+    "longest_lease",
     "loose",
     "members",
     "next_due_at",
     "peek",
     "put",
     "put_off",
+    "put_right",
     "reap",
     "records",
     "recover",
@@ -96,6 +101,7 @@ __all__ = [
     "restored_at",
     "settle_as_is",
     "settle_places",
+    "shorten_leases",
     "skip",
     "skip_rows",
     "stale",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal_column, select, update
 from sqlmodel import Session, col
 
 from core import db
@@ -144,6 +144,24 @@ def expired(session: Session, now: datetime, worker: str | None = None) -> list[
     """(attempt id, connection id) of open attempts whose lease ran out; of all open ones of `worker`."""
     found = select(col(Attempt.id), col(Attempt.connection_id)).where(_late(now, worker))
     return [(attempt_id, owner) for attempt_id, owner in session.execute(found) if attempt_id is not None]
+
+
+def longest_lease() -> Select[Any]:
+    """For a larger statement: until when the last of the open attempts has its lease. By the partial index."""
+    return select(func.max(col(Attempt.lease_until))).where(
+        literal_column(f"outcome = '{AttemptOutcome.OPEN}'")
+    )
+
+
+def shorten_leases(session: Session, lease_s: float, now: datetime) -> None:
+    """No attempt keeps a lease that only a clock that was ahead can have given."""
+    until = now + timedelta(seconds=lease_s)
+    session.execute(
+        update(Attempt)
+        .where(literal_column(f"outcome = '{AttemptOutcome.OPEN}'"), col(Attempt.lease_until) > until)
+        .values(lease_until=until)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _late(now: datetime, worker: str | None) -> ColumnElement[bool]:

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
-from sqlalchemy.orm import Mapped
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    SQLColumnExpression,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlmodel import Session, col
 
 from core.models import RECORD_TABLES, STUCK, WAITING, Delivery, Kind, SkippedBy, State
@@ -35,7 +44,7 @@ _WAITING = (
 )
 
 
-def waiting(connection_id: str | Mapped[str]) -> ColumnElement[bool]:
+def waiting(connection_id: str | SQLColumnExpression[str]) -> ColumnElement[bool]:
     return and_(col(Delivery.webhook_id) == connection_id, in_states(WAITING))
 
 
@@ -114,6 +123,16 @@ def next_due_at(session: Session, connection_id: str) -> datetime | None:
     return session.execute(
         select(func.min(col(Delivery.next_attempt_at))).where(waiting(connection_id))
     ).scalar_one_or_none()
+
+
+def earliest(connection_id: SQLColumnExpression[str]) -> ScalarSelect[datetime | None]:
+    """The same for the connections of a larger statement. By the partial index, past what waits for a digest."""
+    has_time = col(Delivery.next_attempt_at).is_not(None)
+    return (
+        select(func.min(col(Delivery.next_attempt_at)))
+        .where(waiting(connection_id), has_time)
+        .scalar_subquery()
+    )
 
 
 def count_waiting(session: Session, connection_id: str, most: int | None = None) -> int:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, null, or_, update
+from sqlalchemy import ColumnElement, and_, case, false, literal, null, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import STUCK, WAITING, Delivery, Kind, Said, SkippedBy, State
+from core.models import STUCK, WAITING, Delivery, Kind, Said, SkippedBy, State, UtcDateTime
 from core.outbox import tickets
 from core.outbox.looking import in_states, waiting
 
@@ -36,6 +36,22 @@ def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bo
         update(Delivery)
         .where(waiting(connection_id), in_states(states), col(Delivery.next_attempt_at) > now)
         .values(next_attempt_at=now)
+    )
+
+
+def put_right(session: Session, connection_ids: Sequence[str], now: datetime) -> None:
+    """The clock was ahead: what waits is due now, and a doubt of the future begins now, with all its look-ups."""
+    is_future = col(Delivery.in_doubt_since) > now
+    session.execute(
+        update(Delivery)
+        .where(col(Delivery.webhook_id).in_(connection_ids), in_states(WAITING))
+        .where(col(Delivery.next_attempt_at) > now)
+        .values(next_attempt_at=now)
+        .values(
+            in_doubt_since=case((is_future, literal(now, UtcDateTime)), else_=col(Delivery.in_doubt_since))
+        )
+        .values(look_ups=case((is_future, 0), else_=col(Delivery.look_ups)))
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -5,8 +5,8 @@ Takes a session and never commits.
 
 from core.sources.intake import Stored, store
 from core.sources.owners import adopt, heirs, names_of
-from core.sources.reading import by_local_id, changes, count, head, latest
-from core.sources.tables import lock
+from core.sources.reading import by_local_id, changes, count, latest, newest
+from core.sources.tables import head, hold, lock
 
 __all__ = [
     "Stored",
@@ -16,8 +16,10 @@ __all__ = [
     "count",
     "head",
     "heirs",
+    "hold",
     "latest",
     "lock",
     "names_of",
+    "newest",
     "store",
 ]

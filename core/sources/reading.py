@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, func, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, Table, func, select
 from sqlmodel import Session
 
 from core import mapping
@@ -12,7 +12,6 @@ from core.models import Kind
 from core.sources.tables import TABLES, as_dicts
 
 CHUNK = 500  # ids per statement
-_HEAD = text("SELECT value FROM counters WHERE name = 'change_seq'")
 
 
 def changes(
@@ -91,9 +90,11 @@ def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[
     return found
 
 
-def head(session: Session) -> int:
-    """The number of the last change that was committed: every change up to it can be read."""
-    return int(session.connection().execute(_HEAD).scalar_one_or_none() or 0)
+def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> ScalarSelect[int | None]:
+    """The highest `change_seq` of this kind, for a larger statement; of one owner, or of all. By an index."""
+    table = TABLES[kind]
+    query = select(func.max(table.c.change_seq))
+    return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()
 
 
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:

