@@ -108,7 +108,9 @@ class Drip:
         self.done = threading.Event()
         try:
             peer.send(self.head)
-            while self.sent < 100 and not peer.over.wait(0.1):  # a client that waits for more is red, not hung
+            while self.sent < 100 and not peer.over.wait(
+                0.1
+            ):  # a client that waits for more is red, not hung
                 peer.send(b"x")
                 self.sent += 1
         finally:
