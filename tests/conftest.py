@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,12 @@ from core.models import Role, User
 from core.settings import settings
 
 pytest.register_assert_rewrite("tests.fault_matrix")
+
+# by itself an example that takes 200 ms, or ten that are slowly drawn, are red: on a busy machine that is no finding
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True)

@@ -145,6 +145,22 @@ def serving(script: Script | bytes, **options: object) -> Iterator[FaultServer]:
         server.stop()
 
 
+@contextmanager
+def holding(answer: bytes) -> Iterator[tuple[FaultServer, threading.Event]]:
+    """A server that answers when the event is set: as slow as the test needs it, on any machine."""
+    let_go = threading.Event()
+
+    def answer_then(peer: Peer) -> None:
+        let_go.wait(15)  # less than a call may take
+        peer.send(answer)
+
+    with serving(answer_then) as server:
+        try:
+            yield server, let_go
+        finally:
+            let_go.set()
+
+
 def http(status: int, body: bytes = b"", *headers: str, reason: str = "X") -> bytes:
     """A well-formed answer."""
     lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", *headers]

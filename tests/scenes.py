@@ -4,6 +4,7 @@ import random
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlmodel import Session, select
 
 from core import db
@@ -20,6 +21,14 @@ TOOLS = (
 )
 PLACES = ("SOC prod", "SOC staging", "EMEA", "Americas", "On-call", "Red team", "Compliance")
 HOURS_BACK = 60 * 24
+
+
+@pytest.fixture
+def half_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock stands still in the middle of the hour: figures that are written "in this hour" are of
+    the last one when the hour turns before they are read."""
+    moment = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
+    monkeypatch.setattr(db, "now", lambda session: moment)
 
 
 def catalog(session: Session) -> dict[str, CatalogEntry]:

@@ -95,9 +95,11 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.inside, self.go = threading.Event(), threading.Event()
+        self.threads: list[threading.Thread] = []
         real = sync.deliver
 
         def deliver(*arguments: Any) -> None:
+            self.threads.append(threading.current_thread())
             self.inside.set()
             self.go.wait(20)
             real(*arguments)
@@ -110,6 +112,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     gate = Held(monkeypatch)
     yield gate
     gate.go.set()
+    for thread in gate.threads:  # on to the end, while its database and its vendor are there
+        if thread is not threading.current_thread():
+            thread.join(30)
 
 
 def wait_until(is_so: Any, patience_s: float = 10) -> None:

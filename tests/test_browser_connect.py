@@ -17,7 +17,7 @@ from core.sandbox import Sandbox
 from core.secret import Secret
 from tests import scenes
 from tests.live import EMAIL, PASSWORD, Live, chromium, served
-from tests.test_browser import PROBLEM, QUIET
+from tests.test_browser import PROBLEM, QUIET, drawn
 from tests.visits import crowd
 
 pytestmark = [
@@ -232,7 +232,7 @@ def test_no_page_asks_outside_or_breaks_a_rule_of_accessibility(
 
     themed.on("request", note)
     page = sign_in(themed, full.live, PAGES[name])
-    page.wait_for_timeout(500)
+    drawn(page)
     found = Axe().run(page).response["violations"]
     broken = [
         (rule["id"], node["html"][:200])

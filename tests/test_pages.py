@@ -22,10 +22,11 @@ from core.ui import words
 from core.ui.look import _LIGHT as LIGHT
 from tests import scenes, sendings
 from tests.live import ROOT
-from tests.scenes import connect
+from tests.scenes import connect, half_past
 from tests.visits import PASSWORD, Visit, ana, own_hub, person, said, visit
 
-__all__ = ["ana", "own_hub", "visit"]
+__all__ = ["ana", "half_past", "own_hub", "visit"]
+pytestmark = pytest.mark.usefixtures("half_past")
 Open = Callable[..., AppTest]
 
 
@@ -314,7 +315,7 @@ def test_a_failing_connection_lists_its_next_attempts(ana: User, splunk: str, vi
     seen = said(page)
     assert "Enable the token" in seen
     assert "ines.novak@example.net" in seen
-    assert "Retrying · in 11 min" in seen
+    assert "Retrying · in 12 min" in seen
     assert {"Sync now", "Test"} <= {button.label for button in page.button}
 
 

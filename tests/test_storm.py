@@ -1,7 +1,6 @@
 """More messages than people read: one digest with the list, and each record still says where it went."""
 
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,8 @@ from core.errors import Conflict
 from core.models import Delivery, HourlyFigures, State
 from core.storm import Storm
 from core.verdicts import Row, Verdict
+from tests.fault_server import holding, http
+from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -300,16 +301,15 @@ def test_every_messenger_takes_a_digest(workplace: Workplace, slug: str) -> None
 
 
 def test_a_worker_that_slept_past_its_lease_closes_no_row_of_the_digest(workplace: Workplace) -> None:
-    workplace.connect("slack", batch_limit=100)
-    workplace.alerts(30)
-    workplace.sandbox.fault("slack", "slow", times=1)
-    sleeper = threading.Thread(target=workplace.sync, args=("slack", "scheduled"))
-    sleeper.start()
-    until = time.monotonic() + 30
-    while not any(row.state == "sending" for row in digests(workplace)) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert sync._reap(sync.WORKER) == 1
-    sleeper.join(30)
+    with holding(http(200, b"ok")) as (server, let_go):
+        workplace.connect_at(server.url, "slack", batch_limit=100)
+        workplace.alerts(30)
+        sleeper = threading.Thread(target=workplace.sync, args=("slack", "scheduled"))
+        sleeper.start()
+        until(lambda: [row.state for row in digests(workplace)] == ["sending"], "the call did not begin")
+        assert sync._reap(sync.WORKER) == 1
+        let_go.set()
+        sleeper.join(30)
     assert [row.state for row in digests(workplace)] == ["in_doubt"]
     assert {row.state for row in alerts(workplace)} == {"pending"}
 

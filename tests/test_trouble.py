@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from core.settings import settings
 from scheduler import Clock
 from tests.api_client import Api, api, refusal
 from tests.conftest import migrated
-from tests.fault_server import Peer, json_answer, serving
+from tests.fault_server import holding, json_answer
 from tests.live import served, until
 from tests.terminal import Hub
 from tests.workplace import Workplace, sandbox, workplace
@@ -150,26 +149,18 @@ def test_an_answer_is_not_lost_to_a_database_that_is_away_for_a_moment(
 ) -> None:
     monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 100)
     db.configure(on_sqlite)
-    away = threading.Event()
-
-    def answer_when_it_is_away(peer: Peer) -> None:
-        away.wait(15)
-        peer.send(json_answer(200, '{"text":"Success","code":0}'))
-
     with (
-        serving(answer_when_it_is_away) as server,
+        holding(json_answer(200, '{"text":"Success","code":0}')) as (server, let_go),
         ThreadPoolExecutor(1) as pool,
         capture_logs() as log,
     ):
-        values = workplace.sandbox.credentials("splunk") | {"url": server.url}
-        made = connections.create(workplace.who, "splunk", name="SOC", values=values, options={})
-        workplace.ids["splunk"] = made
+        workplace.connect_at(server.url, "splunk")
         workplace.scans(1)
         running = pool.submit(workplace.sync, "splunk")
         until(lambda: workplace.states("splunk") == ["sending"], "the call did not begin")
         well = lock(Path(str(make_url(on_sqlite).database)))
         try:
-            away.set()
+            let_go.set()
             until(told(log, "answer not written yet"), "nobody noticed")
         finally:
             well()

@@ -30,11 +30,16 @@ class Workplace:
     ids: dict[str, str] = field(default_factory=dict)
 
     def connect(self, slug: str, **options: Any) -> str:
+        return self.connect_at(self.sandbox.url, slug, **options)
+
+    def connect_at(self, url: str, slug: str, **options: Any) -> str:
+        """To a server that stands at `url` in place of the sandbox."""
+        given = self.sandbox.credentials(slug)
         self.ids[slug] = connections.create(
             self.who,
             slug,
             name=f"My {slug} {uuid.uuid4().hex[:6]}",
-            values=self.sandbox.credentials(slug),
+            values={name: value.replace(self.sandbox.url, url) for name, value in given.items()},
             options=options,
         )
         return self.ids[slug]
