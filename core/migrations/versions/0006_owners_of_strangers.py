@@ -1,7 +1,6 @@
 """a stranger's records have an owner of their own; how far a pull has read, by transactions"""
 
 import uuid
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +13,6 @@ branch_labels = None
 depends_on = None
 
 _RECORDS = ("scans", "cases", "monitoring_alerts")
-_BATCH = 5_000
 _UNASSIGNED = "00000000-0000-0000-0000-000000000000"
 _STAND_INS = uuid.UUID("6f4b2d0e-52c5-4a0c-9a5d-2c1f0a7d3e61")  # as in core.sources.owners
 
@@ -27,9 +25,9 @@ def upgrade() -> None:
     for name in _RECORDS:
         ahead: sa.Column[bool] = sa.Column("dated_ahead", sa.Boolean(), nullable=False, server_default=sa.false())
         op.add_column(name, ahead)
-        op.create_index(f"ix_{name}_id", name, ["id"])
         _part_strangers(op.get_bind(), name)
         _mark_ahead(op.get_bind(), name)
+        op.create_index(f"ix_{name}_id", name, ["id"])  # last: what moves need not go into it
 
 
 def downgrade() -> None:
@@ -42,20 +40,22 @@ def downgrade() -> None:
 
 
 def _part_strangers(bind: sa.Connection, name: str) -> None:
-    """Rows of people the hub does not know shared one owner; each name gets its own. Walked by (owner, change)."""
-    found = sa.text(
-        f"SELECT local_id, user_id, change_seq FROM {name} "  # noqa: S608
-        "WHERE owner_id = :unassigned AND change_seq > :after AND user_id <> '' ORDER BY change_seq LIMIT :n"
-    )
-    moved = sa.text(f"UPDATE {name} SET owner_id = :owner WHERE local_id = :at")  # noqa: S608
-    after = 0
-    while rows := bind.execute(found, {"unassigned": _UNASSIGNED, "after": after, "n": _BATCH}).all():
-        bind.execute(moved, [_parted(at, user_id) for at, user_id, _ in rows])
-        after = rows[-1][2]
+    """Rows of people the hub does not know shared one owner; each name gets its own. Two statements, by index."""
+    theirs = "WHERE owner_id = :unassigned AND user_id <> ''"
+    asked = {"unassigned": _UNASSIGNED}
+    found = bind.execute(sa.text(f"SELECT DISTINCT user_id FROM {name} {theirs}"), asked).scalars()  # noqa: S608
+    owners = [{"user_id": user_id, "owner": _owner(user_id)} for user_id in found]
+    if not owners:
+        return
+    bind.execute(sa.text("CREATE TEMPORARY TABLE strangers (user_id TEXT PRIMARY KEY, owner_id TEXT)"))
+    bind.execute(sa.text("INSERT INTO strangers VALUES (:user_id, :owner)"), owners)
+    owner = f"SELECT strangers.owner_id FROM strangers WHERE strangers.user_id = {name}.user_id"  # noqa: S608
+    bind.execute(sa.text(f"UPDATE {name} SET owner_id = ({owner}) {theirs}"), asked)  # noqa: S608
+    bind.execute(sa.text("DROP TABLE strangers"))
 
 
-def _parted(at: int, user_id: str) -> dict[str, Any]:
-    return {"at": at, "owner": str(uuid.uuid5(_STAND_INS, user_id.lower()))}
+def _owner(user_id: str) -> str:
+    return str(uuid.uuid5(_STAND_INS, user_id.lower()))
 
 
 def _mark_ahead(bind: sa.Connection, name: str) -> None:
