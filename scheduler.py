@@ -222,11 +222,16 @@ class Clock:
             self.sweeper.join(max(0.0, until - time.monotonic()))
         try:
             sync.abandon()
-            with db.session() as session:
-                journal.retire(session, "scheduler", sync.WORKER)
+            _retire()
         except HubError as error:  # what is open runs out by its lease
             log.warning("stopped without the database", reason=error.message)
         return looked and not self.running
+
+
+@db.unit
+def _retire() -> None:
+    with db.session() as session:
+        journal.retire(session, "scheduler", sync.WORKER)
 
 
 def main() -> int:

@@ -40,11 +40,8 @@ def put_right() -> int:
     if ahead_s <= NEWS_S:
         return 0
     for start in range(0, len(ids), CHUNK):
-        with db.session() as session:
-            _forget(session, ids[start : start + CHUNK], db.now(session))
-    with db.session() as session:
-        outbox.shorten_leases(session, LEASE_S, db.now(session))
-        journal.note_clock(session, ahead_s, len(ids), db.now(session))
+        _forget(ids[start : start + CHUNK])
+    _note(ahead_s, len(ids))
     log.warning("the clock was ahead; schedules are put right", ahead_s=round(ahead_s), connections=len(ids))
     return len(ids)
 
@@ -72,18 +69,29 @@ def _touched(session: Session, now: datetime) -> Sequence[str]:
     return session.execute(select(col(Connection.id)).where(or_(*past, *ahead))).scalars().all()
 
 
-def _forget(session: Session, ids: Sequence[str], now: datetime) -> None:
+@db.unit
+def _note(ahead_s: float, connections: int) -> None:
+    with db.session() as session:
+        now = db.now(session)
+        outbox.shorten_leases(session, LEASE_S, now)
+        journal.note_clock(session, ahead_s, connections, now)
+
+
+@db.unit
+def _forget(ids: Sequence[str]) -> None:
     """As after a person who acts: all is due now. A vendor that asked for a pause is asked once more."""
-    values: dict[str, Any] = {name: _at_most(col(getattr(Connection, name)), now) for name in _PAST}
-    session.execute(
-        update(Connection)
-        .where(col(Connection.id).in_(ids))
-        .values(**values, lease_until=_at_most(col(Connection.lease_until), now + _LEASE))
-        .values(next_sync_at=now, next_wake_at=now, next_call_at=None, wait_reason=None, rate_until=None)
-        .values(lately=[], digest_at=None)
-        .execution_options(synchronize_session=False)
-    )
-    outbox.put_right(session, ids, now)
+    with db.session() as session:
+        now = db.now(session)
+        values: dict[str, Any] = {name: _at_most(col(getattr(Connection, name)), now) for name in _PAST}
+        session.execute(
+            update(Connection)
+            .where(col(Connection.id).in_(ids))
+            .values(**values, lease_until=_at_most(col(Connection.lease_until), now + _LEASE))
+            .values(next_sync_at=now, next_wake_at=now, next_call_at=None, wait_reason=None, rate_until=None)
+            .values(lately=[], digest_at=None)
+            .execution_options(synchronize_session=False)
+        )
+        outbox.put_right(session, ids, now)
 
 
 def _at_most(column: Any, limit: datetime) -> Any:

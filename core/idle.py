@@ -74,6 +74,7 @@ def _newest() -> ColumnElement[int | None]:
     return case(*everybodys, *own)
 
 
+@db.unit
 def _move(found: Sequence[Any], head: int) -> int:
     """Those that are still as they were read; one transaction."""
     table = Connection.__table__  # type: ignore[attr-defined]

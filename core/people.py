@@ -28,6 +28,7 @@ def edit(who: Principal, email: str, external_id: str | None) -> tuple[User, int
         return user, sources.adopt(session, user)
 
 
+@db.unit
 def make_up() -> int:
     """Give their records to people who were added without them. Cheap when there is nobody."""
     with db.reading() as session:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from threading import Lock
 
 from sqlalchemy import Engine, select, update
 from sqlmodel import Session, col
@@ -25,6 +26,7 @@ from core.watermark import Watermark
 CHUNK = 1000  # rows per transaction, so that no writer waits long
 #: by this number a database is known in the run folder, also after it was put back
 _DATABASE = "database"
+_turn = Lock()
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,18 @@ def notice() -> Doubted | None:
 
     Before the first record leaves. Done once by each process for each database it is pointed at.
     """
-    return _compared(db.engine())[1]
+    return _watch()[1]
 
 
 def reach(attempt_id: int) -> None:
     """From now on the call of this attempt may leave."""
-    _compared(db.engine())[0].reach(attempt_id)
+    _watch()[0].reach(attempt_id)
 
 
 def doubt(who: Principal) -> Doubted:
     """The same because a person says so. Safe to repeat: what is in doubt is looked for from the beginning."""
     require_admin(who, "say that the database was put back")
-    with _compared(db.engine())[0].compared(_highest()):
-        return _doubt(who)
+    return _doubt(who)
 
 
 def count() -> int:
@@ -66,13 +67,21 @@ def count() -> int:
     return sum(len(part) for part in _uncertain())
 
 
+def _watch() -> tuple[Watermark, Doubted | None]:
+    """No thread sends before the first one has compared. Two processes may both do it, which is as good."""
+    with _turn:
+        return _compared(db.engine())
+
+
 @lru_cache(maxsize=1)
 def _compared(engine: Engine) -> tuple[Watermark, Doubted | None]:
-    """Two threads may both be here: the file lets the second in when the first is done, and it finds no more."""
-    mark, found = Watermark(settings().run_folder, _database()), None
-    with mark.compared(_highest()) as is_older:
-        if is_older:
-            found = _doubt("the hub")
+    mark = Watermark(settings().run_folder, _database())
+    reached = mark.read()  # before the database is asked: other processes may go on sending
+    highest = _highest()
+    if reached <= highest:
+        return mark, None
+    found = _doubt("the hub")
+    mark.put_back(highest)
     return mark, found
 
 
@@ -81,6 +90,7 @@ def _highest() -> int:
         return outbox.highest_attempt(session)
 
 
+@db.unit
 def _database() -> int:
     """The number by which this database is known, in every copy of it."""
     with db.reading() as session:
@@ -106,20 +116,37 @@ def _uncertain() -> Iterator[list[tuple[int, str]]]:
 
 def _doubt(actor: Principal | str) -> Doubted:
     """Step by step, and from the beginning if it was broken off: what is queued meanwhile is in doubt as well."""
+    now = _keep_moment()
+    rows: Counter[str] = Counter()
+    for part in _uncertain():
+        rows += _doubt_part(part, now)
+    return _told(actor, rows, now)
+
+
+@db.unit
+def _keep_moment() -> datetime:
     with db.session() as session:
         now = db.now(session)
         outbox.keep_moment(session, now)
-    rows: Counter[str] = Counter()
-    for part in _uncertain():
-        connections = Counter(connection for _, connection in part)
-        with db.session() as session:
-            outbox.doubt(session, [delivery for delivery, _ in part], now)
-            _wake(session, list(connections), now)
-        rows += connections
+        return now
+
+
+@db.unit
+def _doubt_part(part: list[tuple[int, str]], now: datetime) -> Counter[str]:
+    """How many of these deliveries are of each connection."""
+    connections = Counter(connection for _, connection in part)
+    with db.session() as session:
+        _wake(session, sorted(connections), now)  # its row before its deliveries, as everybody does
+        outbox.doubt(session, [delivery for delivery, _ in part], now)
+    return connections
+
+
+@db.unit
+def _told(actor: Principal | str, rows: Counter[str], now: datetime) -> Doubted:
     with db.session() as session:
         found = _by_doubt(session, rows, now)
         audit(session, actor, "database.restored", "", deliveries=found.deliveries)
-    return found
+        return found
 
 
 def _wake(session: Session, connections: list[str], now: datetime) -> None:

@@ -5,7 +5,6 @@ It is written between a claim's commit and its call, and not synced: a machine t
 last numbers of it, and with them only the notice.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +18,10 @@ log = structlog.get_logger("hub.watermark")
 
 
 class Watermark:
-    """Of one database. Processes of this machine take turns at it. Where the file cannot be used that is said
-    once, and sending goes on: `hub restored` does the same by hand.
+    """Of one database. No process waits for another one at it, for that one may be stopped: of two that write at
+    one moment the lower number may stay, until the next.
+
+    Where the file cannot be used that is said once, and sending goes on: `hub restored` does the same by hand.
     """
 
     def __init__(self, folder: Path, database: int) -> None:
@@ -31,22 +32,22 @@ class Watermark:
         except OSError as error:
             self._say(error)
 
+    def read(self) -> int:
+        """0 where there is none, or nothing that makes sense."""
+        with self._opened() as file:
+            return 0 if file is None else _read(file)
+
     def reach(self, number: int) -> None:
         """At least `number` from now on."""
         with self._opened() as file:
             if file is not None and number > _read(file):
                 self._write(file, number)
 
-    @contextmanager
-    def compared(self, highest: int) -> Iterator[bool]:
-        """Whether the database, whose attempts end at `highest`, is older than the mark; it is not, afterwards.
-
-        Nobody else reads or writes the mark meanwhile; after an exception it stays as it was.
-        """
+    def put_back(self, number: int) -> None:
+        """To where a restored database ends."""
         with self._opened() as file:
-            yield file is not None and _read(file) > highest
             if file is not None:
-                self._write(file, highest)
+                self._write(file, number)
 
     @contextmanager
     def _opened(self) -> Iterator[int | None]:
@@ -57,7 +58,6 @@ class Watermark:
             yield None
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
             yield file
         finally:
             os.close(file)
@@ -76,6 +76,5 @@ class Watermark:
 
 
 def _read(file: int) -> int:
-    """0 where there is none, or nothing that makes sense."""
     text = os.pread(file, _DIGITS, 0)
     return int(text) if text.isdigit() else 0

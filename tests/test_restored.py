@@ -253,24 +253,39 @@ def test_a_run_folder_that_cannot_be_used_is_said_once_and_stops_nothing(
     assert capsys.readouterr().out.count("mark of what was sent not kept") == 1
 
 
+def test_a_process_that_starts_while_another_one_sends_sees_no_restore(
+    workplace: Workplace, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("slack")
+    workplace.alerts(1)
+    workplace.sync("slack")
+    (mark,) = settings().run_folder.glob("*.mark")
+    asked = restored._highest
+
+    def and_one_more_is_sent() -> int:
+        highest = asked()
+        mark.write_text(f"{highest + 1:020}\n")
+        return highest
+
+    monkeypatch.setattr(restored, "_highest", and_one_more_is_sent)
+    db.configure(database)
+    assert restored.notice() is None
+
+
 def test_the_mark_only_rises_and_is_of_one_database(tmp_path: Path) -> None:
     mark, other = Watermark(tmp_path / "run", 1), Watermark(tmp_path / "run", 2)
+    assert mark.read() == 0
     for number in (7, 12, 9):
         mark.reach(number)
+    assert (Watermark(tmp_path / "run", 1).read(), other.read()) == (12, 0)
     assert mark.path.stat().st_mode & 0o777 == 0o600
-    for highest, is_older in ((12, False), (11, True), (11, False), (5, True)):
-        with Watermark(tmp_path / "run", 1).compared(highest) as found:
-            assert found is is_older
-    with other.compared(0) as found:
-        assert found is False
-    with pytest.raises(ZeroDivisionError), mark.compared(4):
-        raise ZeroDivisionError
-    with mark.compared(4) as found:
-        assert found is True
+    mark.put_back(5)
+    mark.reach(6)
+    assert mark.read() == 6
     mark.path.write_text("damaged")
+    assert mark.read() == 0
     mark.reach(3)
-    with mark.compared(2) as found:
-        assert found is True
+    assert mark.read() == 3
 
 
 def test_a_person_may_say_it_and_say_it_again(workplace: Workplace, people: People) -> None:
