@@ -14,7 +14,7 @@ help:
 	@echo "make run     the hub alone, for your own records; it shares data/ with the demo"
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types and tests: what CI runs"
-	@echo "make bench   what the hub promises about time, measured here (5 minutes; bench-quick: half a minute)"
+	@echo "make bench   what the hub promises about time, measured here (20 minutes; bench-quick: one)"
 	@echo "make format  put the code in shape"
 
 install: $(VENV)/.run
@@ -49,8 +49,10 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime
 	@$(BIN)/python -m bench.neighbours
 	@$(BIN)/python -m bench.health
+	@$(BIN)/python -m bench.clock --postgres
 
 bench-quick: $(VENV)/.dev
+	@$(BIN)/python -m bench.clock --quick
 	@$(BIN)/python -m bench.health --quick
 
 format: $(VENV)/.dev

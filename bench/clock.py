@@ -12,8 +12,6 @@ import argparse
 import os
 import secrets
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -22,11 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, insert, make_url, select, text
+from sqlalchemy import URL, bindparam, insert, make_url, select
 from sqlmodel import col
 
-from bench.realtime import ROOT
+from bench.realtime import scheduler
 from core import access, connections, db, vault
 from core.access import LOCAL
 from core.journal import RECENT_RUNS
@@ -37,7 +36,8 @@ from core.settings import settings
 EVERY = timedelta(seconds=60)
 #: the promises: percent of a core for 10,000, and seconds
 CPU_PERCENT, LAG_S = 10, 1.0
-WARM_S = 5  # until what was due before the start is worked off
+WARM_S = 5  # until the scheduler has read its modules
+WRITTEN_PER_S = 4000
 
 
 @dataclass
@@ -68,20 +68,15 @@ def main() -> None:
 
 def measure(url: str, folder: Path, count: int, seconds: int) -> None:
     build(url, folder, count)
-    spread(count)
-    scheduler = subprocess.Popen([sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL)
-    try:
+    starts = spread(count)
+    with scheduler() as pid:
         until_it_beats()
-        time.sleep(WARM_S)
-        begun, cpu, server = datetime.now(UTC), cpu_s(scheduler.pid), server_cpu_s(folder)
+        time.sleep(max(WARM_S, starts - time.time()))
+        begun, cpu, server = datetime.now(UTC), cpu_s(pid), server_cpu_s(folder)
         time.sleep(seconds)
         ended = datetime.now(UTC)
-        wall_s = (ended - begun).total_seconds()
-        percent = 100 * (cpu_s(scheduler.pid) - cpu) / wall_s
-        of_server = 100 * (server_cpu_s(folder) - server) / wall_s
-    finally:
-        scheduler.terminate()
-        scheduler.wait(30)
+        used_s, server_s = cpu_s(pid) - cpu, server_cpu_s(folder) - server
+    percent, of_server = (100 * used / (ended - begun).total_seconds() for used in (used_s, server_s))
     print(report(url, count, percent, of_server, looks(begun, ended)), flush=True)
 
 
@@ -106,21 +101,21 @@ def build(url: str, folder: Path, count: int) -> None:
             )
 
 
-def spread(count: int) -> None:
-    """Their times, evenly over the next minute."""
+def spread(count: int) -> float:
+    """Their times, evenly over a minute that begins when all are written; when that is, in epoch seconds."""
+    table = Connection.__table__
+    write = table.update().where(table.c.id == bindparam("at"))
     with db.session() as session:
-        now = db.now(session) + timedelta(seconds=WARM_S)
+        first = db.now(session) + timedelta(seconds=WARM_S + count / WRITTEN_PER_S)
         ids = session.execute(select(col(Connection.id))).scalars().all()
-        table = Connection.__table__
         for start in range(0, count, 5000):
-            session.execute(
-                table.update().where(table.c.id == text(":at")),
-                [
-                    {"at": id, "next_sync_at": due, "next_wake_at": due, "last_sync": due - EVERY}
-                    for n, id in enumerate(ids[start : start + 5000], start)
-                    for due in [now + EVERY * (n / count)]
-                ],
-            )
+            some = enumerate(ids[start : start + 5000], start)
+            session.connection().execute(write, [_times(id, first + EVERY * (n / count)) for n, id in some])
+    return first.timestamp()
+
+
+def _times(id: str, due: datetime) -> dict[str, Any]:
+    return {"at": id, "next_sync_at": due, "next_wake_at": due, "last_sync": due - EVERY}
 
 
 def until_it_beats() -> None:

@@ -1,9 +1,10 @@
-"""What nine dead vendors cost the tenth: how long its records take, with its neighbours well and with them dead.
+"""What bad neighbours cost: how long a connection's records take beside nine dead vendors, and beside twenty slow ones.
 
     .venv/bin/python -m bench.neighbours [--records 40]
 
-A real scheduler process and ten realtime connections, each with every scan. Dead means: the connection is taken
-and nothing is ever answered, so that each call lasts until its deadline of 20 s.
+A real scheduler process and realtime connections, each with every scan. Dead means: the connection is taken and
+nothing is ever answered, so that each call lasts until its deadline of 20 s. Slow means: each call is answered well,
+after 5 s, and the next records are there by then.
 """
 
 import argparse
@@ -11,20 +12,20 @@ import os
 import secrets
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench.realtime import ROOT, measure
+from bench.realtime import measure, scheduler
 from core import access, connections, db, vault
 from core.access import LOCAL
 from core.sandbox import Sandbox
 from core.secret import Secret
 from core.settings import settings
+from scheduler import SLICE_S
 
-NEIGHBOURS = 9
+NEIGHBOURS, SLOW = 9, 20
+SLOW_S = 5
 OPTIONS = {"realtime": True, "every": "10s", "batch_limit": 100}
 CALL_S = 20  # until a call is given up
 
@@ -33,16 +34,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=40)
     count = parser.parse_args().records
+    beside_dead(count)
+    beside_slow(count)
+
+
+def beside_dead(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox, silent() as dead:
         email = hub(Path(folder))
         connect(sandbox, "Ours", sandbox.credentials("splunk")["url"])
         # the neighbours speak to a stand-in of their own, so that its arrivals are not taken for ours
         with Sandbox() as other:
             others = [connect(sandbox, f"Neighbour {n}", url_of(other)) for n in range(NEIGHBOURS)]
-            scheduler = subprocess.Popen(
-                [sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL
-            )
-            try:
+            with scheduler():
                 well = measure(sandbox, email, count)
                 for ref in others:
                     connections.edit(LOCAL, ref, values={"url": f"http://127.0.0.1:{dead}"})
@@ -51,12 +54,26 @@ def main() -> None:
                 later = measure(sandbox, email, count)
                 failing = [view for view in connections.list_views(LOCAL) if view.failing_since]
                 assert len(failing) == NEIGHBOURS, f"only {len(failing)} of the neighbours were dead"
-            finally:
-                scheduler.terminate()
-                scheduler.wait(30)
     print(report("neighbours well", well, well))
     print(report("nine die", first, well))
     print(report("nine dead", later, well))
+
+
+def beside_slow(count: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox, Sandbox() as other:
+        email = hub(Path(folder))
+        connect(sandbox, "Ours", sandbox.credentials("splunk")["url"])
+        for n in range(SLOW):
+            connect(sandbox, f"Slow {n}", url_of(other))
+        with scheduler():
+            well = measure(sandbox, email, count)
+            other.fault("splunk", "slow", seconds=SLOW_S)
+            first = measure(sandbox, email, count // 2)
+            time.sleep(2 * SLICE_S)  # every neighbour is known to be slow by now
+            later = measure(sandbox, email, count)
+    print(report("twenty well", well, well))
+    print(report("they turn slow", first, well))
+    print(report("twenty slow", later, well))
 
 
 def hub(folder: Path) -> str:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core import access, connections, db, records, vault
@@ -48,12 +50,19 @@ def main() -> None:
             values=sandbox.credentials("splunk"),
             options={"realtime": True, "every": "1h"},
         )
-        scheduler = subprocess.Popen([sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL)
-        try:
+        with scheduler():
             print(report(measure(sandbox, email, count)))
-        finally:
-            scheduler.terminate()
-            scheduler.wait(15)
+
+
+@contextmanager
+def scheduler() -> Iterator[int]:
+    """A scheduler process of its own, with this one's settings; its id."""
+    process = subprocess.Popen([sys.executable, str(ROOT / "scheduler.py")], stderr=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def measure(sandbox: Sandbox, email: str, count: int) -> list[float]:

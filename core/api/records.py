@@ -26,7 +26,7 @@ MOST = 1_000
 routes = router("records", Raw)
 KEY_HEADER = "Idempotency-Key"
 #: of a stored record; the hub's own columns are not the caller's business
-INNER = frozenset({"local_id", "owner_id", "content_hash", "change_seq", "dated_ahead"})
+INNER = frozenset({"local_id", "owner_id", "content_hash", "change_seq", "risen_at", "dated_ahead"})
 
 
 class Item(BaseModel):
