@@ -21,6 +21,7 @@ from core.storm import HELD, HOLD_ABOVE
 
 PAGE = 500  # records looked at in one step
 FILTERED = "Skipped because the connection's filter was changed."
+MANY = 10_000  # nobody needs a larger number more exactly than this
 MAX_PAGES = 20  # … and steps in one transaction, so that no writer waits long
 
 
@@ -101,10 +102,10 @@ def _new(
 
 
 def left_out(session: Session, connection: Connection, kind: Kind) -> int:
-    """Records that the connection's scope leaves out: they belong to others, or to nobody yet."""
+    """Records that the connection's scope leaves out: they belong to others, or to nobody yet; at most MANY."""
     if connection.scope == "all":
         return 0
-    return sources.count(session, kind, None) - sources.count(session, kind, connection.user_id)
+    return sources.count_others(session, kind, connection.user_id, MANY)
 
 
 def refilter(session: Session, connection: Connection, manifest: Manifest, options: Options) -> None:

@@ -12,6 +12,7 @@ from core.errors import Invalid
 
 if TYPE_CHECKING:
     from core.deliveries import Plan
+    from core.deliveries.plan import Share
     from core.deliveries.replays import Progress
 
 MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="A connection, by id or name.")]
@@ -105,6 +106,7 @@ def as_data(found: "Plan") -> dict[str, Any]:
         "tickets": found.tickets,
         "without_body": found.without_body,
         "seconds": found.seconds,
+        "more": found.more,
         "connections": [asdict(share) | {"duplicates": share.duplicates} for share in found.shares],
     }
 
@@ -114,7 +116,7 @@ def _tell(found: "Plan") -> None:
         ("Connection", "Deliveries", "Oldest", "Newest", "May be there", "Time"),
         [
             (
-                *(printable(share.connection), share.count, share.oldest_at, share.newest_at),
+                *(printable(share.connection), _counted(share), share.oldest_at, share.newest_at),
                 *(share.duplicates, _time(share.seconds)),
             )
             for share in found.shares
@@ -123,6 +125,12 @@ def _tell(found: "Plan") -> None:
     )
     for line in found.warnings():
         say(line)
+
+
+def _counted(share: "Share") -> str:
+    from core.deliveries.plan import counted
+
+    return counted(share.count, share.more)
 
 
 def _time(seconds: float | None) -> str:

@@ -20,9 +20,12 @@ from core.deliveries.replaying import bodies
 from core.deliveries.wanted import Wanted, without_ticket
 from core.errors import Conflict, Forbidden, NotFound
 from core.models import Connection, Delivery, Replay, ReplayState, Role, State
+from core.outbox.looking import in_state
 
 #: rows of a connection that wait at most before a replay adds more: one batch of the largest vendors
 STEP = 500
+#: rows that one step looks through for some that fit: a tenth of a second
+LOOKED_AT = 5_000
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,34 @@ def step(id: int) -> int:
         room = STEP - outbox.count_waiting(session, connection.id, most=STEP)
         if room <= 0 and not connection.deleted_at:
             return 0
-        rows = [] if connection.deleted_at else _next(session, row, room)
+        reached = row.last_id if connection.deleted_at else _reached(session, row)
+        rows = [] if connection.deleted_at else _next(session, row, room, reached)
         queued = _put_back(session, row, connection, rows, now)
-        if len(rows) < room or connection.deleted_at:
+        row.cursor = rows[-1][0] if len(rows) == room else reached
+        if row.cursor >= row.last_id:
             row.state, row.finished_at = ReplayState.DONE, now
+        else:  # more than were counted
+            row.total = max(row.total, row.queued + row.left_out + 1)
         session.add(row)
         return queued
 
 
-def _next(session: Session, row: Replay, room: int) -> list[Any]:
-    """(id, whether it has a body) of the rows after the cursor; none that came after the replay began."""
+def _reached(session: Session, row: Replay) -> int:
+    """How far a step looks: the id of the last of LOOKED_AT rows of that state after the cursor."""
     ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id)
+    found = session.execute(
+        select(col(Delivery.id))
+        .where(col(Delivery.webhook_id) == row.connection_id, in_state(State(row.wanted["state"])), *ahead)
+        .order_by(col(Delivery.id))
+        .offset(LOOKED_AT - 1)
+        .limit(1)
+    ).scalar_one_or_none()
+    return row.last_id if found is None else found
+
+
+def _next(session: Session, row: Replay, room: int, reached: int) -> list[Any]:
+    """(id, whether it has a body) of the next rows after the cursor; none that came after the replay began."""
+    ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= reached)
     found = session.execute(
         select(col(Delivery.id), col(Delivery.payload).is_not(None))
         .where(col(Delivery.webhook_id) == row.connection_id, Wanted.of(row.wanted).fits(), *ahead)
@@ -148,7 +168,6 @@ def _put_back(session: Session, row: Replay, connection: Connection, rows: list[
     made = _made_anew(session, connection, bare)
     for id, body in made.items():
         queued += outbox.replay(session, id, again=state is State.DELIVERED, payload=body, now=now)
-    row.cursor = rows[-1][0]
     row.queued, row.left_out = row.queued + queued, row.left_out + len(bare) - len(made)
     if queued:
         wake = update(Connection).where(col(Connection.id) == connection.id).values(next_wake_at=now)
@@ -165,12 +184,15 @@ def _made_anew(session: Session, connection: Connection, ids: list[int]) -> dict
 
 def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: datetime) -> Replay:
     newest = select(func.max(col(Delivery.id))).where(col(Delivery.webhook_id) == share.connection_id)
+    first, end = wanted.span(session)
+    last = session.execute(newest).scalar_one()
     row = Replay(
         connection_id=share.connection_id,
         actor=who.email[:254],
         wanted=wanted.stored(),
         total=share.count,
-        last_id=session.execute(newest).scalar_one(),
+        cursor=first - 1,
+        last_id=last if end is None else min(last, end - 1),
         created_at=now,
     )
     session.add(row)

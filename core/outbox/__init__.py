@@ -11,6 +11,7 @@ from core.outbox.digesting import gather, give_up, loose, members, put_off
 from core.outbox.looking import (
     count_waiting,
     elsewhere,
+    first_since,
     has_held,
     known,
     next_due_at,
@@ -41,6 +42,7 @@ __all__ = [
     "elsewhere",
     "end_attempt",
     "expired",
+    "first_since",
     "gather",
     "give_up",
     "has_held",

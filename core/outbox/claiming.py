@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from core import db
 from core.models import Attempt, AttemptOutcome, Delivery, State
-from core.outbox.looking import waiting
+from core.outbox.looking import in_states, sent_by, waiting
 from core.verdicts import Row
 
 #: attempts in doubt after which a row goes alone: it may be what kills its worker
@@ -122,7 +122,7 @@ def reap(session: Session, attempt_id: int, wait_s: Callable[[int], float | None
     )
     if not db.affected(closed):
         return 0
-    mine = and_(col(Delivery.attempt_id) == attempt_id, col(Delivery.state) == State.SENDING)
+    mine = and_(sent_by(attempt_id), col(Delivery.attempt_id) == attempt_id, in_states((State.SENDING,)))
     counts = session.execute(select(col(Delivery.attempt_count)).where(mine).distinct()).scalars().all()
     return sum(
         db.affected(

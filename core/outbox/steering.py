@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, and_, false, or_, update
 from sqlmodel import Session, col
 
 from core import db
-from core.models import STUCK, Delivery, Kind, Said, SiemEvent, State
-from core.outbox.looking import in_states, waiting
+from core.models import Delivery, Kind, Said, SiemEvent, State
+from core.outbox.looking import in_state, in_states, indexed, waiting
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
@@ -36,13 +36,17 @@ def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bo
 
 def skip(session: Session, connection_id: str, reason: str) -> int:
     """Nothing that still waits is wanted any more. What is being sent right now is left alone."""
-    waiting = (State.PENDING, State.RETRYING, State.HELD)
-    skipped = session.execute(
-        update(Delivery)
-        .where(col(Delivery.webhook_id) == connection_id, col(Delivery.state).in_(waiting))
-        .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
+    return sum(
+        db.affected(
+            session.execute(
+                update(Delivery)
+                .where(col(Delivery.webhook_id) == connection_id, clause)
+                .values(state=State.SKIPPED, reason=reason, next_attempt_at=None)
+                .execution_options(synchronize_session=False)
+            )
+        )
+        for clause in indexed((State.PENDING, State.RETRYING, State.HELD))
     )
-    return db.affected(skipped)
 
 
 def release(session: Session, connection_id: str, now: datetime, delivery_id: int | None = None) -> int:
@@ -66,7 +70,7 @@ def discard(session: Session, connection_id: str, reason: str, delivery_id: int 
 
 
 def _held(connection_id: str, delivery_id: int | None) -> list[ColumnElement[bool]]:
-    held = [col(Delivery.webhook_id) == connection_id, in_states(STUCK), in_states((State.HELD,))]
+    held = [col(Delivery.webhook_id) == connection_id, in_state(State.HELD)]
     return held if delivery_id is None else [*held, col(Delivery.id) == delivery_id]
 
 

@@ -5,6 +5,17 @@ Takes a session and never commits.
 
 from core.sources.intake import Stored, store
 from core.sources.owners import adopt
-from core.sources.reading import by_local_id, changes, count, latest, latest_seq
+from core.sources.reading import by_local_id, changes, count, count_others, latest, latest_seq, local_ids
 
-__all__ = ["Stored", "adopt", "by_local_id", "changes", "count", "latest", "latest_seq", "store"]
+__all__ = [
+    "Stored",
+    "adopt",
+    "by_local_id",
+    "changes",
+    "count",
+    "count_others",
+    "latest",
+    "latest_seq",
+    "local_ids",
+    "store",
+]

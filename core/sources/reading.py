@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import ColumnElement, func, literal, select, union_all
 from sqlmodel import Session
 
 from core.models import UNASSIGNED, Kind
@@ -40,10 +40,20 @@ def latest(
     if before is not None:
         query = query.where(table.c.change_seq < before)
     if id is not None:
-        # naming every owner makes both databases use the index (owner_id, id)
-        everybody = union_all(select(USERS.c.id), select(literal(UNASSIGNED)))
-        query = query.where(table.c.id == id, table.c.owner_id.in_(everybody))
+        query = query.where(*_called(kind, id))
     return as_dicts(session.connection().execute(query))
+
+
+def local_ids(session: Session, kind: Kind, id: str) -> list[int]:
+    """Of the records that FootprintIQ calls so; several where two people have one of that id."""
+    query = select(TABLES[kind].c.local_id).where(*_called(kind, id))
+    return list(session.connection().execute(query).scalars())
+
+
+def _called(kind: Kind, id: str) -> tuple[ColumnElement[bool], ...]:
+    """Naming every owner makes both databases use the index (owner_id, id)."""
+    table, everybody = TABLES[kind], union_all(select(USERS.c.id), select(literal(UNASSIGNED)))
+    return table.c.id == id, table.c.owner_id.in_(everybody)
 
 
 def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -59,6 +69,15 @@ def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[
 def latest_seq(session: Session, kind: Kind) -> int:
     """The highest `change_seq` of this kind, 0 when there is none."""
     return int(session.connection().execute(select(func.max(TABLES[kind].c.change_seq))).scalar() or 0)
+
+
+def count_others(session: Session, kind: Kind, owner_id: str, most: int) -> int:
+    """Records of anybody else; not counted further than `most`."""
+    table, found = TABLES[kind], 0
+    for side in (table.c.owner_id < owner_id, table.c.owner_id > owner_id):  # each a range of an index
+        some = select(table.c.local_id).where(side).limit(most - found).subquery()
+        found += session.connection().execute(select(func.count()).select_from(some)).scalar_one()
+    return found
 
 
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:
