@@ -100,7 +100,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HUB_DATABASE_URL", url)
     settings.cache_clear()
     monkeypatch.setattr(
-        import_module("core.deliveries.plan"), "COUNTED", 400
+        import_module("core.deliveries.plan"), "COUNTED", 200
     )  # bounds that a small archive goes beyond, too
     monkeypatch.setattr(replays, "LOOKED_AT", 200)
     db.configure(url)
