@@ -47,7 +47,7 @@ class Counts(BaseModel):
 
     `tickets` are left out because their ticket exists, `without_body` are mapped anew. `seconds` is the time
     at the tool's rate, null where nothing tells it. With `more` these are the newest alone: of what was
-    delivered no more than ten thousand are counted, and all are replayed.
+    delivered no more than a thousand are counted, and all are replayed.
     """
 
     count: int

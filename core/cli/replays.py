@@ -49,7 +49,7 @@ def replay(
     found = plan(who, wanted)
     if not as_json:
         _tell(found)
-    if dry_run or not found.count:
+    if dry_run or found.is_empty:
         return print_json({"dry_run": dry_run, "plan": as_data(found), "replays": []}) if as_json else None
     if not (yes or as_json) and sys.stdin.isatty() and not typer.confirm("Put them back in the queue?"):
         raise Invalid("Nothing was replayed: everything stays as it is.")

@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 from core import db, outbox
 from core.access import Principal, changeable
 from core.access.principal import audit
-from core.deliveries.plan import Plan, Share, planned
+from core.deliveries.plan import Plan, Share, counted, planned
 from core.deliveries.replaying import bodies
 from core.deliveries.wanted import Wanted, without_ticket
 from core.errors import Conflict, Forbidden, NotFound
@@ -24,8 +24,8 @@ from core.outbox.looking import in_state
 
 #: rows of a connection that wait at most before a replay adds more: one batch of the largest vendors
 STEP = 500
-#: rows that one step looks through for some that fit: a tenth of a second
-LOOKED_AT = 5_000
+#: rows that one step looks through for some that fit
+LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,14 @@ def begin(who: Principal, wanted: Wanted, *, again: bool = False) -> Begun:
     """Same keys, attempts from 0. Delivered ones only with `again`, a ticket never. Raises as `plan` does."""
     with db.session() as session:
         found = planned(session, who, wanted)
-        if wanted.state is State.DELIVERED and found.count and not again:
+        if wanted.state is State.DELIVERED and not found.is_empty and not again:
             raise Conflict(
-                f"{found.count:,} were delivered and would be sent twice. Say so if you mean it: again=true."
+                f"{counted(found.count, found.more)} were delivered and would be sent twice. "
+                "Say so if you mean it: again=true."
             )
-        rows = [_row(session, who, share, wanted, found.at) for share in found.shares if share.count]
+        rows = [
+            _row(session, who, share, wanted, found.at) for share in found.shares if share.count or share.more
+        ]
         ids = [row.id for row in rows if row.id is not None]
     for id in ids:
         step(id)
@@ -124,20 +127,28 @@ def step(id: int) -> int:
         rows = [] if connection.deleted_at else _next(session, row, room, reached)
         queued = _put_back(session, row, connection, rows, now)
         row.cursor = rows[-1][0] if len(rows) == room else reached
-        if row.cursor >= row.last_id:
+        is_over = row.cursor >= row.last_id
+        row.total = max(
+            row.total, row.queued + row.left_out + (not is_over)
+        )  # there are more than were counted
+        if is_over:
             row.state, row.finished_at = ReplayState.DONE, now
-        else:  # more than were counted
-            row.total = max(row.total, row.queued + row.left_out + 1)
         session.add(row)
         return queued
 
 
 def _reached(session: Session, row: Replay) -> int:
-    """How far a step looks: the id of the last of LOOKED_AT rows of that state after the cursor."""
-    ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id)
+    """How far a step looks: the id of the last of LOOKED_AT rows after the cursor.
+
+    Of all the connection's, where it is about those that were delivered, for nearly all are, and the index knows
+    them; else of those in that state.
+    """
+    state = State(row.wanted["state"])
+    ahead = [col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id]
+    ahead += [] if state is State.DELIVERED else [in_state(state)]
     found = session.execute(
         select(col(Delivery.id))
-        .where(col(Delivery.webhook_id) == row.connection_id, in_state(State(row.wanted["state"])), *ahead)
+        .where(col(Delivery.webhook_id) == row.connection_id, *ahead)
         .order_by(col(Delivery.id))
         .offset(LOOKED_AT - 1)
         .limit(1)

@@ -67,10 +67,13 @@ class Wanted:
         return and_(*clauses)
 
     def span(self, session: Session) -> tuple[int, int | None]:
-        """The first id that may fit, and the first one that is too late; rows are numbered as time goes on.
+        """The first id that may fit, and the first one that is too late: rows are numbered as time goes on.
 
-        Transactions that were open at the same time may have their numbers the other way round.
+        For what was delivered alone; the rest is few, and looked through. Transactions that were open at the same
+        time may have their numbers the other way round.
         """
+        if self.state is not State.DELIVERED:
+            return 0, None
         first = outbox.first_since(session, self.since - _OPEN) if self.since else 0
         return first, outbox.first_since(session, self.until + _OPEN) if self.until else None
 

@@ -49,7 +49,7 @@ def _dialog(who: Principal, chosen: str | None) -> None:
     wanted = _filters(who, chosen)
     found = plan(who, wanted)
     _count(found)
-    if not found.count:
+    if found.is_empty:
         return
     sure = found.state is not State.DELIVERED or st.checkbox(
         "Yes, the tool gets these records a second time.", key="replay_again"
@@ -103,11 +103,12 @@ def _since(time: str) -> datetime | None:
 
 def _count(found: Plan) -> None:
     with st.container(border=True, gap="xsmall"):
-        if not found.count:
+        if found.is_empty:
             st.text(f"Nothing to replay: no delivery that fits is {STATE[found.state][0].lower()}.")
         else:
             st.markdown(f"**{_number(found.count, found.more)}**")
-            st.text(_ages(found))
+            if found.count:
+                st.text(_ages(found))
         for line in found.warnings():
             st.markdown(f":orange[:material/warning:] {escaped(line)}")
         for share in found.shares:
