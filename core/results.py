@@ -5,6 +5,7 @@ from typing import Any
 
 from core.models import Connection
 from core.runs import Run
+from core.selection import MANY
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,10 @@ def message(begun: Run, connection: Connection, waiting: int, others: int, held:
     done, name = begun.tally, begun.manifest.name
     if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
         belong = "record belongs" if others == 1 else "records belong"
-        hint = f" {others:,} {belong} to other people; set scope=all to send them too." if others else ""
+        many = " or more" if others >= MANY else ""
+        hint = (
+            f" {others:,}{many} {belong} to other people; set scope=all to send them too." if others else ""
+        )
         hint += (
             f" {held} held: release or discard them, on the connection's page or with hub release."
             if held

@@ -16,6 +16,7 @@ from core.outbox import New
 from core.profile import Profile
 
 PAGE = 500  # records looked at in one step
+MANY = 10_000  # nobody needs a larger number more exactly than this
 RANGE = 50_000  # … changes that one statement walks at most, …
 STEP_S = 0.1  # … and seconds in one transaction, so that no writer waits long
 
@@ -100,7 +101,7 @@ def _step(
 
 
 def left_out(session: Session, connection: Connection, kind: Kind) -> int:
-    """Records that the connection's scope leaves out: they belong to others, or to nobody yet."""
+    """Records that the connection's scope leaves out: they belong to others, or to nobody yet; at most MANY."""
     if connection.scope == "all":
         return 0
-    return sources.count(session, kind, None) - sources.count(session, kind, connection.user_id)
+    return sources.count_others(session, kind, connection.user_id, MANY)

@@ -370,7 +370,7 @@ def _end(begun: Run) -> Result:
         connection = session.get_one(Connection, begun.connection.id)
         idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
         others = left_out(session, connection, begun.kind) if idle else 0
-        held = outbox.standing(session, [connection.id]).get((connection.id, State.HELD), 0)
+        held = sum(outbox.standing(session, [connection.id], (State.HELD,)).values())
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
     message = results.message(begun, connection, waiting, others, held)

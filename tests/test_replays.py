@@ -1,6 +1,7 @@
 """Many deliveries once more: counted first, the same numbers at every door, in steps that can be paused."""
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -189,6 +190,70 @@ def test_delivered_ones_go_twice_only_when_said_and_tickets_never(people: People
     begun = replays.begin(people.a, delivered, again=True)
     assert (begun.plan.count, begun.plan.tickets) == (2, 2)
     assert [states_of(id) for id in ids] == [{"pending": 2}, {"delivered": 2}]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What bounds the look at millions, for eight."""
+    module = import_module("core.deliveries.plan")
+    monkeypatch.setattr(module, "COUNTED", 3)
+    monkeypatch.setattr(module, "FEWEST", 1)
+    monkeypatch.setattr(replays, "LOOKED_AT", 3)
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_delivered_is_counted_as_far_as_it_goes_and_replayed_whole(people: People) -> None:
+    with db.session() as session:
+        one = connect(session, people.a.user_id, "one")
+        fill(session, one, State.DELIVERED, 8)
+        fill(session, connect(session, people.b.user_id, "another's"), State.DELIVERED, 8)
+        id = one.id
+    wanted = Wanted(state=State.DELIVERED)
+    found = plan(people.a, wanted)
+    assert (found.count, found.more) == (3, True)
+    assert found.warnings()[0].startswith("3 or more were delivered")
+    with pytest.raises(Conflict, match="3 or more were delivered"):
+        replays.begin(people.a, wanted)
+    (progress,) = replays.begin(people.a, wanted, again=True).replays
+    assert (progress.state, progress.queued, progress.left) == ("running", 3, 1)
+    while replays.find(people.a, progress.id).state == "running":
+        assert replays.work_off() <= 3
+    done = replays.find(people.a, progress.id)
+    assert (done.queued, done.total, done.left) == (8, 8, 0)
+    assert states_of(id) == {"pending": 8}
+
+
+@pytest.mark.usefixtures("small")
+def test_what_fits_only_among_the_oldest_is_found_by_the_steps(people: People) -> None:
+    with db.session() as session:
+        one = connect(session, people.a.user_id, "one")
+        fill(session, one, State.DELIVERED, 2, reason="It may be there twice.", ago=timedelta(hours=9))
+        fill(session, one, State.DELIVERED, 8)
+        id = one.id
+    wanted = Wanted(state=State.DELIVERED, reason="twice")
+    found = plan(people.a, wanted)
+    assert (found.count, found.more, found.is_empty) == (0, True, False)
+    (progress,) = replays.begin(people.a, wanted, again=True).replays
+    while replays.find(people.a, progress.id).state == "running":
+        replays.work_off()
+    assert replays.find(people.a, progress.id).queued == 2
+    assert states_of(id) == {"pending": 2, "delivered": 8}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_span_of_time_bounds_what_is_looked_at(people: People) -> None:
+    with db.session() as session:
+        one = connect(session, people.a.user_id, "one")
+        for hours in (9, 5, 0):
+            fill(session, one, State.DELIVERED, 3, ago=timedelta(hours=hours))
+        now, id = db.now(session), one.id
+    wanted = Wanted(state=State.DELIVERED, since=now - timedelta(hours=6), until=now - timedelta(hours=4))
+    found = plan(people.a, wanted)
+    assert (found.count, found.more) == (3, False)
+    (progress,) = replays.begin(people.a, wanted, again=True).replays
+    while replays.find(people.a, progress.id).state == "running":
+        replays.work_off()
+    assert states_of(id) == {"pending": 3, "delivered": 6}
 
 
 def test_a_ticket_is_not_replayed_even_by_a_stored_row(people: People) -> None:

@@ -46,7 +46,8 @@ class Counts(BaseModel):
     """`count` go back in the queue; `duplicates` of them the tool may have: `delivered` and `in_doubt`.
 
     `tickets` are left out because their ticket exists, `without_body` are mapped anew. `seconds` is the time
-    at the tool's rate, null where nothing tells it.
+    at the tool's rate, null where nothing tells it. With `more` these are the newest alone: of what was
+    delivered no more than a thousand are counted, and all are replayed.
     """
 
     count: int
@@ -58,6 +59,7 @@ class Counts(BaseModel):
     tickets: int
     without_body: int
     seconds: float | None
+    more: bool
 
 
 class OfOne(Counts):

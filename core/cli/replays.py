@@ -12,6 +12,7 @@ from core.errors import Invalid
 
 if TYPE_CHECKING:
     from core.deliveries import Plan
+    from core.deliveries.plan import Share
     from core.deliveries.replays import Progress
 
 MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="A connection, by id or name.")]
@@ -48,7 +49,7 @@ def replay(
     found = plan(who, wanted)
     if not as_json:
         _tell(found)
-    if dry_run or not found.count:
+    if dry_run or found.is_empty:
         return print_json({"dry_run": dry_run, "plan": as_data(found), "replays": []}) if as_json else None
     if not (yes or as_json) and sys.stdin.isatty() and not typer.confirm("Put them back in the queue?"):
         raise Invalid("Nothing was replayed: everything stays as it is.")
@@ -105,6 +106,7 @@ def as_data(found: "Plan") -> dict[str, Any]:
         "tickets": found.tickets,
         "without_body": found.without_body,
         "seconds": found.seconds,
+        "more": found.more,
         "connections": [asdict(share) | {"duplicates": share.duplicates} for share in found.shares],
     }
 
@@ -114,7 +116,7 @@ def _tell(found: "Plan") -> None:
         ("Connection", "Deliveries", "Oldest", "Newest", "May be there", "Time"),
         [
             (
-                *(printable(share.connection), share.count, share.oldest_at, share.newest_at),
+                *(printable(share.connection), _counted(share), share.oldest_at, share.newest_at),
                 *(share.duplicates, _time(share.seconds)),
             )
             for share in found.shares
@@ -123,6 +125,12 @@ def _tell(found: "Plan") -> None:
     )
     for line in found.warnings():
         say(line)
+
+
+def _counted(share: "Share") -> str:
+    from core.deliveries.plan import counted
+
+    return counted(share.count, share.more)
 
 
 def _time(seconds: float | None) -> str:

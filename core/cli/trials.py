@@ -64,11 +64,13 @@ def preview(
 def left_out(ref: str) -> str:
     """Why a connection may have nothing to send although records were imported, or nothing."""
     from core import connections
+    from core.selection import MANY
 
     others = connections.left_out(operator(), ref)
     if not others:
         return ""
-    return f"{counted(others, 'record belongs', 'records belong')} to other people; set scope=all to send them too."
+    belong = "or more records belong" if others >= MANY else "records belong"
+    return f"{counted(others, 'record belongs', belong)} to other people; set scope=all to send them too."
 
 
 def _records(requests: "Sequence[PreviewRequest]") -> int:

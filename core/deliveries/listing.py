@@ -1,19 +1,35 @@
 """Runs, deliveries, SIEM events and tickets, newest first, a page at a time."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, true
 from sqlmodel import Session, col
 
 from core import db
 from core.access import Principal, visible
-from core.connections.views import row_of
+from core.deliveries import page
 from core.deliveries.told import attempts, next_attempts, source_ids, told
 from core.errors import Invalid, NotFound, did_you_mean
-from core.models import Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, State, TicketLink
+from core.models import (
+    NOT_EXPORTED,
+    Connection,
+    Delivery,
+    HourlyFigures,
+    Kind,
+    RunLog,
+    SiemEvent,
+    State,
+    TicketLink,
+)
+from core.outbox.looking import in_state
 
+T = TypeVar("T", bound=page.Row)
 MAX_LIMIT = 500
+#: in the words of the index of events that wait; without a type, or SQLite reads "… = 1"
+_EXPORTED: ColumnElement[bool] = literal_column("is_exported")
+_NOT_EXPORTED: ColumnElement[bool] = literal_column(str(NOT_EXPORTED))
 
 
 def logs(
@@ -21,14 +37,9 @@ def logs(
 ) -> list[dict[str, Any]]:
     """Runs; `before` is the id of the last one seen."""
     with db.reading() as session:
-        wanted = (
-            select(RunLog, col(Connection.name))
-            .join(Connection, col(Connection.id) == col(RunLog.user_integration_id))
-            .where(visible(who), _of(session, who, ref), _older(RunLog.id, before))
-            .order_by(col(RunLog.id).desc())
-            .limit(_bounded(limit))
-        )
-        return [_run(row, name) for row, name in session.execute(wanted)]
+        seen = page.chosen(session, who, ref, visible(who))
+        ids = page.newest(session, RunLog, seen, limit=_bounded(limit), before=before)
+        return [_run(row, name) for row, name in _rows(session, RunLog, ids)]
 
 
 def listing(
@@ -43,11 +54,17 @@ def listing(
     if state is not None and state not in set(State):
         raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
     with db.reading() as session:
-        wanted = _deliveries(who).where(_of(session, who, ref), _older(Delivery.id, before))
-        if state is not None:
-            wanted = wanted.where(col(Delivery.state) == state)
-        found = session.execute(wanted.order_by(col(Delivery.id).desc()).limit(_bounded(limit))).all()
-        return told(session, [(row, name) for row, name in found])
+        mine = page.chosen(session, who, ref, owned(who))
+        ids = page.newest(
+            session,
+            Delivery,
+            mine,
+            *([] if state is None else [in_state(State(state))]),
+            limit=_bounded(limit),
+            before=before,
+            few=state not in (None, State.DELIVERED),
+        )
+        return told(session, _rows(session, Delivery, ids))
 
 
 def one(who: Principal, delivery_id: int) -> dict[str, Any]:
@@ -69,16 +86,17 @@ def events(
 ) -> list[dict[str, Any]]:
     """What SIEMs were given or will be; `before` is the id of the last one seen."""
     with db.reading() as session:
-        wanted = (
-            select(SiemEvent, col(Connection.name))
-            .join(Connection, col(Connection.id) == col(SiemEvent.integration_id))
-            .where(_owned(who), _of(session, who, ref), _older(SiemEvent.id, before))
-            .order_by(col(SiemEvent.id).desc())
-            .limit(_bounded(limit))
+        mine = page.chosen(session, who, ref, owned(who))
+        ids = page.newest(
+            session,
+            SiemEvent,
+            mine,
+            *([] if exported is None else [_EXPORTED if exported else _NOT_EXPORTED]),
+            limit=_bounded(limit),
+            before=before,
+            few=exported is False,
         )
-        if exported is not None:
-            wanted = wanted.where(col(SiemEvent.is_exported) == exported)
-        return [_event(row, name) for row, name in session.execute(wanted)]
+        return [_event(row, name) for row, name in _rows(session, SiemEvent, ids)]
 
 
 def tickets(
@@ -86,14 +104,10 @@ def tickets(
 ) -> list[dict[str, Any]]:
     """Which case is which ticket; `before` is the id of the last one seen."""
     with db.reading() as session:
-        wanted = (
-            select(TicketLink, col(Connection.name))
-            .join(Connection, col(Connection.id) == col(TicketLink.integration_id))
-            .where(_owned(who), _of(session, who, ref), _older(TicketLink.id, before))
-            .order_by(col(TicketLink.id).desc())
-            .limit(_bounded(limit))
+        mine = page.chosen(session, who, ref, owned(who))
+        rows = _rows(
+            session, TicketLink, page.newest(session, TicketLink, mine, limit=_bounded(limit), before=before)
         )
-        rows = session.execute(wanted).all()
         cases = source_ids(session, Kind.CASE, {row.case_id for row, _ in rows})
         return [_ticket(row, name, cases) for row, name in rows]
 
@@ -109,31 +123,27 @@ def delivered_since(connection_id: str, moment: datetime) -> int:
 
 
 def row_and_name(session: Session, who: Principal, delivery_id: int) -> tuple[Delivery, str]:
-    found = session.execute(_deliveries(who).where(col(Delivery.id) == delivery_id)).first()
+    wanted = _named(Delivery).where(owned(who), col(Delivery.id) == delivery_id)
+    found = session.execute(wanted).first()
     if found is None:
         raise NotFound(f"There is no delivery {delivery_id}. List them with `hub deliveries`.")
     return found[0], found[1]
 
 
-def _owned(who: Principal) -> ColumnElement[bool]:
+def owned(who: Principal) -> ColumnElement[bool]:
     """`shared` shows others a connection, not the records that went through it."""
     return true() if who.is_admin else col(Connection.user_id) == who.user_id
 
 
-def _of(session: Session, who: Principal, ref: str | None) -> ColumnElement[bool]:
-    return true() if ref is None else col(Connection.id) == row_of(session, who, ref)[0].id
+def _rows(session: Session, log: type[T], ids: Sequence[int]) -> list[tuple[T, str]]:
+    """(row, name of its connection), the newest first."""
+    key: Any = log.id
+    query: Any = _named(log).where(key.in_(ids)).order_by(key.desc())
+    return [(row, name) for row, name in session.execute(query)]
 
 
-def _older(column: Any, before: int | None) -> ColumnElement[bool]:
-    return true() if before is None else col(column) < before
-
-
-def _deliveries(who: Principal) -> Select[Delivery, str]:
-    return (
-        select(Delivery, col(Connection.name))
-        .join(Connection, col(Connection.id) == col(Delivery.webhook_id))
-        .where(_owned(who))
-    )
+def _named(log: type[T]) -> Select[T, str]:
+    return select(log, col(Connection.name)).join(Connection, col(Connection.id) == col(page.OF[log]))
 
 
 def _run(row: RunLog, connection: str) -> dict[str, Any]:

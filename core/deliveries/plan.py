@@ -1,11 +1,12 @@
 """What a replay of many would do, before it does anything: how many, how old, what may be there already."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select, true
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, true
 from sqlmodel import Session, col
 
 from core import catalog, db
@@ -17,23 +18,33 @@ from core.health.figures import percentile
 from core.journal import BOUNDS_MS, add_to_histogram
 from core.models import CatalogEntry, Connection, Delivery, HourlyFigures, Role, State
 
+#: Rows that are looked at to count what was delivered, of all connections together; and of each at least. Each lies
+#: elsewhere in a large log: a thousand take 50 ms.
+COUNTED, FEWEST = 1_000, 20
+#: hours with calls that say how long one takes
+HOURS = 24
 MEASURED = timedelta(days=7)  # of calls that say how fast a vendor without a named rate is
 
 
 @dataclass(frozen=True)
-class Share:
+class _Counts:
+    connection_id: str
+    more: bool  # there are older ones, which were not counted
+    count: int = 0
+    oldest_at: datetime | None = None
+    newest_at: datetime | None = None
+    in_doubt: int = 0
+    tickets: int = 0
+    without_body: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(_Counts):
     """One connection's part. `seconds` is None where neither the vendor's rate nor a past call tells."""
 
-    connection_id: str
     connection: str
     is_active: bool
-    count: int
-    oldest_at: datetime | None
-    newest_at: datetime | None
     delivered: int
-    in_doubt: int
-    tickets: int
-    without_body: int
     seconds: float | None
 
     @property
@@ -44,7 +55,8 @@ class Share:
 @dataclass(frozen=True)
 class Plan:
     """`count` go back in the queue. Known duplicates among them: `delivered` (sent twice) and `in_doubt` (may
-    have arrived). `tickets` are left out, because their ticket exists; `without_body` are mapped anew."""
+    have arrived). `tickets` are left out, because their ticket exists; `without_body` are mapped anew.
+    With `more` all these are only the newest: what was delivered may be millions, which nobody waits for."""
 
     at: datetime
     state: State
@@ -53,6 +65,14 @@ class Plan:
     @property
     def count(self) -> int:
         return sum(share.count for share in self.shares)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.count and not self.more
+
+    @property
+    def more(self) -> bool:
+        return any(share.more for share in self.shares)
 
     @property
     def delivered(self) -> int:
@@ -96,7 +116,12 @@ class Plan:
             (self.without_body, "have no body: they are mapped anew, or stay where they are."),
             (self.tickets, "are left out: their ticket exists, and a case never gets a second one."),
         )
-        return [f"{number:,} {words}" for number, words in said if number]
+        return [f"{counted(number, self.more)} {words}" for number, words in said if number]
+
+
+def counted(number: int, more: bool) -> str:
+    """`1,200`, or `1,000 or more`."""
+    return f"{number:,} or more" if more else f"{number:,}"
 
 
 def plan(who: Principal, wanted: Wanted) -> Plan:
@@ -109,30 +134,74 @@ def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
     if who.role == Role.VIEWER:
         raise Forbidden("A viewer cannot replay deliveries. Ask an admin for the role member.")
     now = db.now(session)
-    shares = [_share(session, row, wanted, now) for row in session.execute(_counts(session, who, wanted))]
+    connections = session.execute(
+        select(col(Connection.id)).where(
+            changeable(who), col(Connection.deleted_at).is_(None), _of(session, who, wanted)
+        )
+    )
+    ids = connections.scalars().all()
+    count = _count_newest if wanted.state is State.DELIVERED else _count_all
+    shares = [_share(session, counts, wanted, now) for counts in count(session, ids, wanted)]
     return Plan(now, wanted.state, tuple(sorted(shares, key=lambda share: share.connection.lower())))
 
 
-def _counts(session: Session, who: Principal, wanted: Wanted) -> Any:
-    """One row per connection, counted by the database."""
-    connections = select(col(Connection.id)).where(
-        changeable(who), col(Connection.deleted_at).is_(None), _of(session, who, wanted)
-    )
-    is_ticket = has_ticket()
-    goes = ~is_ticket
-    return (
+def _count_all(session: Session, connections: Sequence[str], wanted: Wanted) -> list[_Counts]:
+    """What stopped is a small part of the log, and has indexes of its own."""
+    return _counted(session, wanted, col(Delivery.webhook_id).in_(connections), more=False)
+
+
+def _count_newest(session: Session, connections: Sequence[str], wanted: Wanted) -> list[_Counts]:
+    """What was delivered is nearly the whole log: as far as COUNTED rows go."""
+    first, end = wanted.span(session)
+    room = max(FEWEST, COUNTED // max(1, len(connections)))
+    found = []
+    for connection in connections:
+        mine = col(Delivery.webhook_id) == connection
+        mine = mine if end is None else and_(mine, col(Delivery.id) < end)
+        edge = session.execute(
+            select(col(Delivery.id))
+            .where(mine, col(Delivery.id) >= first)
+            .order_by(col(Delivery.id).desc())
+            .offset(room)
+            .limit(1)
+        ).scalar_one_or_none()
+        newest = and_(mine, col(Delivery.id) >= (first if edge is None else edge + 1))
+        counts = _counted(session, wanted, newest, more=edge is not None)
+        found += counts or ([_Counts(connection, more=True)] if edge is not None else [])
+    return found
+
+
+def _counted(session: Session, wanted: Wanted, mine: ColumnElement[bool], *, more: bool) -> list[_Counts]:
+    """Per connection, by the database: what goes back in the queue, and of how many the ticket exists."""
+    is_ticket = has_ticket().label("is_ticket")  # asked once a row, so it is what they are grouped by
+    query = (
         select(
             col(Delivery.webhook_id),
-            func.sum(_one_if(goes)).label("count"),
-            func.min(case((goes, col(Delivery.created_at)))).label("oldest"),
-            func.max(case((goes, col(Delivery.created_at)))).label("newest"),
-            func.sum(_one_if(and_(goes, col(Delivery.in_doubt_since).is_not(None)))).label("in_doubt"),
-            func.sum(_one_if(and_(goes, col(Delivery.payload).is_(None)))).label("without_body"),
-            func.sum(_one_if(is_ticket)).label("tickets"),
+            is_ticket,
+            func.count().label("number"),
+            func.min(col(Delivery.created_at)).label("oldest"),
+            func.max(col(Delivery.created_at)).label("newest"),
+            func.sum(_one_if(col(Delivery.in_doubt_since).is_not(None))).label("in_doubt"),
+            func.sum(_one_if(col(Delivery.payload).is_(None))).label("without_body"),
         )
-        .where(col(Delivery.webhook_id).in_(connections), wanted.fits())
-        .group_by(col(Delivery.webhook_id))
+        .where(mine, wanted.fits())
+        .group_by(col(Delivery.webhook_id), literal_column("is_ticket"))
     )
+    found: dict[str, _Counts] = {}
+    for row in session.execute(query):
+        before = found.get(row.webhook_id, _Counts(row.webhook_id, more))
+        if row.is_ticket:
+            found[row.webhook_id] = replace(before, tickets=row.number)
+        else:
+            found[row.webhook_id] = replace(
+                before,
+                count=row.number,
+                oldest_at=row.oldest,
+                newest_at=row.newest,
+                in_doubt=int(row.in_doubt),
+                without_body=int(row.without_body),
+            )
+    return list(found.values())
 
 
 def _of(session: Session, who: Principal, wanted: Wanted) -> ColumnElement[bool]:
@@ -145,26 +214,19 @@ def _one_if(condition: ColumnElement[bool]) -> Any:
     return case((condition, 1), else_=0)
 
 
-def _share(session: Session, row: Any, wanted: Wanted, now: datetime) -> Share:
-    connection = session.get_one(Connection, row.webhook_id)
-    count = int(row.count)
+def _share(session: Session, counts: _Counts, wanted: Wanted, now: datetime) -> Share:
+    connection = session.get_one(Connection, counts.connection_id)
     return Share(
-        connection_id=connection.id,
         connection=connection.name,
         is_active=connection.is_active,
-        count=count,
-        oldest_at=row.oldest,
-        newest_at=row.newest,
-        delivered=count if wanted.state is State.DELIVERED else 0,
-        in_doubt=int(row.in_doubt),
-        tickets=int(row.tickets),
-        without_body=int(row.without_body),
-        seconds=_seconds(session, connection, count, now),
+        delivered=counts.count if wanted.state is State.DELIVERED else 0,
+        seconds=_seconds(session, connection, counts.count, now),
+        **asdict(counts),
     )
 
 
 def _seconds(session: Session, connection: Connection, count: int, now: datetime) -> float | None:
-    """At the vendor's rate; without one, as long as half of this connection's calls of the last week took."""
+    """At the vendor's rate; without one, as long as half of this connection's last calls of a week took."""
     slug = session.get_one(CatalogEntry, connection.integration_id).slug
     if slug not in catalog.manifests():
         return None
@@ -178,9 +240,11 @@ def _seconds(session: Session, connection: Connection, count: int, now: datetime
 
 def _usual_call_ms(session: Session, connection_id: str, now: datetime) -> float | None:
     found = session.execute(
-        select(col(HourlyFigures.call_ms)).where(
-            col(HourlyFigures.connection_id) == connection_id, col(HourlyFigures.hour) >= now - MEASURED
-        )
+        select(col(HourlyFigures.call_ms))
+        .where(col(HourlyFigures.connection_id) == connection_id, col(HourlyFigures.hour) >= now - MEASURED)
+        .where(col(HourlyFigures.calls) > 0)
+        .order_by(col(HourlyFigures.hour).desc())
+        .limit(HOURS)
     )
     counts = add_to_histogram([], BOUNDS_MS, [])
     for histogram in found.scalars():

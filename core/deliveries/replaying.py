@@ -17,7 +17,11 @@ from core.profile import Profile
 #: what decides how a delivery is mapped when it is sent once more
 REPLAYED = (
     *(col(Delivery.id), col(Delivery.key), col(Delivery.record_id), col(Delivery.record_kind)),
-    *(col(Delivery.payload).is_not(None).label("has_body"), col(Delivery.in_doubt_since)),
+    *(
+        col(Delivery.payload).is_not(None).label("has_body"),
+        col(Delivery.in_doubt_since),
+        col(Delivery.place),
+    ),
 )
 
 
@@ -56,7 +60,8 @@ def map_anew(session: Session, connection: Connection, rows: Sequence[Any]) -> M
     open_rows = [
         outbox.Waiting(row.id, row.key, row.record_id, row.has_body)
         for row in rows
-        if row.record_kind in set(Kind) and not (row.has_body and row.in_doubt_since)
+        if row.record_kind in set(Kind)
+        and not (row.has_body and (row.in_doubt_since or row.place is not None))
     ]
     if not open_rows:
         return {}

@@ -15,14 +15,17 @@ from sqlmodel import Session, col
 from core import db, outbox
 from core.access import Principal, changeable
 from core.access.principal import audit
-from core.deliveries.plan import Plan, Share, planned
+from core.deliveries.plan import Plan, Share, counted, planned
 from core.deliveries.replaying import REPLAYED, map_anew
 from core.deliveries.wanted import Wanted, without_ticket
 from core.errors import Conflict, Forbidden, NotFound
 from core.models import Connection, Delivery, Replay, ReplayState, Role, State
+from core.outbox.looking import in_state
 
 #: rows of a connection that wait at most before a replay adds more: one batch of the largest vendors
 STEP = 500
+#: rows that one step looks through for some that fit
+LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,14 @@ def begin(who: Principal, wanted: Wanted, *, again: bool = False) -> Begun:
 def _begin(who: Principal, wanted: Wanted, again: bool) -> tuple[Plan, list[int]]:
     with db.session() as session:
         found = planned(session, who, wanted)
-        if wanted.state is State.DELIVERED and found.count and not again:
+        if wanted.state is State.DELIVERED and not found.is_empty and not again:
             raise Conflict(
-                f"{found.count:,} were delivered and would be sent twice. Say so if you mean it: again=true."
+                f"{counted(found.count, found.more)} were delivered and would be sent twice. "
+                "Say so if you mean it: again=true."
             )
-        rows = [_row(session, who, share, wanted, found.at) for share in found.shares if share.count]
+        rows = [
+            _row(session, who, share, wanted, found.at) for share in found.shares if share.count or share.more
+        ]
         return found, [row.id for row in rows if row.id is not None]
 
 
@@ -123,17 +129,42 @@ def step(id: int) -> int:
         room = STEP - outbox.count_waiting(session, connection.id, most=STEP)
         if room <= 0 and not connection.deleted_at:
             return 0
-        rows = [] if connection.deleted_at else _next(session, row, room)
+        reached = row.last_id if connection.deleted_at else _reached(session, row)
+        rows = [] if connection.deleted_at else _next(session, row, room, reached)
         queued = _put_back(session, row, connection, rows, now)
-        if len(rows) < room or connection.deleted_at:
+        row.cursor = rows[-1].id if len(rows) == room else reached
+        is_over = row.cursor >= row.last_id
+        row.total = max(
+            row.total, row.queued + row.left_out + (not is_over)
+        )  # there are more than were counted
+        if is_over:
             row.state, row.finished_at = ReplayState.DONE, now
         session.add(row)
         return queued
 
 
-def _next(session: Session, row: Replay, room: int) -> list[Any]:
-    """The rows after the cursor, with what decides how they are mapped; none that came after the replay began."""
-    ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id)
+def _reached(session: Session, row: Replay) -> int:
+    """How far a step looks: the id of the last of LOOKED_AT rows after the cursor.
+
+    Of all the connection's, where it is about those that were delivered, for nearly all are, and the index knows
+    them; else of those in that state.
+    """
+    state = State(row.wanted["state"])
+    ahead = [col(Delivery.id) > row.cursor, col(Delivery.id) <= row.last_id]
+    ahead += [] if state is State.DELIVERED else [in_state(state)]
+    found = session.execute(
+        select(col(Delivery.id))
+        .where(col(Delivery.webhook_id) == row.connection_id, *ahead)
+        .order_by(col(Delivery.id))
+        .offset(LOOKED_AT - 1)
+        .limit(1)
+    ).scalar_one_or_none()
+    return row.last_id if found is None else found
+
+
+def _next(session: Session, row: Replay, room: int, reached: int) -> list[Any]:
+    """The next rows after the cursor, with what decides how they are mapped; none that came after the replay began."""
+    ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= reached)
     found = session.execute(
         select(*REPLAYED)
         .where(col(Delivery.webhook_id) == row.connection_id, Wanted.of(row.wanted).fits(), *ahead)
@@ -150,7 +181,6 @@ def _put_back(session: Session, row: Replay, connection: Connection, rows: list[
     left_out = map_anew(session, connection, rows)
     ids = [found.id for found in rows if found.id not in left_out]
     queued = outbox.replay_rows(session, ids, State(row.wanted["state"]), now) if ids else 0
-    row.cursor = rows[-1].id
     row.queued, row.left_out = row.queued + queued, row.left_out + len(left_out)
     if queued:
         wake = update(Connection).where(col(Connection.id) == connection.id).values(next_wake_at=now)
@@ -160,12 +190,15 @@ def _put_back(session: Session, row: Replay, connection: Connection, rows: list[
 
 def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: datetime) -> Replay:
     newest = select(func.max(col(Delivery.id))).where(col(Delivery.webhook_id) == share.connection_id)
+    first, end = wanted.span(session)
+    last = session.execute(newest).scalar_one()
     row = Replay(
         connection_id=share.connection_id,
         actor=who.email[:254],
         wanted=wanted.stored(),
         total=share.count,
-        last_id=session.execute(newest).scalar_one(),
+        cursor=first - 1,
+        last_id=last if end is None else min(last, end - 1),
         created_at=now,
     )
     session.add(row)

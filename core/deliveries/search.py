@@ -1,20 +1,21 @@
 """The deliveries that a page lists: by state, connection, record and time, newest first, with their titles."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlmodel import Session, col
 
-from core import db, mapping, sources
+from core import db, mapping, outbox, sources
 from core.access import Principal
-from core.deliveries.listing import _owned, row_and_name
+from core.deliveries import page
+from core.deliveries.listing import owned, row_and_name
 from core.deliveries.told import reason
-from core.models import RECORD_TABLES, STUCK, WAITING, Connection, Delivery, HubMessage, Kind, Said, State
-from core.outbox.looking import in_states
+from core.models import RECORD_TABLES, Connection, Delivery, HubMessage, Kind, Said, State
+from core.outbox.looking import in_state, waiting
 
 LIST_ROWS = 50
 Query = Select[*tuple[Any, ...]]
@@ -57,18 +58,26 @@ def search(who: Principal, wanted: Filter, *, before: int | None = None, limit: 
     """`before` is the id of the last one seen."""
     with db.reading() as session:
         now = db.now(session)
-        query = _rows(who, wanted).where(*_when(session, wanted, before, now))
-        rows = session.execute(query.order_by(col(Delivery.id).desc()).limit(limit + 1)).all()
-        return Page(now, _found(session, rows[:limit]), rows[limit - 1].id if len(rows) > limit else None)
+        since = None if wanted.hours is None else now - timedelta(hours=wanted.hours)
+        ids = _ids(session, who, wanted, since, before, limit + 1)
+        rows = session.execute(_rows(ids[:limit])).all()
+        return Page(now, _found(session, rows), ids[limit - 1] if len(ids) > limit else None)
 
 
 def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found, ...]:
     """What a connection tries next, the earliest first."""
     with db.reading() as session:
-        waits = (in_states(WAITING), col(Delivery.next_attempt_at).is_not(None))  # not what is in a digest
-        query = _rows(who, Filter(connection=connection_id)).where(*waits)
-        due = (col(Delivery.next_attempt_at), col(Delivery.id))
-        return _found(session, session.execute(query.order_by(*due).limit(limit)).all())
+        mine = select(col(Connection.id)).where(owned(who), col(Connection.id) == connection_id)
+        due = col(Delivery.next_attempt_at)
+        query = (
+            select(col(Delivery.id))
+            .where(waiting(connection_id), col(Delivery.webhook_id).in_(mine))
+            .where(due.is_not(None))  # not what is in a digest
+            .order_by(due, col(Delivery.id))
+            .limit(limit)
+        )
+        rows = session.execute(_rows(list(session.execute(query).scalars()))).all()
+        return _found(session, sorted(rows, key=lambda row: (row.next_attempt_at, row.id)))
 
 
 def title(who: Principal, delivery_id: int) -> str:
@@ -81,7 +90,24 @@ def title(who: Principal, delivery_id: int) -> str:
         return _title(row.record_kind, record)
 
 
-def _rows(who: Principal, wanted: Filter) -> Query:
+def _ids(
+    session: Session, who: Principal, wanted: Filter, since: datetime | None, before: int | None, limit: int
+) -> list[int]:
+    """The ids of a page, the highest first."""
+    where = [] if since is None else [col(Delivery.id) >= outbox.first_since(session, since)]
+    where += [in_state(State(wanted.state))] if wanted.state else []
+    mine = page.chosen(session, who, None, owned(who))
+    if wanted.connection:
+        mine = [wanted.connection] if mine is None or wanted.connection in mine else []
+    if not wanted.record:
+        few = wanted.state not in (None, "", State.DELIVERED)
+        return page.newest(session, Delivery, mine, *where, limit=limit, before=before, few=few)
+    where += [] if before is None else [col(Delivery.id) < before]
+    where += [] if mine is None else [col(Delivery.webhook_id).in_(mine)]
+    return _of_record(session, wanted.record.strip(), where)[:limit]
+
+
+def _rows(ids: Sequence[int]) -> Query:
     fields = (
         Delivery.id,
         Delivery.webhook_id,
@@ -98,61 +124,30 @@ def _rows(who: Principal, wanted: Filter) -> Query:
     query: Query = (
         select(*map(col, fields), col(Connection.name).label("connection"))
         .join(Connection, col(Connection.id) == col(Delivery.webhook_id))
-        .where(_owned(who))
+        .where(col(Delivery.id).in_(ids))
+        .order_by(col(Delivery.id).desc())
     )
-    if wanted.state:
-        query = query.where(_in_state(State(wanted.state)))
-    if wanted.connection:
-        query = query.where(col(Delivery.webhook_id) == wanted.connection)
-    if wanted.record:
-        query = query.where(_of_record(wanted.record.strip()))
     return query
 
 
-def _in_state(state: State) -> ColumnElement[bool]:
-    """With the words of the partial index that has it, so that few are found among millions."""
-    is_it = in_states((state,))
-    kept = next((states for states in (WAITING, STUCK) if state in states), None)
-    return and_(in_states(kept), is_it) if kept else is_it
+def _of_record(session: Session, id: str, where: list[ColumnElement[bool]]) -> list[int]:
+    """Ids of the deliveries of one record, or of one key with what is in its digest; the highest first.
 
-
-def _of_record(id: str) -> ColumnElement[bool]:
+    Each by an index of its own: as one statement with OR, both databases read every row.
+    """
     if id.startswith(KEY_PREFIX):
-        digest = select(col(Delivery.id)).where(col(Delivery.key) == id)
-        return or_(col(Delivery.key) == id, col(Delivery.digest_id).in_(digest))
-    by_kind = (
-        and_(
-            col(Delivery.record_kind) == kind,
-            col(Delivery.record_id).in_(select(col(table.local_id)).where(col(table.id) == id)),
-        )
-        for kind, table in RECORD_TABLES.items()
-    )
-    return or_(*by_kind)
-
-
-def _when(session: Session, wanted: Filter, before: int | None, now: datetime) -> list[ColumnElement[bool]]:
-    limits = [] if before is None else [col(Delivery.id) < before]
-    if wanted.hours:
-        limits.append(col(Delivery.id) >= _first_since(session, now - timedelta(hours=wanted.hours)))
-    return limits
-
-
-def _first_since(session: Session, moment: datetime) -> int:
-    """The first id of this time, by halving: rows are numbered as time goes on, and no index knows the time."""
-    low, high = session.execute(select(func.min(col(Delivery.id)), func.max(col(Delivery.id)))).one()
-    if low is None:
-        return 0
-    high += 1
-    while low < high:
-        middle = (low + high) // 2
-        at = session.execute(
-            select(col(Delivery.created_at))
-            .where(col(Delivery.id) >= middle)
-            .order_by(col(Delivery.id))
-            .limit(1)
-        ).scalar_one_or_none()
-        low, high = (low, middle) if at is None or at >= moment else (middle + 1, high)
-    return int(low)
+        # a key alone is in no index, with its connection it is
+        keyed = (col(Delivery.webhook_id).in_(select(col(Connection.id))), col(Delivery.key) == id)
+        listed = col(Delivery.digest_id).in_(select(col(Delivery.id)).where(*keyed))
+        parts = [keyed, (listed,)]
+    else:
+        parts = [
+            (col(Delivery.record_kind) == kind, col(Delivery.record_id).in_(local_ids))
+            for kind in RECORD_TABLES
+            if (local_ids := sources.local_ids(session, kind, id))
+        ]
+    found = [session.execute(select(col(Delivery.id)).where(*part, *where)).scalars() for part in parts]
+    return sorted({id for ids in found for id in ids if id is not None}, reverse=True)
 
 
 def _found(session: Session, rows: Any) -> tuple[Found, ...]:

@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, and_, exists, func, not_, or_
-from sqlmodel import col
+from sqlmodel import Session, col
 
+from core import outbox
 from core.errors import Invalid, did_you_mean
 from core.models import Delivery, Kind, State, TicketLink
-from core.outbox.looking import in_states
+from core.outbox.looking import in_state
 
 #: what a person may replay; the rest is in the queue, or waits for a release
 REPLAYABLE = (State.DEAD, State.SKIPPED, State.DELIVERED)
 MAX_REASON = 500
-_STUCK = (State.DEAD, State.HELD)  # the words of the partial index that knows the dead ones
+_OPEN = timedelta(hours=1)  # no transaction of the hub is open for so long
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,7 @@ class Wanted:
     def fits(self) -> ColumnElement[bool]:
         """Where clause on deliveries; their connection is the caller's."""
         # of records: a digest's are replayed and not their list, and an old notice tells nobody anything
-        clauses = [in_states((self.state,)), col(Delivery.record_kind).in_([str(kind) for kind in Kind])]
-        if self.state in _STUCK:
-            clauses.append(in_states(_STUCK))
+        clauses = [in_state(self.state), col(Delivery.record_kind).in_([str(kind) for kind in Kind])]
         if self.kind:
             clauses.append(col(Delivery.record_kind) == self.kind)
         if self.reason:
@@ -66,6 +65,17 @@ class Wanted:
         if self.until:
             clauses.append(col(Delivery.created_at) < self.until)
         return and_(*clauses)
+
+    def span(self, session: Session) -> tuple[int, int | None]:
+        """The first id that may fit, and the first one that is too late: rows are numbered as time goes on.
+
+        For what was delivered alone; the rest is few, and looked through. Transactions that were open at the same
+        time may have their numbers the other way round.
+        """
+        if self.state is not State.DELIVERED:
+            return 0, None
+        first = outbox.first_since(session, self.since - _OPEN) if self.since else 0
+        return first, outbox.first_since(session, self.until + _OPEN) if self.until else None
 
 
 def has_ticket() -> ColumnElement[bool]:

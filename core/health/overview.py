@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, select
+from sqlalchemy import ColumnElement, select
 from sqlmodel import Session, col
 
-from core import access, db
+from core import access, db, outbox
 from core.access import Principal
 from core.errors import Invalid
 from core.health import figures
@@ -22,11 +22,9 @@ from core.health.hourly import Query
 from core.health.runs import Run, newest
 from core.health.standing import Standing, standing
 from core.models import (
-    STUCK,
     WAITING,
     CatalogEntry,
     Connection,
-    Delivery,
     Heartbeat,
     RunStatus,
     State,
@@ -213,23 +211,8 @@ def _labels(owned: Sequence[tuple[str, str, str]]) -> dict[str, str]:
 
 
 def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
-    # The states are written into the statement, so that the partial index of what is due is used.
-    due: Any = bindparam("due", [str(state) for state in WAITING], expanding=True, literal_execute=True)
-    query = (
-        select(col(Delivery.webhook_id), col(Delivery.state), func.count())
-        .where(col(Delivery.state).in_(due), col(Delivery.webhook_id).in_(ids))
-        .group_by(col(Delivery.webhook_id), col(Delivery.state))
-    )
-    # the same for what is held, in the words of the index of what is stuck
-    stuck: Any = bindparam("stuck", [str(state) for state in STUCK], expanding=True, literal_execute=True)
-    held = (
-        select(col(Delivery.webhook_id), col(Delivery.state), func.count())
-        .where(col(Delivery.state).in_(stuck), col(Delivery.webhook_id).in_(ids))
-        .where(col(Delivery.state) == State.HELD)
-        .group_by(col(Delivery.webhook_id), col(Delivery.state))
-    )
     queues: dict[str, Counter[str]] = defaultdict(Counter)
-    for connection_id, state, count in [*session.execute(query), *session.execute(held)]:
+    for (connection_id, state), count in outbox.standing(session, ids, (*WAITING, State.HELD)).items():
         queues[connection_id][state] = count
     return queues
 

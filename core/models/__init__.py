@@ -8,12 +8,13 @@ People, connections and catalog entries have UUIDs; tables that grow have intege
 from core.models.columns import BigInt, UtcDateTime
 from core.models.connections import CatalogEntry, Connection
 from core.models.journal import AuditEntry, Heartbeat, HourlyFigures, IdempotencyKey, RunLog
-from core.models.outbox import Attempt, Delivery, HubMessage, Replay, SiemEvent, TicketLink
+from core.models.outbox import NOT_EXPORTED, Attempt, Delivery, HubMessage, Replay, SiemEvent, TicketLink
 from core.models.people import ApiToken, SignIn, User
 from core.models.records import RECORD_TABLES, Alert, Case, Counter, PullCursor, RecordBase, Scan
 from core.models.words import (
     STUCK,
     UNASSIGNED,
+    UNDELIVERED,
     WAITING,
     AttemptOutcome,
     Category,
@@ -27,9 +28,11 @@ from core.models.words import (
 )
 
 __all__ = [
+    "NOT_EXPORTED",
     "RECORD_TABLES",
     "STUCK",
     "UNASSIGNED",
+    "UNDELIVERED",
     "WAITING",
     "Alert",
     "ApiToken",

@@ -15,6 +15,7 @@ class RunLog(SQLModel, table=True):
     __table_args__ = (
         Index("ix_integration_logs_connection", "user_integration_id", "created_at"),
         Index("ix_integration_logs_created", "created_at"),
+        Index("ix_integration_logs_newest", "user_integration_id", "id"),
     )
     id: int | None = big_pk()
     user_integration_id: str = connection_fk()

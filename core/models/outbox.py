@@ -10,6 +10,8 @@ from core.models.columns import BigInt, big_pk, connection_fk, utc
 from core.models.words import AttemptOutcome, ReplayState, State
 
 _STUCK = text("state IN ('dead', 'held')")  # few; lets the pages count them without reading the log
+_SKIPPED = text("state = 'skipped'")
+NOT_EXPORTED = text("NOT is_exported")
 _DUE = text("state IN ('pending', 'retrying', 'in_doubt')")
 _CASE = text("record_kind = 'case'")
 #: Finished rows from which retention takes a text, each in an index by time. Why a row was skipped are the
@@ -36,13 +38,22 @@ class Delivery(SQLModel, table=True):
             sqlite_where=_DUE,
             postgresql_where=_DUE,
         ),
+        Index("ix_webhook_deliveries_connection", "webhook_id", "id"),
         Index("ix_webhook_deliveries_record", "record_kind", "record_id"),
         Index(
             "ix_webhook_deliveries_case_key", "record_kind", "key", sqlite_where=_CASE, postgresql_where=_CASE
         ),
         Index("ix_webhook_deliveries_stuck", "webhook_id", sqlite_where=_STUCK, postgresql_where=_STUCK),
         Index(
-            "ix_webhook_deliveries_attempt",
+            "ix_webhook_deliveries_skipped",
+            "webhook_id",
+            "id",
+            sqlite_where=_SKIPPED,
+            postgresql_where=_SKIPPED,
+        ),
+        Index(
+            "ix_webhook_deliveries_sending",
+            "webhook_id",
             "attempt_id",
             sqlite_where=text("state = 'sending'"),
             postgresql_where=text("state = 'sending'"),
@@ -156,7 +167,17 @@ class Replay(SQLModel, table=True):
 
 class SiemEvent(SQLModel, table=True):
     __tablename__ = "siem_events"
-    __table_args__ = (UniqueConstraint("delivery_id", name="uq_siem_events_delivery"),)
+    __table_args__ = (
+        UniqueConstraint("delivery_id", name="uq_siem_events_delivery"),
+        Index("ix_siem_events_connection", "integration_id", "id"),
+        Index(
+            "ix_siem_events_waiting",
+            "integration_id",
+            "id",
+            sqlite_where=NOT_EXPORTED,
+            postgresql_where=NOT_EXPORTED,
+        ),
+    )
     id: int | None = big_pk()
     user_id: str = Field(max_length=36)
     integration_id: str = connection_fk()
@@ -177,6 +198,7 @@ class TicketLink(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("integration_id", "case_id", name="uq_ticket_integrations_case"),
         UniqueConstraint("integration_id", "external_ticket_id", name="uq_ticket_integrations_ticket"),
+        Index("ix_ticket_integrations_connection", "integration_id", "id"),
     )
     id: int | None = big_pk()
     user_id: str = Field(max_length=36)

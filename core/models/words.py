@@ -59,6 +59,9 @@ class SkippedBy(StrEnum):
 WAITING = (State.PENDING, State.RETRYING, State.IN_DOUBT)
 #: states of rows that a person decides about; one partial index has them
 STUCK = (State.DEAD, State.HELD)
+#: what is not delivered, as the partial indexes have it: a statement that names one of these groups finds few
+#: rows among millions
+UNDELIVERED = (WAITING, (State.SENDING,), STUCK, (State.SKIPPED,))
 
 
 class RunStatus(StrEnum):

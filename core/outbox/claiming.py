@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from core import db
 from core.models import WAITING, Attempt, AttemptOutcome, Delivery, State
 from core.outbox import tickets
-from core.outbox.looking import in_states, waiting
+from core.outbox.looking import in_states, sent_by, waiting
 from core.outbox.tickets import Search, Target
 from core.verdicts import Row
 
@@ -190,7 +190,7 @@ def reap(
     )
     if not db.affected(closed):
         return 0
-    mine = and_(col(Delivery.attempt_id) == attempt_id, col(Delivery.state) == State.SENDING)
+    mine = and_(sent_by(attempt_id), col(Delivery.attempt_id) == attempt_id, in_states((State.SENDING,)))
     counts = session.execute(select(col(Delivery.attempt_count)).where(mine).distinct()).scalars().all()
     return sum(
         db.affected(

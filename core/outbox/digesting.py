@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from core.models import Delivery, Kind, Said, State
 from core.outbox.claiming import Claim
-from core.outbox.looking import in_states, waiting
+from core.outbox.looking import in_state, in_states, sent_by, waiting
 from core.verdicts import Verdict
 
 CHUNK = 500
@@ -92,8 +92,9 @@ def close_members(session: Session, claim: Claim, verdicts: Sequence[Verdict], n
 def give_up(session: Session, attempt_id: int) -> None:
     """After an attempt was reaped: a digest that is dead by that is over, and its rows are dead one by one."""
     dead = select(col(Delivery.id), col(Delivery.reason)).where(
+        sent_by(attempt_id),
+        in_state(State.DEAD),
         col(Delivery.attempt_id) == attempt_id,
-        col(Delivery.state) == State.DEAD,
         col(Delivery.record_kind) == Said.DIGEST,
     )
     for digest_id, reason in session.execute(dead).all():

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     ScalarSelect,
+    Select,
     SQLColumnExpression,
     and_,
     case,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
-from core.models import RECORD_TABLES, STUCK, WAITING, Delivery, Kind, SkippedBy, State
+from core.models import RECORD_TABLES, STUCK, UNDELIVERED, WAITING, Attempt, Delivery, Kind, SkippedBy, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,26 @@ def in_states(states: Sequence[State]) -> ColumnElement[bool]:
     return literal_column(f"state IN ({words})")
 
 
+def indexed(states: Sequence[State]) -> list[ColumnElement[bool]]:
+    """Clauses that find rows in `states` through the partial indexes, one for each of those; they do not overlap.
+
+    A delivered row is in none of them.
+    """
+    groups = ((kept, [state for state in kept if state in states]) for kept in UNDELIVERED)
+    return [and_(in_states(kept), in_states(found)) for kept, found in groups if found]
+
+
+def in_state(state: State) -> ColumnElement[bool]:
+    """The same for one state, delivered too: that one fits nearly every row."""
+    return next(iter(indexed((state,))), in_states((state,)))
+
+
+def sent_by(attempt_id: int) -> ColumnElement[bool]:
+    """Rows of the attempt's connection: the partial indexes know those, and none knows the attempts."""
+    sender = select(col(Attempt.connection_id)).where(col(Attempt.id) == attempt_id)
+    return col(Delivery.webhook_id) == sender.scalar_subquery()
+
+
 def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[tuple[Waiting, str | None]]:
     """The rows that would be sent next; without their body where it is to be mapped anew first."""
     found = session.execute(
@@ -97,9 +118,10 @@ def _its_record(kind: Kind) -> ColumnElement[bool]:
 
 def _is_stale(kind: Kind) -> ColumnElement[bool]:
     changed = col(Delivery.record_seq).is_distinct_from(col(RECORD_TABLES[kind].change_seq))
+    is_nowhere = and_(col(Delivery.in_doubt_since).is_(None), col(Delivery.place).is_(None))
     return and_(
         col(Delivery.record_kind) == kind,
-        or_(col(Delivery.payload).is_(None), and_(col(Delivery.in_doubt_since).is_(None), changed)),
+        or_(col(Delivery.payload).is_(None), and_(is_nowhere, changed)),
     )
 
 
@@ -110,12 +132,30 @@ def records(session: Session, connection_id: str, states: Sequence[State]) -> di
     """
     wanted = select(col(Delivery.id), col(Delivery.record_id)).where(
         col(Delivery.webhook_id) == connection_id,
-        col(Delivery.state).in_(states),
         col(Delivery.record_kind).in_([str(kind) for kind in Kind]),
         col(Delivery.digest_id).is_(None),
     )
-    found = session.execute(wanted)
+    found = [row for clause in indexed(states) for row in session.execute(wanted.where(clause))]
     return {delivery: record for delivery, record in found if delivery is not None}
+
+
+def first_since(session: Session, moment: datetime) -> int:
+    """The first id of this time, by halving: rows are numbered as time goes on, and no index knows the time."""
+    # one at a time: of two in one statement SQLite finds neither by the key
+    low, high = (session.execute(select(end(col(Delivery.id)))).scalar() for end in (func.min, func.max))
+    if low is None or high is None:
+        return 0
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        at = session.execute(
+            select(col(Delivery.created_at))
+            .where(col(Delivery.id) >= middle)
+            .order_by(col(Delivery.id))
+            .limit(1)
+        ).scalar_one_or_none()
+        low, high = (low, middle) if at is None or at >= moment else (middle + 1, high)
+    return int(low)
 
 
 def next_due_at(session: Session, connection_id: str) -> datetime | None:
@@ -143,20 +183,27 @@ def count_waiting(session: Session, connection_id: str, most: int | None = None)
 
 def has_held(session: Session, connection_id: str, since: datetime | None) -> bool:
     """Whether rows are held that were put in after `since`."""
-    held = (col(Delivery.webhook_id) == connection_id, in_states(STUCK), in_states((State.HELD,)))
+    held = (col(Delivery.webhook_id) == connection_id, in_state(State.HELD))
     wanted = select(col(Delivery.id)).where(*held).limit(1)
     if since is not None:
         wanted = wanted.where(col(Delivery.created_at) > since)
     return session.execute(wanted).first() is not None
 
 
-def standing(session: Session, connection_ids: Sequence[str]) -> dict[tuple[str, str], int]:
-    """(connection, state) → rows, for every state but the finished ones; by the partial indexes alone."""
+def standing(
+    session: Session,
+    connection_ids: Sequence[str] | Select[str],
+    states: Sequence[State] = (*WAITING, *STUCK),
+) -> dict[tuple[str, str], int]:
+    """(connection, state) → rows that wait, or wait for a person; by the partial indexes alone.
+
+    What is being sent is not among them: no index knows whose it is, and it is over in a moment.
+    """
     counts: dict[tuple[str, str], int] = {}
-    for states in (WAITING, (State.SENDING,), STUCK):
+    for clause in indexed(states):
         found = session.execute(
             select(col(Delivery.webhook_id), col(Delivery.state), func.count())
-            .where(col(Delivery.webhook_id).in_(connection_ids), in_states(states))
+            .where(col(Delivery.webhook_id).in_(connection_ids), clause)
             .group_by(col(Delivery.webhook_id), col(Delivery.state))
         )
         counts |= {(connection, state): number for connection, state, number in found}

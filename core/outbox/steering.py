@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, and_, case, false, literal, null, or_, upd
 from sqlmodel import Session, col
 
 from core import db
-from core.models import STUCK, WAITING, Delivery, Kind, Said, SkippedBy, State, UtcDateTime
+from core.models import WAITING, Delivery, Kind, Said, SkippedBy, State, UtcDateTime
 from core.outbox import tickets
-from core.outbox.looking import in_states, waiting
+from core.outbox.looking import in_state, in_states, indexed, waiting
 
 CHUNK = 500  # ids per statement
 #: certainly not delivered, and not on its way
@@ -57,12 +57,17 @@ def put_right(session: Session, connection_ids: Sequence[str], now: datetime) ->
 
 def skip(session: Session, connection_id: str, reason: str, by: SkippedBy) -> int:
     """Take all that waits out of the queue. What may have arrived, or is being sent, is left alone."""
-    skipped = session.execute(
-        update(Delivery)
-        .where(col(Delivery.webhook_id) == connection_id, col(Delivery.state).in_(_UNSENT))
-        .values(state=State.SKIPPED, skipped_by=by, reason=reason, next_attempt_at=None)
+    return sum(
+        db.affected(
+            session.execute(
+                update(Delivery)
+                .where(col(Delivery.webhook_id) == connection_id, clause)
+                .values(state=State.SKIPPED, skipped_by=by, reason=reason, next_attempt_at=None)
+                .execution_options(synchronize_session=False)
+            )
+        )
+        for clause in indexed(_UNSENT)
     )
-    return db.affected(skipped)
 
 
 def end(session: Session, connection_id: str) -> int:
@@ -117,7 +122,7 @@ def discard(session: Session, connection_id: str, reason: str, delivery_id: int 
 
 
 def _held(connection_id: str, delivery_id: int | None) -> list[ColumnElement[bool]]:
-    held = [col(Delivery.webhook_id) == connection_id, in_states(STUCK), in_states((State.HELD,))]
+    held = [col(Delivery.webhook_id) == connection_id, in_state(State.HELD)]
     return held if delivery_id is None else [*held, col(Delivery.id) == delivery_id]
 
 

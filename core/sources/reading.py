@@ -80,6 +80,12 @@ def latest(
     return as_dicts(session.connection().execute(query))
 
 
+def local_ids(session: Session, kind: Kind, id: str) -> list[int]:
+    """Of the records that FootprintIQ calls so; several where two people have one of that id."""
+    query = select(TABLES[kind].c.local_id).where(TABLES[kind].c.id == id)
+    return list(session.connection().execute(query).scalars())
+
+
 def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Local id → record, for those that are still there."""
     table = TABLES[kind]
@@ -95,6 +101,15 @@ def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> Scal
     table = TABLES[kind]
     query = select(func.max(table.c.change_seq))
     return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()
+
+
+def count_others(session: Session, kind: Kind, owner_id: str, most: int) -> int:
+    """Records of anybody else; not counted further than `most`."""
+    table, found = TABLES[kind], 0
+    for side in (table.c.owner_id < owner_id, table.c.owner_id > owner_id):  # each a range of an index
+        some = select(table.c.local_id).where(side).limit(most - found).subquery()
+        found += session.connection().execute(select(func.count()).select_from(some)).scalar_one()
+    return found
 
 
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:

@@ -7,6 +7,7 @@ import streamlit as st
 from core import connections
 from core.access import Principal
 from core.deliveries import Plan, Wanted, plan, replays
+from core.deliveries.plan import counted
 from core.deliveries.replays import Progress
 from core.deliveries.wanted import REPLAYABLE
 from core.health import duration
@@ -48,12 +49,12 @@ def _dialog(who: Principal, chosen: str | None) -> None:
     wanted = _filters(who, chosen)
     found = plan(who, wanted)
     _count(found)
-    if not found.count:
+    if found.is_empty:
         return
     sure = found.state is not State.DELIVERED or st.checkbox(
         "Yes, the tool gets these records a second time.", key="replay_again"
     )
-    label = f"Replay {found.count:,}"
+    label = f"Replay {counted(found.count, found.more)}"
     if st.button(label, type="primary", key="replay_go", icon=":material/replay:", disabled=not sure):
         with doing():
             flash(_begun(replays.begin(who, wanted, again=found.state is State.DELIVERED).replays))
@@ -102,22 +103,23 @@ def _since(time: str) -> datetime | None:
 
 def _count(found: Plan) -> None:
     with st.container(border=True, gap="xsmall"):
-        if not found.count:
+        if found.is_empty:
             st.text(f"Nothing to replay: no delivery that fits is {STATE[found.state][0].lower()}.")
         else:
-            st.markdown(f"**{_number(found.count)}**")
-            st.text(_ages(found))
+            st.markdown(f"**{_number(found.count, found.more)}**")
+            if found.count:
+                st.text(_ages(found))
         for line in found.warnings():
             st.markdown(f":orange[:material/warning:] {escaped(line)}")
         for share in found.shares:
-            st.text(f"{share.connection}: {share.count:,}{_takes(share.seconds)}")
+            st.text(f"{share.connection}: {counted(share.count, share.more)}{_takes(share.seconds)}")
         off = [share.connection for share in found.shares if not share.is_active and share.count]
         if off:
             st.text(f"{', '.join(off)}: paused. Switch it on to send them.")
 
 
-def _number(count: int) -> str:
-    return "1 delivery" if count == 1 else f"{count:,} deliveries"
+def _number(count: int, more: bool = False) -> str:
+    return "1 delivery" if count == 1 and not more else f"{counted(count, more)} deliveries"
 
 
 def _ages(found: Plan) -> str:

@@ -1,0 +1,286 @@
+"""What the hub asks of a log of any length: each function that reads or moves deliveries, called once.
+
+Shared by the bench, which measures them at ten million rows, and by the test of their plans, which fails where one
+of them looks at more rows than it needs. A new function of `core.outbox` or `core.deliveries` belongs here.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from bench import archive
+from core import connections, db, deliveries, health, journal, outbox, runs, sources
+from core.access import Principal
+from core.access.principal import principal_of
+from core.deliveries import Wanted, replays, search
+from core.deliveries.search import Filter
+from core.errors import Conflict
+from core.metrics import Metrics
+from core.models import Delivery, Kind, SiemEvent, State, User
+from core.outbox import Claim
+from core.retention import sweep
+from core.verdicts import Row, Verdict
+
+
+@dataclass(frozen=True)
+class Place:
+    """An archive, and who asks: `quiet` is a member whose deliveries are all old."""
+
+    admin: Principal
+    busy: Principal
+    quiet: Principal
+    siem: str  # two connections of the quiet one …
+    tickets: str
+    mine: str  # … and one of the busy one
+    key: str  # of an old delivery
+    record: str  # FootprintIQ's id of an old case
+    oldest: int  # one of the quiet one's deliveries
+    newest: int
+    event: int  # the quiet one's last event
+    now: datetime
+    metrics: Metrics  # scraped before: the first time a process adds up all hours there are
+
+
+def place() -> Place:
+    metrics = Metrics()
+    metrics.text()
+    with db.reading() as session:
+        people = {user.email: principal_of(user) for user in session.execute(select(User)).scalars()}
+        siem, tickets, mine = (archive.connection_id(n) for n in (archive.BUSY, archive.BUSY + 1, 1))
+        old = session.get_one(Delivery, 101)
+        events = select(col(SiemEvent.id)).where(col(SiemEvent.delivery_id) == 202)
+        return Place(
+            admin=people[archive.person(0)],
+            busy=people[archive.person(1)],
+            quiet=people[archive.person(archive.PEOPLE - 1)],
+            siem=siem,
+            tickets=tickets,
+            mine=mine,
+            key=old.key,
+            record=str(sources.by_local_id(session, Kind.CASE, [old.record_id])[old.record_id]["id"]),
+            oldest=101,
+            newest=session.execute(select(func.max(col(Delivery.id)))).scalar_one() or 0,
+            event=session.execute(events).scalar() or 1,
+            now=db.now(session),
+            metrics=metrics,
+        )
+
+
+Ask = Callable[[Place], object]
+
+
+def _lists() -> dict[str, Ask]:
+    d = deliveries
+    asked: dict[str, Ask] = {
+        "deliveries": lambda p: d.listing(p.admin),
+        "deliveries of a member": lambda p: d.listing(p.quiet),
+        "deliveries of a busy member": lambda p: d.listing(p.busy),
+        "deliveries of a member, next page": lambda p: d.listing(p.quiet, before=p.oldest),
+        "deliveries of a connection": lambda p: d.listing(p.quiet, p.siem),
+        "events": lambda p: d.events(p.admin),
+        "events of a member": lambda p: d.events(p.quiet),
+        "events of a member, next page": lambda p: d.events(p.quiet, before=p.event),
+        "events of a connection": lambda p: d.events(p.quiet, p.siem),
+        "tickets": lambda p: d.tickets(p.admin),
+        "tickets of a member": lambda p: d.tickets(p.quiet),
+        "runs": lambda p: d.logs(p.admin),
+        "runs of a member": lambda p: d.logs(p.quiet),
+        "one delivery": lambda p: d.one(p.quiet, p.oldest),
+        "delivered since": lambda p: d.delivered_since(p.siem, p.now - timedelta(hours=24)),
+        "explain": lambda p: d.explain(p.admin, "case", p.record),
+        "search": lambda p: search.search(p.admin, Filter()),
+        "search of a member": lambda p: search.search(p.quiet, Filter()),
+        "search by key": lambda p: search.search(p.admin, Filter(record=p.key)),
+        "search by key of a member": lambda p: search.search(p.quiet, Filter(record=p.key)),
+        "search by record": lambda p: search.search(p.admin, Filter(record=p.record)),
+        "search by hours": lambda p: search.search(p.admin, Filter(hours=24)),
+        "search by hours of a member": lambda p: search.search(p.quiet, Filter(hours=24)),
+        "search by connection": lambda p: search.search(p.admin, Filter(connection=p.siem)),
+        "upcoming": lambda p: search.upcoming(p.busy, p.mine),
+        "title": lambda p: search.title(p.quiet, p.oldest),
+    }
+    for flag in (True, False):
+        asked[f"events, exported {flag}"] = lambda p, flag=flag: d.events(p.admin, exported=flag)
+        asked[f"events of a member, exported {flag}"] = lambda p, flag=flag: d.events(p.quiet, exported=flag)
+    for state in State:
+        asked[f"deliveries, {state}"] = lambda p, state=state: d.listing(p.admin, state=state)
+        asked[f"deliveries of a member, {state}"] = lambda p, state=state: d.listing(p.quiet, state=state)
+        asked[f"search, {state}"] = lambda p, state=state: search.search(p.admin, Filter(state=state))
+        asked[f"search by connection, {state}"] = lambda p, state=state: search.search(
+            p.busy, Filter(state=state, connection=p.mine)
+        )
+    return asked
+
+
+def _pages() -> dict[str, Ask]:
+    asked: dict[str, Ask] = {
+        "connections": lambda p: connections.board(p.admin),
+        "connections of a member": lambda p: connections.board(p.quiet),
+        "list of connections": lambda p: connections.list_views(p.admin),
+        "one connection": lambda p: connections.find(p.quiet, p.siem),
+        "left out": lambda p: connections.left_out(p.quiet, p.tickets),
+        "health": lambda p: health.overview(p.admin, 24),
+        "health of a member": lambda p: health.overview(p.quiet, 24),
+        "health, one connection": lambda p: health.overview(p.admin, 24, connection=p.siem),
+        "metrics": lambda p: p.metrics.text(),
+        "replays": lambda p: replays.listing(p.admin),
+        "unfinished replays": lambda p: replays.unfinished(p.admin),
+    }
+    hour = timedelta(hours=1)
+    for state in (State.DEAD, State.SKIPPED, State.DELIVERED):
+        asked |= {
+            f"replay plan, {state}": lambda p, state=state: deliveries.plan(p.admin, Wanted(state=state)),
+            f"replay plan of a member, {state}": lambda p, state=state: deliveries.plan(
+                p.quiet, Wanted(state=state)
+            ),
+            f"replay plan of a connection, {state}": lambda p, state=state: deliveries.plan(
+                p.busy, Wanted(p.mine, state=state, reason="503")
+            ),
+            f"replay plan of an hour, {state}": lambda p, state=state: deliveries.plan(
+                p.admin, Wanted(state=state, since=p.now - 48 * hour, until=p.now - 47 * hour)
+            ),
+        }
+    return asked
+
+
+#: read only
+READ: dict[str, Ask] = _lists() | _pages()
+
+Move = Callable[[Session, Place], object]
+
+
+def _outbox() -> dict[str, Move]:
+    """By the name of the function in `core.outbox`, and what follows a colon."""
+    o = outbox
+    claim = partial(o.claim, run_id="run", worker="bench", max_bytes=None, lease_s=60.0)
+    return {
+        "peek": lambda s, p: o.peek(s, p.mine, 10),
+        "records": lambda s, p: o.records(s, p.mine, (State.PENDING, State.RETRYING, State.HELD)),
+        "records: skipped": lambda s, p: o.records(s, p.mine, (State.SKIPPED,), "Skipped."),
+        "elsewhere": lambda s, p: o.elsewhere(s, p.tickets, [_row(s, p)]),
+        "known": lambda s, p: o.known(s, p.tickets, Kind.CASE, list(range(1, 100))),
+        "next_due_at": lambda s, p: o.next_due_at(s, p.mine),
+        "count_waiting": lambda s, p: o.count_waiting(s, p.mine),
+        "has_held": lambda s, p: o.has_held(s, p.mine, None),
+        "has_held: since": lambda s, p: o.has_held(s, p.mine, p.now),
+        "standing": lambda s, p: o.standing(s, [p.mine]),
+        "standing: many": lambda s, p: o.standing(s, [archive.connection_id(n) for n in range(50)]),
+        "loose": lambda s, p: o.loose(s, p.mine, 500, p.now),
+        "members": lambda s, p: o.members(s, [1, 2, 3]),
+        "expired": lambda s, p: o.expired(s, p.now),
+        "claim": lambda s, p: claim(s, connection_id=p.mine, limit=100, now=p.now),
+        "renew": lambda s, p: o.renew(s, 1, 60.0, p.now),
+        "close": lambda s, p: o.close(s, Claim(7, p.tickets, (_row(s, p),)), [_verdict(p)], p.now),
+        "end_attempt": lambda s, p: o.end_attempt(s, 7, [], p.now),
+        "reap": lambda s, p: [
+            (o.reap(s, attempt, lambda _: 60.0, p.now), o.give_up(s, attempt))
+            for attempt, _ in o.expired(s, p.now)[:3]
+        ],
+        "give_up": lambda s, p: o.give_up(s, 7),
+        "gather": lambda s, p: o.gather(s, [p.oldest], p.newest, "A digest."),
+        "put_off": lambda s, p: o.put_off(s, p.mine, p.now, "Later.", p.now),
+        "put": lambda s, p: o.put(
+            s, connection_id=p.siem, user_id=p.quiet.user_id, siem=True, rows=[_new(p)], now=p.now
+        ),
+        "hasten": lambda s, p: o.hasten(s, p.mine, p.now),
+        "recover": lambda s, p: o.recover(s, p.mine, p.now, doubtful=True),
+        "release": lambda s, p: o.release(s, p.mine, p.now),
+        "discard": lambda s, p: o.discard(s, p.mine, "No."),
+        "skip": lambda s, p: o.skip(s, p.mine, "No."),
+        "skip_rows": lambda s, p: o.skip_rows(s, [p.oldest, p.newest], "No."),
+        "unskip_rows": lambda s, p: o.unskip_rows(s, [p.oldest, p.newest], p.now),
+        "replay": lambda s, p: o.replay(s, p.oldest, again=True, payload="{}", now=p.now),
+        "replay_rows": lambda s, p: o.replay_rows(s, [p.oldest, p.newest], State.DELIVERED, p.now),
+        "first_since": lambda s, p: o.first_since(s, p.now - timedelta(hours=24)),
+    }
+
+
+def _others() -> dict[str, Move]:
+    return {
+        "changes": lambda s, p: sources.changes(s, Kind.SCAN, after=0, owner_id=p.quiet.user_id, limit=500),
+        "latest": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=p.quiet.user_id, limit=50),
+        "latest: everybody's": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=None, limit=50),
+        "latest: one": lambda s, p: sources.latest(s, Kind.CASE, owner_id=None, limit=1, id=p.record),
+        "latest_seq": lambda s, p: sources.latest_seq(s, Kind.ALERT),
+        "retention": lambda s, p: sweep(s, p.now, 90),
+        "begin a run": lambda s, p: journal.begin(s, p.mine, "run", "manual", p.now),
+        "interrupt a run": lambda s, p: journal.interrupt(s, "log-7", p.now),
+        "find a run's connection": lambda s, p: runs.find(s, p.mine, p.busy),
+        "reap": lambda s, p: runs.reap(s, p.now, worker="nobody"),
+        "release a worker's runs": lambda s, p: runs.release(s, "nobody", p.now),
+        "next wake": lambda s, p: runs.next_wake(s, runs.find(s, p.mine, p.busy)[0], p.now),
+    }
+
+
+#: a session is given, and rolled back
+MOVE: dict[str, Move] = {f"outbox.{name}": move for name, move in _outbox().items()} | _others()
+
+#: whole verbs that commit, in this order
+WRITE: dict[str, Ask] = {
+    "edit a filter": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "low"}),
+    "edit it back": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "high"}),
+    "replay one": lambda p: deliveries.replay_one(p.quiet, p.oldest + 1, again=True),
+    "replay the dead": lambda p: replays.begin(p.quiet, Wanted(p.tickets)),
+    "replay the skipped": lambda p: replays.begin(p.busy, Wanted(p.mine, state=State.SKIPPED)),
+    "replay what was delivered": lambda p: replays.begin(
+        p.quiet, Wanted(p.siem, state=State.DELIVERED), again=True
+    ),
+    "replay what nothing fits": lambda p: replays.begin(
+        p.busy, Wanted(p.mine, state=State.DELIVERED, reason="nothing"), again=True
+    ),
+    "a step of the replays": lambda p: replays.work_off(),
+    "release": lambda p: _quietly(deliveries.release, p.admin, p.mine),
+    "discard": lambda p: _quietly(deliveries.discard, p.admin, p.tickets),
+    "enable without a backlog": lambda p: connections.enable(p.busy, p.mine, "skip"),
+    "delete": lambda p: connections.delete(p.busy, p.mine),
+}
+
+
+def rolled_back(move: Move) -> Ask:
+    def asked(here: Place) -> None:
+        with db.session() as session:
+            move(session, here)
+            session.flush()
+            session.rollback()
+
+    return asked
+
+
+def _quietly(verb: Callable[..., object], *given: object) -> None:
+    """Also where nothing is held."""
+    with suppress(Conflict):
+        verb(*given)
+
+
+def _row(session: Session, p: Place) -> Row:
+    fields = [getattr(Delivery, name) for name in Row.__dataclass_fields__]
+    found: Any = session.execute(select(*fields).where(col(Delivery.id) == p.oldest)).one()
+    return Row(*found)
+
+
+def _verdict(p: Place) -> Verdict:
+    return Verdict(p.oldest, State.DELIVERED, 1)
+
+
+def _new(p: Place) -> outbox.New:
+    return outbox.New(
+        kind=Kind.SCAN,
+        record_id=1,
+        revision=1,
+        key="fiq-scan-new",
+        event_type="footprintiq.scan",
+        payload="{}",
+        reason=None,
+        wanted_at=p.now,
+        severity="high",
+        title="A scan",
+    )
+
+
+ASKED: dict[str, Ask] = READ | {name: rolled_back(move) for name, move in MOVE.items()} | WRITE

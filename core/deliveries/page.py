@@ -1,0 +1,82 @@
+"""The ids of one page of a log, newest first: of everybody's by the key, of some connections' from each one's end.
+
+To walk a log of millions from its newest row until enough rows of one person have come by may mean to walk all of
+it. Each log that is paged has an index of connection and id, so what a connection has last is found at once.
+"""
+
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlmodel import Session, col
+
+from core.access import Principal
+from core.connections.views import row_of
+from core.models import Connection, Delivery, RunLog, SiemEvent, TicketLink
+
+Row = Delivery | RunLog | SiemEvent | TicketLink
+Log = type[Row]
+#: the column of each log that names the connection
+OF: dict[Any, Any] = {
+    Delivery: Delivery.webhook_id,
+    RunLog: RunLog.user_integration_id,
+    SiemEvent: SiemEvent.integration_id,
+    TicketLink: TicketLink.integration_id,
+}
+
+
+def chosen(
+    session: Session, who: Principal, ref: str | None, theirs: ColumnElement[bool]
+) -> Sequence[str] | None:
+    """Ids of the connections of which `who` reads: the one that `ref` names, or all of theirs. None: everybody's."""
+    if ref is None and who.is_admin:
+        return None
+    one = true() if ref is None else col(Connection.id) == row_of(session, who, ref)[0].id
+    return session.execute(select(col(Connection.id)).where(theirs, one)).scalars().all()
+
+
+def newest(
+    session: Session,
+    log: Log,
+    connections: Sequence[str] | None,
+    *where: ColumnElement[bool],
+    limit: int,
+    before: int | None = None,
+    few: bool = False,
+) -> list[int]:
+    """At most `limit` ids below `before` that fit `where`, the highest first.
+
+    `few` says that `where` names a partial index: its rows are few enough to be sorted.
+    """
+    fits = and_(true(), *where, *([] if before is None else [col(log.id) < before]))
+    if few:
+        among = true() if connections is None else col(OF[log]).in_(connections)
+        # by a sum: in the order of the key itself both databases would walk the whole log
+        return _last(session, log, and_(among, fits), limit, col(log.id) + 0)
+    if connections is None:
+        return _last(session, log, fits, limit)
+    found: list[int] = []
+    for last, connection in _ends(session, log, connections, fits):
+        if len(found) == limit and last < found[-1]:
+            break  # nor has any of the connections that follow a newer one
+        theirs = _last(session, log, and_(col(OF[log]) == connection, fits), limit)
+        found = list(islice(merge(found, theirs, reverse=True), limit))
+    return found
+
+
+def _last(session: Session, log: Log, fits: ColumnElement[bool], limit: int, order: Any = None) -> list[int]:
+    order = col(log.id) if order is None else order
+    query: Any = select(col(log.id)).where(fits).order_by(order.desc()).limit(limit)
+    return list(session.execute(query).scalars())
+
+
+def _ends(
+    session: Session, log: Log, connections: Sequence[str], fits: ColumnElement[bool]
+) -> list[tuple[int, str]]:
+    """(last id that fits, connection), the newest first; without connections that have none."""
+    last = select(func.max(col(log.id))).where(col(OF[log]) == col(Connection.id), fits).scalar_subquery()
+    query = select(last.label("last"), col(Connection.id)).where(col(Connection.id).in_(connections))
+    ends = [(last, connection) for last, connection in session.execute(query) if last is not None]
+    return sorted(ends, reverse=True)
