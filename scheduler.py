@@ -160,11 +160,16 @@ class Clock:
             time.sleep(SOONEST_S)
         try:
             sync.abandon()
-            with db.session() as session:
-                journal.retire(session, "scheduler", sync.WORKER)
+            _retire()
         except HubError as error:  # what is open runs out by its lease
             log.warning("stopped without the database", reason=error.message)
         return not self.running
+
+
+@db.unit
+def _retire() -> None:
+    with db.session() as session:
+        journal.retire(session, "scheduler", sync.WORKER)
 
 
 def main() -> int:

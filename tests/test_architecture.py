@@ -236,6 +236,37 @@ def test_connectors_touch_neither_database_nor_clock(imported: dict[str, set[str
     assert {name: names for name, names in reached.items() if names} == {}
 
 
+#: opens a writing transaction, and waits and tries again in its own way
+NO_UNITS = {"core.calls.close", "core.cli.people.add"}
+
+
+def _is_call_of(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == name
+
+
+def _writers_that_give_up(module: str, source: str) -> set[str]:
+    """Functions that write and are not called again when PostgreSQL gave their transaction up."""
+    return {
+        f"{module}.{function.name}"
+        for function in ast.walk(ast.parse(source))
+        if isinstance(function, ast.FunctionDef)
+        and any(_is_call_of(node, "db.session") for node in ast.walk(function))
+        and "db.unit" not in map(ast.unparse, function.decorator_list)
+    }
+
+
+def test_whoever_writes_is_a_unit() -> None:
+    modules = _modules().items()
+    found = set().union(*(_writers_that_give_up(name, path.read_text()) for name, path in modules))
+    assert found <= NO_UNITS
+
+
+def test_a_writer_that_is_no_unit_is_found() -> None:
+    bare = "def f():\n    with db.session():\n        pass\n"
+    source = f"{bare}@db.unit\n{bare.replace('f()', 'g()')}"
+    assert _writers_that_give_up("core.x", source) == {"core.x.f"}
+
+
 def test_pages_only_draw(imported: dict[str, set[str]]) -> None:
     pages = {name: names for name, names in imported.items() if _unit(name) in ("pages", "dashboard")}
     assert pages
