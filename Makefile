@@ -43,7 +43,7 @@ crash: $(VENV)/.dev
 	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py
 
 nightly: $(VENV)/.dev
-	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py tests/test_outbox_machine.py
+	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py tests/test_outbox_machine.py tests/test_soak.py
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime
