@@ -234,6 +234,12 @@ def _retire() -> None:
         journal.retire(session, "scheduler", sync.WORKER)
 
 
+@db.unit
+def _retire() -> None:
+    with db.session() as session:
+        journal.retire(session, "scheduler", sync.WORKER)
+
+
 def main() -> int:
     """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when the database cannot be used."""
     logs.configure()
