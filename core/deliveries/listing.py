@@ -55,15 +55,9 @@ def listing(
         raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
-        ids = page.newest(
-            session,
-            Delivery,
-            mine,
-            *([] if state is None else [in_state(State(state))]),
-            limit=_bounded(limit),
-            before=before,
-            few=state not in (None, State.DELIVERED),
-        )
+        find = page.newest if state in (None, State.DELIVERED) else page.newest_of_few
+        fits = true() if state is None else in_state(State(state))
+        ids = find(session, Delivery, mine, fits, limit=_bounded(limit), before=before)
         return told(session, _rows(session, Delivery, ids))
 
 
@@ -87,15 +81,9 @@ def events(
     """What SIEMs were given or will be; `before` is the id of the last one seen."""
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
-        ids = page.newest(
-            session,
-            SiemEvent,
-            mine,
-            *([] if exported is None else [_EXPORTED if exported else _NOT_EXPORTED]),
-            limit=_bounded(limit),
-            before=before,
-            few=exported is False,
-        )
+        find = page.newest_of_few if exported is False else page.newest
+        fits = {None: true(), True: _EXPORTED, False: _NOT_EXPORTED}[exported]
+        ids = find(session, SiemEvent, mine, fits, limit=_bounded(limit), before=before)
         return [_event(row, name) for row, name in _rows(session, SiemEvent, ids)]
 
 

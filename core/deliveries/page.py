@@ -44,30 +44,39 @@ def newest(
     *where: ColumnElement[bool],
     limit: int,
     before: int | None = None,
-    few: bool = False,
 ) -> list[int]:
-    """At most `limit` ids below `before` that fit `where`, the highest first.
-
-    `few` says that `where` names a partial index: its rows are few enough to be sorted.
-    """
-    fits = and_(true(), *where, *([] if before is None else [col(log.id) < before]))
-    if few:
-        among = true() if connections is None else col(OF[log]).in_(connections)
-        # by a sum: in the order of the key itself both databases would walk the whole log
-        return _last(session, log, and_(among, fits), limit, col(log.id) + 0)
+    """At most `limit` ids below `before` that fit `where`, as nearly every row does; the highest first."""
+    fits = and_(_older(log, before), *where)
     if connections is None:
-        return _last(session, log, fits, limit)
+        return _last(session, log, fits, col(log.id), limit)
     found: list[int] = []
     for last, connection in _ends(session, log, connections, fits):
         if len(found) == limit and last < found[-1]:
             break  # nor has any of the connections that follow a newer one
-        theirs = _last(session, log, and_(col(OF[log]) == connection, fits), limit)
+        theirs = _last(session, log, and_(col(OF[log]) == connection, fits), col(log.id), limit)
         found = list(islice(merge(found, theirs, reverse=True), limit))
     return found
 
 
-def _last(session: Session, log: Log, fits: ColumnElement[bool], limit: int, order: Any = None) -> list[int]:
-    order = col(log.id) if order is None else order
+def newest_of_few(
+    session: Session,
+    log: Log,
+    connections: Sequence[str] | None,
+    *where: ColumnElement[bool],
+    limit: int,
+    before: int | None = None,
+) -> list[int]:
+    """The same where `where` names a partial index: its rows are few enough to be sorted."""
+    among = true() if connections is None else col(OF[log]).in_(connections)
+    # by a sum: in the order of the key itself both databases would walk the whole log
+    return _last(session, log, and_(_older(log, before), among, *where), col(log.id) + 0, limit)
+
+
+def _older(log: Log, before: int | None) -> ColumnElement[bool]:
+    return true() if before is None else col(log.id) < before
+
+
+def _last(session: Session, log: Log, fits: ColumnElement[bool], order: Any, limit: int) -> list[int]:
     query: Any = select(col(log.id)).where(fits).order_by(order.desc()).limit(limit)
     return list(session.execute(query).scalars())
 

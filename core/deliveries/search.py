@@ -100,8 +100,8 @@ def _ids(
     if wanted.connection:
         mine = [wanted.connection] if mine is None or wanted.connection in mine else []
     if not wanted.record:
-        few = wanted.state not in (None, "", State.DELIVERED)
-        return page.newest(session, Delivery, mine, *where, limit=limit, before=before, few=few)
+        find = page.newest if wanted.state in (None, "", State.DELIVERED) else page.newest_of_few
+        return find(session, Delivery, mine, *where, limit=limit, before=before)
     where += [] if before is None else [col(Delivery.id) < before]
     where += [] if mine is None else [col(Delivery.webhook_id).in_(mine)]
     return _of_record(session, wanted.record.strip(), where)[:limit]
