@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from core import db
 from tests.conftest import People
+from tests.crash.figures import row, write
 from tests.crash.harness import Harness
 from tests.crash.keyed import hub
 from tests.crash.plan import Plan, Report
@@ -47,7 +48,9 @@ def play(people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_kills_and_stops_lose_nothing_and_double_no_ticket(play: Play) -> None:
-    require_kept(play(SQLITE), SQLITE)
+    report = play(SQLITE)
+    require_kept(report, SQLITE)
+    note("SQLite", report)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -56,6 +59,7 @@ def test_nor_does_a_backup_of_half_way_that_is_put_back(play: Play) -> None:
     assert report.broken == []
     assert report.restored
     assert report.delivered >= RESTORED.batches, "vacuous: too little was delivered"
+    note("SQLite, put back from a backup of half-way", report)
 
 
 @pytest.mark.postgres
@@ -65,6 +69,13 @@ def test_nor_does_a_database_that_falls_over_meanwhile(play: Play) -> None:
     require_kept(report, POSTGRES)
     assert report.restarts == 1
     assert report.troubles > 0, "vacuous: nobody noticed the restart"
+    note("PostgreSQL 18, restarted once", report)
+
+
+def note(label: str, report: Report) -> None:
+    """`make crash` names the page that has the figures."""
+    if "CRASH_FIGURES" in os.environ:
+        write(Path(os.environ["CRASH_FIGURES"]), label, report)
 
 
 def require_kept(report: Report, plan: Plan) -> None:
@@ -87,6 +98,18 @@ def restart() -> None:
     os.kill(pid, signal.SIGQUIT)  # what `pg_ctl stop -m immediate` sends
     until(lambda: not Path(folder, "postmaster.pid").exists(), "the database did not stop")
     server.ensure_postgres_running()
+
+
+def test_the_figures_of_a_run_take_the_place_of_older_ones(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("| a |\n| SQLite | 1 | 2 |\n| SQLite, put back | 3 |\n")
+    report = Report(kills=1000, stops=50, delivered=1650, in_doubt=500, duplicates=40)
+    report.at.update({"claim committed": 30, "call sent": 41})
+    write(page, "SQLite", report)
+    assert page.read_text() == f"| a |\n{row('SQLite', report)}\n| SQLite, put back | 3 |\n"
+    assert row("SQLite", report) == "| SQLite | 1,000 | 50 | 30 or more | 1,650 | 500 | 40 | 0 |"
+    with pytest.raises(AssertionError, match="0 lines of Oracle"):
+        write(page, "Oracle", report)
 
 
 #: where each mistake shows, and by which words

@@ -235,8 +235,10 @@ def test_an_idle_hub_whose_attempts_are_cleaned_away_is_not_taken_for_a_restored
     workplace.connect("slack")
     workplace.alerts(3)
     workplace.sync("slack")
-    with db.session() as session:
-        retention.sweep(session, db.now(session) + timedelta(days=91), 90)
+    taken = 1
+    while taken:
+        with db.session() as session:
+            taken = retention.sweep(session, db.now(session) + timedelta(days=91), 90)
     with db.reading() as session:
         assert len(session.execute(select(Attempt)).all()) == 1
     db.configure(database)
