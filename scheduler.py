@@ -240,17 +240,26 @@ def _retire() -> None:
         journal.retire(session, "scheduler", sync.WORKER)
 
 
+def _say_restored() -> None:
+    """Tell at the start what each run would find: with a full disk it cannot be known, and nothing is sent."""
+    try:
+        found = restored.notice()
+    except HubError as error:
+        log.warning("not compared with what was sent", reason=error.message)
+        return
+    if found:
+        log.warning("the database was put back from a backup", in_doubt=found.deliveries)
+
+
 def main() -> int:
     """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when the database cannot be used."""
     logs.configure()
     try:
         db.check_current()
-        found = restored.notice()
     except HubError as error:
         print(error.message, file=sys.stderr)
         return 1
-    if found:
-        log.warning("the database was put back from a backup", in_doubt=found.deliveries)
+    _say_restored()
     done = threading.Event()
 
     def finish(_signal: int, _frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlmodel import Session, col
 
 from bench import archive
@@ -22,10 +22,12 @@ from core.deliveries import Wanted, replays, search
 from core.deliveries.search import Filter
 from core.errors import Conflict
 from core.metrics import Metrics
-from core.models import Delivery, Kind, SiemEvent, State, User
+from core.models import Delivery, Kind, SiemEvent, SkippedBy, State, User
 from core.outbox import Claim
 from core.retention import sweep
-from core.verdicts import Row, Verdict
+from core.verdicts import Doubt, Row, Verdict
+
+LOOK_UP = Doubt("look_up", (60, 300, 900))
 
 
 @dataclass(frozen=True)
@@ -160,10 +162,11 @@ def _outbox() -> dict[str, Move]:
     o = outbox
     claim = partial(o.claim, run_id="run", worker="bench", max_bytes=None, lease_s=60.0)
     return {
-        "peek": lambda s, p: o.peek(s, p.mine, 10),
+        "peek": lambda s, p: o.peek(s, p.mine, Kind.ALERT, 10),
+        "stale": lambda s, p: o.stale(s, p.mine, Kind.ALERT, 500, p.now),
         "records": lambda s, p: o.records(s, p.mine, (State.PENDING, State.RETRYING, State.HELD)),
-        "records: skipped": lambda s, p: o.records(s, p.mine, (State.SKIPPED,), "Skipped."),
-        "elsewhere": lambda s, p: o.elsewhere(s, p.tickets, [_row(s, p)]),
+        "earliest": lambda s, p: s.execute(select(o.earliest(literal(p.mine)))).all(),
+        "waiting": lambda s, p: s.execute(select(col(Delivery.id)).where(o.waiting(p.mine))).all(),
         "known": lambda s, p: o.known(s, p.tickets, Kind.CASE, list(range(1, 100))),
         "next_due_at": lambda s, p: o.next_due_at(s, p.mine),
         "count_waiting": lambda s, p: o.count_waiting(s, p.mine),
@@ -175,6 +178,11 @@ def _outbox() -> dict[str, Move]:
         "members": lambda s, p: o.members(s, [1, 2, 3]),
         "expired": lambda s, p: o.expired(s, p.now),
         "claim": lambda s, p: claim(s, connection_id=p.mine, limit=100, now=p.now),
+        "claim: cases": lambda s, p: claim(
+            s, connection_id=p.tickets, limit=50, now=p.now, target=o.Target("jira.example.com SEC", LOOK_UP)
+        ),
+        "longest_lease": lambda s, p: s.execute(o.longest_lease()).all(),
+        "shorten_leases": lambda s, p: o.shorten_leases(s, 60.0, p.now),
         "renew": lambda s, p: o.renew(s, 1, 60.0, p.now),
         "close": lambda s, p: o.close(s, Claim(7, p.tickets, (_row(s, p),)), [_verdict(p)], p.now),
         "end_attempt": lambda s, p: o.end_attempt(s, 7, [], p.now),
@@ -192,10 +200,21 @@ def _outbox() -> dict[str, Move]:
         "recover": lambda s, p: o.recover(s, p.mine, p.now, doubtful=True),
         "release": lambda s, p: o.release(s, p.mine, p.now),
         "discard": lambda s, p: o.discard(s, p.mine, "No."),
-        "skip": lambda s, p: o.skip(s, p.mine, "No."),
-        "skip_rows": lambda s, p: o.skip_rows(s, [p.oldest, p.newest], "No."),
+        "skip": lambda s, p: o.skip(s, p.mine, "No.", SkippedBy.FILTER),
+        "skip_rows": lambda s, p: o.skip_rows(s, {p.oldest: "No.", p.newest: "No."}, SkippedBy.FILTER),
+        "bury": lambda s, p: o.bury(s, {p.oldest: "No."}),
+        "settle_as_is": lambda s, p: o.settle_as_is(s, [p.oldest, p.newest]),
+        "remap": lambda s, p: o.remap(s, {p.oldest: _new(p)}),
+        "end": lambda s, p: o.end(s, p.mine),
+        "settle_places": lambda s, p: o.settle_places(s, p.tickets, "jira.example.com SEC"),
+        "put_right": lambda s, p: o.put_right(s, [p.mine], p.now),
+        "highest_attempt": lambda s, p: o.highest_attempt(s),
+        "keep_moment": lambda s, p: o.keep_moment(s, p.now),
+        "restored_at": lambda s, p: o.restored_at(s),
+        "uncertain": lambda s, p: o.uncertain(s, 0, 1000),
+        "doubt": lambda s, p: o.doubt(s, [p.oldest, p.newest], p.now),
         "unskip_rows": lambda s, p: o.unskip_rows(s, [p.oldest, p.newest], p.now),
-        "replay": lambda s, p: o.replay(s, p.oldest, again=True, payload="{}", now=p.now),
+        "replay": lambda s, p: o.replay(s, p.oldest, again=True, now=p.now),
         "replay_rows": lambda s, p: o.replay_rows(s, [p.oldest, p.newest], State.DELIVERED, p.now),
         "first_since": lambda s, p: o.first_since(s, p.now - timedelta(hours=24)),
     }
@@ -207,12 +226,14 @@ def _others() -> dict[str, Move]:
         "latest": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=p.quiet.user_id, limit=50),
         "latest: everybody's": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=None, limit=50),
         "latest: one": lambda s, p: sources.latest(s, Kind.CASE, owner_id=None, limit=1, id=p.record),
-        "latest_seq": lambda s, p: sources.latest_seq(s, Kind.ALERT),
+        "head": lambda s, p: sources.head(s),
+        "newest": lambda s, p: s.execute(select(sources.newest(Kind.ALERT, literal(p.quiet.user_id)))).all(),
         "retention": lambda s, p: sweep(s, p.now, 90),
         "begin a run": lambda s, p: journal.begin(s, p.mine, "run", "manual", p.now),
         "interrupt a run": lambda s, p: journal.interrupt(s, "log-7", p.now),
         "find a run's connection": lambda s, p: runs.find(s, p.mine, p.busy),
-        "reap": lambda s, p: runs.reap(s, p.now, worker="nobody"),
+        "reap": lambda s, p: runs.reap(s, 7, p.mine, p.now, worker="nobody"),
+        "deleted ones for which something waits": lambda s, p: runs.of_deleted(s),
         "release a worker's runs": lambda s, p: runs.release(s, "nobody", p.now),
         "next wake": lambda s, p: runs.next_wake(s, runs.find(s, p.mine, p.busy)[0], p.now),
     }
@@ -273,6 +294,7 @@ def _new(p: Place) -> outbox.New:
         kind=Kind.SCAN,
         record_id=1,
         revision=1,
+        record_seq=1,
         key="fiq-scan-new",
         event_type="footprintiq.scan",
         payload="{}",

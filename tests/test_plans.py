@@ -31,7 +31,7 @@ from tests.conftest import run_on
 ROWS = 20_000
 TIMES = 500  # so many of each are in the tables, PostgreSQL's planner believes
 #: PostgreSQL says how many rows a statement read, SQLite how many instructions it took: at least three a row
-MOST = {"rows": 1_000, "instructions": 18_000}
+MOST = {"rows": 1_000, "instructions": 30_000}
 STEP = 100
 NAMES = re.compile(rf"\b({'|'.join(archive.GROWING)})\b")
 PARTIAL = [
@@ -42,6 +42,8 @@ PARTIAL = [
 ]
 #: they read a replay by its key; the steps are asked by `work_off`
 STEERS = {"pause", "resume", "find", "step"}
+#: of `core.outbox`: what is no question to the database
+NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "Target", "Waiting", "held"}
 
 
 @dataclass
@@ -131,7 +133,7 @@ def test_no_question_reads_more_of_a_growing_table_than_it_needs(here: Place) ->
 
 def test_every_function_of_the_outbox_and_of_deliveries_is_asked() -> None:
     asked = {name.removeprefix("outbox.").partition(":")[0] for name in MOVE}
-    assert {name for name in outbox.__all__ if name not in ("Claim", "New")} <= asked
+    assert {name for name in outbox.__all__ if name not in NOT_ASKED} <= asked
     source = Path(questions.__file__).read_text()
     names = {name for name in deliveries.__all__ if name[0].islower()}
     for module in (replays, search):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlmodel import Session, col
 
 import scheduler
@@ -120,7 +120,7 @@ def test_what_ends_late_keeps_its_text_for_its_time_and_then_loses_it(
     workplace.sandbox.clear_faults()
     workplace.sync("splunk")
     assert workplace.states("splunk") == ["delivered", "delivered"]
-    assert (sync.sweep(), number(Delivery, col(Delivery.payload).is_not(None))) == (0, 2)
+    assert (sync.sweep(), number(Delivery, col(Delivery.payload).is_not(None))) == (1, 2)  # an attempt
     clock(91 * DAY)
     sync.sweep()
     assert number(Delivery, col(Delivery.payload).is_not(None)) == 0
@@ -187,7 +187,8 @@ def test_a_new_attempt_is_not_told_of_an_old_delivery(workplace: Workplace, cloc
     workplace.sync("splunk")
     clock(91 * DAY)
     sync.sweep()
-    assert number(Attempt) == 0
+    with db.session() as session:  # all but the newest are gone by now; as an older hub left them
+        session.execute(delete(Attempt))
     workplace.scans(1)
     workplace.sync("splunk")
     old, new = workplace.deliveries("splunk")
@@ -230,7 +231,13 @@ def test_what_is_not_finished_or_not_old_is_left_alone(workplace: Workplace) -> 
                 IdempotencyKey.key,
             )
         ]
-    assert [*map(sorted, left)] == [["open"], ["running"], ["done", "paused", "running"], ["new"], ["new"]]
+    assert [*map(sorted, left)] == [
+        ["closed", "open"],
+        ["running"],
+        ["done", "paused", "running"],
+        ["new"],
+        ["new"],
+    ]
     assert sync.sweep() == 0
 
 
@@ -288,9 +295,9 @@ def test_a_writer_gets_its_turn_after_each_step(
             session.execute(update(Connection).values(failures=next(turns)))
         return False
 
-    assert sync.sweep(write) == 1000
+    assert sync.sweep(write) == 999
     assert next(turns) == 11
-    assert number(Attempt) == 0
+    assert number(Attempt) == 1  # the newest, by which a restored database is known
 
 
 def test_a_sweep_stops_when_it_is_told_to(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +317,7 @@ def test_the_scheduler_works_off_all_that_is_old(workplace: Workplace) -> None:
     one = scheduler.Clock(threads=1)
     one.start()
     try:
-        until(lambda: number(Attempt) == 0, "old attempts are still there")
+        until(lambda: number(Attempt) == 1, "old attempts are still there")  # the newest stays
     finally:
         one.stop()
 

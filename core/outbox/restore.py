@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, sel
 from sqlmodel import Session, col
 
 from core import db
-from core.models import WAITING, Attempt, Counter, Delivery, Kind, State
-from core.outbox.looking import in_states
+from core.models import STUCK, WAITING, Attempt, Counter, Delivery, Kind, State
+from core.outbox.looking import in_state, in_states
 from core.outbox.tickets import UNKNOWN
 
 REASON = "The database was put back from a backup; it may have been sent since that was made."
@@ -41,13 +41,12 @@ def keep_moment(session: Session, now: datetime) -> None:
 
 def uncertain(session: Session, after: int, limit: int) -> list[tuple[int, str]]:
     """(delivery id, connection id) of the next rows that may have been sent since the backup."""
-    found = session.execute(
-        select(col(Delivery.id), col(Delivery.webhook_id))
-        .where(col(Delivery.id) > after, _may_be_sent())
-        .order_by(col(Delivery.id))
-        .limit(limit)
-    )
-    return [(delivery, connection) for delivery, connection in found if delivery is not None]
+    found: list[tuple[int, str]] = []
+    for clause in _may_be_sent():
+        some = select(col(Delivery.id), col(Delivery.webhook_id)).where(col(Delivery.id) > after, clause)
+        rows = session.execute(some.order_by(col(Delivery.id)).limit(limit))
+        found += [(delivery, connection) for delivery, connection in rows if delivery is not None]
+    return sorted(found)[:limit]
 
 
 def doubt(session: Session, ids: Sequence[int], now: datetime) -> int:
@@ -55,7 +54,7 @@ def doubt(session: Session, ids: Sequence[int], now: datetime) -> int:
     waits, is_case = in_states(WAITING), _is_case()
     marked = session.execute(
         update(Delivery)
-        .where(col(Delivery.id).in_(ids), _may_be_sent())
+        .where(col(Delivery.id).in_(ids), or_(*_may_be_sent()))
         .values(
             state=case((waits, State.IN_DOUBT), else_=col(Delivery.state)),
             reason=case((waits, REASON), else_=col(Delivery.reason)),
@@ -69,11 +68,17 @@ def doubt(session: Session, ids: Sequence[int], now: datetime) -> int:
     return db.affected(marked)
 
 
-def _may_be_sent() -> ColumnElement[bool]:
-    """What waits, but for the rows of a digest, which go with it; and tickets that a person may have replayed."""
-    waits = and_(in_states(WAITING), col(Delivery.digest_id).is_(None))
-    stopped = and_(_is_case(), in_states((State.DEAD, State.SKIPPED)))
-    return or_(waits, in_states((State.HELD,)), stopped)
+def _may_be_sent() -> list[ColumnElement[bool]]:
+    """What waits, but for the rows of a digest, which go with it; and tickets that a person may have replayed.
+
+    A clause for each partial index; they do not overlap.
+    """
+    held_or_dead = or_(in_state(State.HELD), and_(_is_case(), in_state(State.DEAD)))
+    return [
+        and_(in_states(WAITING), col(Delivery.digest_id).is_(None)),
+        and_(in_states(STUCK), held_or_dead),
+        and_(in_state(State.SKIPPED), _is_case()),
+    ]
 
 
 def _is_case() -> ColumnElement[bool]:
