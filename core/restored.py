@@ -150,8 +150,8 @@ def _told(actor: Principal | str, rows: Counter[str], now: datetime) -> Doubted:
 
 
 def _wake(session: Session, connections: list[str], now: datetime) -> None:
-    mine, later = col(Connection.id).in_(connections), col(Connection.next_wake_at) > now
-    session.execute(update(Connection).where(mine, later).values(next_wake_at=now))
+    """Also those that are due already: whoever passes by the idle ones must see that something was queued."""
+    session.execute(update(Connection).where(col(Connection.id).in_(connections)).values(next_wake_at=now))
 
 
 def _by_doubt(session: Session, rows: Counter[str], now: datetime) -> Doubted:

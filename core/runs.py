@@ -218,6 +218,9 @@ def reap(
     wait_s = partial(doubt.first_wait_s, policy, random=random())
     reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
     outbox.give_up(session, attempt_id)
+    if reaped:  # the run that left them is over, and another may have planned the next one without them
+        connection.next_wake_at = now
+        session.add(connection)
     return reaped
 
 

@@ -48,9 +48,9 @@ def select_new(session: Session, profile: Profile, limit: int) -> Selection:
     start = profile.connection.export_cursor
     head, cursor, until = sources.head(session), start, monotonic() + STEP_S
     found = _Found()
-    while cursor < head and monotonic() < until:
+    while cursor < head:
         cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), limit)
-        if is_full:
+        if is_full or monotonic() >= until:
             break
     keys = keys_of(session, profile.kind, found.rows)
     rows = [profile.mapped(record, key) for record, key in zip(found.rows, keys, strict=True)]

@@ -339,6 +339,29 @@ def test_a_connection_whose_worker_died_is_due_when_its_lease_ends(workplace: Wo
     assert workplace.states("splunk") == ["delivered"]
 
 
+def test_what_a_dead_worker_left_is_due_at_once(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next run may have begun and ended before anybody found the attempt."""
+    workplace.connect("splunk", every="1d")
+    workplace.scans(1)
+
+    def die(call: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync, "_send", die)
+    with pytest.raises(KeyboardInterrupt):
+        workplace.sync("splunk")
+    with db.session() as session:
+        later = db.now(session) + timedelta(days=1)
+        session.execute(update(Connection).values(run_id=None, lease_until=None, next_wake_at=later))
+    assert sync.due(10) == []
+    workplace.pass_time(seconds=61)
+    sync.housekeep()
+    assert len(sync.due(10)) == 1
+    assert workplace.states("splunk") == ["in_doubt"]
+
+
 # --- deleted, paused -----------------------------------------------------------------------------------
 
 
