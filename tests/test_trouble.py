@@ -3,9 +3,7 @@
 Against the scheduler's own loop in this process, and against real servers and processes where that matters.
 """
 
-import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -32,6 +30,7 @@ from tests.api_client import Api, api, refusal
 from tests.conftest import migrated
 from tests.fault_server import holding, json_answer
 from tests.live import served, until
+from tests.postmaster import start, stop
 from tests.terminal import Hub
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -123,7 +122,7 @@ def test_an_ill_database_is_told_once_and_everything_goes_on(
     monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 100)
     db.configure(on_sqlite)
     ill, path = ILLS[name], Path(str(make_url(on_sqlite).database))
-    workplace.connect("splunk", every="10s")
+    workplace.connect("splunk", every="1h")
     with clock() as log:
         until(lambda: workplace.row("splunk").last_sync is not None, "the first run did not come")
         workplace.scans(2)
@@ -135,7 +134,7 @@ def test_an_ill_database_is_told_once_and_everything_goes_on(
             time.sleep(3.2)  # three more looks: told once means once
         finally:
             well()
-        workplace.pass_time(minutes=1)
+        workplace.pass_time(hours=1)
         until(lambda: workplace.states("splunk") == ["delivered"] * 2, f"it did not go on: {log}")
     assert sum(ill.sentence in str(entry.get("reason")) for entry in log) <= 2  # looks, and a run under way
     assert not any(entry.get("exc_info") for entry in log)
@@ -184,16 +183,6 @@ def server() -> Iterator[Any]:
     finally:
         made.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def stop(server: Any) -> None:
-    """As `pg_ctl stop -m immediate`: without a word to whoever is connected."""
-    os.kill(server.get_pid(), signal.SIGQUIT)
-    until(lambda: not Path(server.pgdata, "postmaster.pid").exists(), "the server did not stop")
-
-
-def start(server: Any) -> None:
-    server.ensure_postgres_running()
 
 
 @pytest.fixture(name="database")
@@ -246,7 +235,7 @@ def test_a_restarted_server_is_not_noticed_but_by_who_was_in_the_middle(
 
 @pytest.mark.postgres
 def test_a_server_that_is_away_for_a_while_costs_nothing(server: Any, workplace: Workplace) -> None:
-    workplace.connect("splunk", every="10s")
+    workplace.connect("splunk", every="1h")
     with clock() as log:
         until(lambda: workplace.row("splunk").last_sync is not None, "the first run did not come")
         workplace.scans(2)
@@ -257,7 +246,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(server: Any, workplace:
         time.sleep(2.2)  # two more looks
         start(server)
         until(told(log, "database well again"), "nobody said that it is back")
-        workplace.pass_time(minutes=1)
+        workplace.pass_time(hours=1)
         until(lambda: workplace.states("splunk") == ["delivered"] * 2, f"it did not go on: {log}")
     assert not any(entry.get("exc_info") for entry in log)
     assert sum("cannot be used" in str(entry.get("reason")) for entry in log) <= 2
