@@ -118,7 +118,6 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         "ix_webhook_deliveries_stuck",
         "ix_webhook_deliveries_skipped",
         "ix_siem_events_waiting",
-        "ix_ticket_integrations_connection",
     ],
 )
 def test_without_an_index_somebody_reads_too_much(here: Place, index: str) -> None:

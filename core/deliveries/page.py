@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import ColumnElement, and_, select, true, tuple_
 from sqlmodel import Session, col
 
 from core.access import Principal
@@ -46,15 +46,16 @@ def newest(
     before: int | None = None,
 ) -> list[int]:
     """At most `limit` ids below `before` that fit `where`, as nearly every row does; the highest first."""
-    fits = and_(_older(log, before), *where)
+    fits, by_key = and_(true(), *where), (col(log.id).desc(),)
     if connections is None:
-        return _last(session, log, fits, col(log.id), limit)
+        return _first(session, log, and_(_older(log, before), fits), by_key, limit)
     found: list[int] = []
-    for last, connection in _ends(session, log, connections, fits):
+    for last, connection in _ends(session, log, connections, before):
         if len(found) == limit and last < found[-1]:
             break  # nor has any of the connections that follow a newer one
-        theirs = _last(session, log, and_(col(OF[log]) == connection, fits), col(log.id), limit)
-        found = list(islice(merge(found, theirs, reverse=True), limit))
+        theirs, order = of_one(session, log, connection, before)
+        page = _first(session, log, and_(theirs, fits), order, limit)
+        found = list(islice(merge(found, page, reverse=True), limit))
     return found
 
 
@@ -69,23 +70,41 @@ def newest_of_few(
     """The same where `where` names a partial index: its rows are few enough to be sorted."""
     among = true() if connections is None else col(OF[log]).in_(connections)
     # by a sum: in the order of the key itself both databases would walk the whole log
-    return _last(session, log, and_(_older(log, before), among, *where), col(log.id) + 0, limit)
+    order = ((col(log.id) + 0).desc(),)
+    return _first(session, log, and_(_older(log, before), among, *where), order, limit)
+
+
+def _ends(
+    session: Session, log: Log, connections: Sequence[str], before: int | None
+) -> list[tuple[int, str]]:
+    """(its last id, connection), the newest first; without connections that have none."""
+    theirs, order = of_one(session, log, col(Connection.id), before)
+    last = select(col(log.id)).where(theirs).order_by(*order).limit(1).scalar_subquery()
+    query: Any = select(last.label("last"), col(Connection.id)).where(col(Connection.id).in_(connections))
+    return sorted(((last, id) for last, id in session.execute(query) if last is not None), reverse=True)
+
+
+def of_one(
+    session: Session, log: Log, connection: Any, before: int | None, since: int = 0
+) -> tuple[ColumnElement[bool], tuple[Any, ...]]:
+    """Rows of one connection, ids from `since` to below `before`, and their order, newest first.
+
+    On PostgreSQL as a range of the index that has both: said as an equation, the key's order is as good to it, and
+    it walks everybody's rows for those of one. Of such a range SQLite uses the first column alone.
+    """
+    of, key = col(OF[log]), col(log.id)
+    if session.get_bind().dialect.name == "sqlite":
+        return and_(of == connection, key >= since, _older(log, before)), (key.desc(),)
+    end = of <= connection if before is None else tuple_(of, key) < tuple_(connection, before)
+    return and_(tuple_(of, key) >= tuple_(connection, since), end), (of.desc(), key.desc())
 
 
 def _older(log: Log, before: int | None) -> ColumnElement[bool]:
     return true() if before is None else col(log.id) < before
 
 
-def _last(session: Session, log: Log, fits: ColumnElement[bool], order: Any, limit: int) -> list[int]:
-    query: Any = select(col(log.id)).where(fits).order_by(order.desc()).limit(limit)
+def _first(
+    session: Session, log: Log, fits: ColumnElement[bool], order: Sequence[Any], limit: int
+) -> list[int]:
+    query: Any = select(col(log.id)).where(fits).order_by(*order).limit(limit)
     return list(session.execute(query).scalars())
-
-
-def _ends(
-    session: Session, log: Log, connections: Sequence[str], fits: ColumnElement[bool]
-) -> list[tuple[int, str]]:
-    """(last id that fits, connection), the newest first; without connections that have none."""
-    last = select(func.max(col(log.id))).where(col(OF[log]) == col(Connection.id), fits).scalar_subquery()
-    query = select(last.label("last"), col(Connection.id)).where(col(Connection.id).in_(connections))
-    ends = [(last, connection) for last, connection in session.execute(query) if last is not None]
-    return sorted(ends, reverse=True)

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, true
+from sqlalchemy import ColumnElement, case, func, literal_column, select, true
 from sqlmodel import Session, col
 
 from core import catalog, db
 from core.access import Principal, changeable
 from core.connections.views import row_of
+from core.deliveries import page
 from core.deliveries.wanted import Wanted, has_ticket
 from core.errors import Forbidden
 from core.health.figures import percentile
@@ -134,14 +135,17 @@ def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
     if who.role == Role.VIEWER:
         raise Forbidden("A viewer cannot replay deliveries. Ask an admin for the role member.")
     now = db.now(session)
-    connections = session.execute(
-        select(col(Connection.id)).where(
-            changeable(who), col(Connection.deleted_at).is_(None), _of(session, who, wanted)
-        )
+    asked = session.execute(
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(changeable(who), col(Connection.deleted_at).is_(None), _of(session, who, wanted))
     )
-    ids = connections.scalars().all()
+    found = {connection.id: (connection, slug) for connection, slug in asked}
     count = _count_newest if wanted.state is State.DELIVERED else _count_all
-    shares = [_share(session, counts, wanted, now) for counts in count(session, ids, wanted)]
+    shares = [
+        _share(session, *found[counts.connection_id], counts, wanted, now)
+        for counts in count(session, list(found), wanted)
+    ]
     return Plan(now, wanted.state, tuple(sorted(shares, key=lambda share: share.connection.lower())))
 
 
@@ -156,18 +160,12 @@ def _count_newest(session: Session, connections: Sequence[str], wanted: Wanted) 
     room = max(FEWEST, COUNTED // max(1, len(connections)))
     found = []
     for connection in connections:
-        mine = col(Delivery.webhook_id) == connection
-        mine = mine if end is None else and_(mine, col(Delivery.id) < end)
-        edge = session.execute(
-            select(col(Delivery.id))
-            .where(mine, col(Delivery.id) >= first)
-            .order_by(col(Delivery.id).desc())
-            .offset(room)
-            .limit(1)
-        ).scalar_one_or_none()
-        newest = and_(mine, col(Delivery.id) >= (first if edge is None else edge + 1))
-        counts = _counted(session, wanted, newest, more=edge is not None)
-        found += counts or ([_Counts(connection, more=True)] if edge is not None else [])
+        theirs, order = page.of_one(session, Delivery, connection, end, since=first)
+        newest = select(col(Delivery.id)).where(theirs).order_by(*order).limit(room + 1)
+        ids = session.execute(newest).scalars().all()
+        more = len(ids) > room
+        counts = _counted(session, wanted, col(Delivery.id).in_(ids[:room]), more=more)
+        found += counts or ([_Counts(connection, more)] if more else [])
     return found
 
 
@@ -214,20 +212,20 @@ def _one_if(condition: ColumnElement[bool]) -> Any:
     return case((condition, 1), else_=0)
 
 
-def _share(session: Session, counts: _Counts, wanted: Wanted, now: datetime) -> Share:
-    connection = session.get_one(Connection, counts.connection_id)
+def _share(
+    session: Session, connection: Connection, slug: str, counts: _Counts, wanted: Wanted, now: datetime
+) -> Share:
     return Share(
         connection=connection.name,
         is_active=connection.is_active,
         delivered=counts.count if wanted.state is State.DELIVERED else 0,
-        seconds=_seconds(session, connection, counts.count, now),
+        seconds=_seconds(session, connection, slug, counts.count, now),
         **asdict(counts),
     )
 
 
-def _seconds(session: Session, connection: Connection, count: int, now: datetime) -> float | None:
+def _seconds(session: Session, connection: Connection, slug: str, count: int, now: datetime) -> float | None:
     """At the vendor's rate; without one, as long as half of this connection's last calls of a week took."""
-    slug = session.get_one(CatalogEntry, connection.integration_id).slug
     if slug not in catalog.manifests():
         return None
     limits = catalog.get(slug).limits
