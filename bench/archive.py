@@ -112,10 +112,14 @@ def add_scans(count: int, already: int) -> None:
 def analyze() -> None:
     """Give the planner its statistics; PostgreSQL keeps them by itself, a hub on SQLite never has any."""
     with db.engine(write=True).connect() as link:
-        link.exec_driver_sql("COMMIT")  # VACUUM wants no transaction around it
-        if link.dialect.name == "postgresql":
-            link.connection.dbapi_connection.set_autocommit(True)
-        link.exec_driver_sql("VACUUM ANALYZE" if link.dialect.name == "postgresql" else "ANALYZE")
+        link.exec_driver_sql("COMMIT")  # neither wants a transaction around it
+        if link.dialect.name == "sqlite":
+            link.exec_driver_sql("ANALYZE")
+            return
+        raw = link.connection.dbapi_connection
+        raw.set_autocommit(True)
+        raw.execute("VACUUM ANALYZE")
+        raw.set_autocommit(False)
 
 
 def person(number: int) -> str:

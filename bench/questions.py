@@ -39,7 +39,8 @@ class Place:
     quiet: Principal
     siem: str  # two connections of the quiet one …
     tickets: str
-    mine: str  # … and one of the busy one
+    mine: str  # … and one of the busy one, a ticket system's
+    busy_siem: str  # the admin's
     key: str  # of an old delivery
     record: str  # FootprintIQ's id of an old case
     oldest: int  # one of the quiet one's deliveries
@@ -64,6 +65,7 @@ def place() -> Place:
             siem=siem,
             tickets=tickets,
             mine=mine,
+            busy_siem=archive.connection_id(0),
             key=old.key,
             record=str(sources.by_local_id(session, Kind.CASE, [old.record_id])[old.record_id]["id"]),
             oldest=101,
@@ -250,7 +252,7 @@ WRITE: dict[str, Ask] = {
     "replay the dead": lambda p: replays.begin(p.quiet, Wanted(p.tickets)),
     "replay the skipped": lambda p: replays.begin(p.busy, Wanted(p.mine, state=State.SKIPPED)),
     "replay what was delivered": lambda p: replays.begin(
-        p.quiet, Wanted(p.siem, state=State.DELIVERED), again=True
+        p.admin, Wanted(p.busy_siem, state=State.DELIVERED, since=p.now - timedelta(hours=24)), again=True
     ),
     "replay what nothing fits": lambda p: replays.begin(
         p.busy, Wanted(p.mine, state=State.DELIVERED, reason="nothing"), again=True
