@@ -31,7 +31,9 @@ from tests.conftest import run_on
 ROWS = 20_000
 TIMES = 500  # so many of each are in the tables, PostgreSQL's planner believes
 #: PostgreSQL says how many rows a statement read, SQLite how many instructions it took: at least three a row
-MOST = {"rows": 1_000, "instructions": 25_000}
+MOST = {"rows": 1_000, "instructions": 18_000}
+#: a step that rewrites 200 rows keeps a dozen indexes, and so takes more for each
+MOST_WRITING = MOST | {"instructions": 30_000}
 STEP = 100
 NAMES = re.compile(rf"\b({'|'.join(archive.GROWING)})\b")
 PARTIAL = [
@@ -55,6 +57,10 @@ class Seen:
     unit: str
     read: int = 0
     walked: list[str] = field(default_factory=list)  # growing tables from one end to the other
+
+    @property
+    def most(self) -> int:
+        return (MOST_WRITING if self.statement.startswith("UPDATE") else MOST)[self.unit]
 
     def __str__(self) -> str:
         return f"{self.read:,} {self.unit}, walks {self.walked}\n{self.statement}\n{self.plan}"
@@ -151,7 +157,7 @@ def too_far(here: Place, asked: Mapping[str, Callable[[Place], object]]) -> list
     for name, ask in asked.items():
         with watched() as seen:
             ask(here)
-        far += [f"{name}: {one}" for one in seen if one.walked or one.read > MOST[one.unit]]
+        far += [f"{name}: {one}" for one in seen if one.walked or one.read > one.most]
     return far
 
 
