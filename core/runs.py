@@ -106,7 +106,7 @@ def find(session: Session, connection_id: str, who: Principal | None) -> tuple[C
     )
     if who is not None:
         wanted = wanted.where(changeable(who))
-    found = session.execute(wanted.with_for_update(of=Connection)).first()
+    found = session.execute(wanted.with_for_update(of=Connection, key_share=True)).first()
     if found is None:
         raise NotFound("There is no such connection. List yours with `hub connections`.")
     return found[0], found[1]
