@@ -27,9 +27,16 @@ class Peer:
     sock: socket.socket
     request: bytes
     over: threading.Event
+    keep_alive: bool = False
 
     def send(self, data: bytes) -> None:
-        self.sock.sendall(data)
+        """An answer says that the connection ends with it, so that no client sends its next request into the end."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or not data.startswith(b"HTTP/1.1 ") or self.keep_alive:
+            return self.sock.sendall(data)
+        self.sock.sendall(data[:end] + b"\r\nConnection: close")
+        self.sock.sendall(memoryview(data)[end:])  # no copy: tests of memory measure this process
+        return None
 
     def answer_and_leave(self, data: bytes) -> None:
         """The answer and FIN in one segment, so that whoever has read it sees the end as well."""
@@ -114,7 +121,7 @@ class FaultServer:
     def _answer(self, sock: socket.socket) -> None:
         while request := read_request(sock):
             self.requests.append(request)
-            self.script(Peer(sock, request, self.over))
+            self.script(Peer(sock, request, self.over, self.keep_alive))
             if not self.keep_alive:
                 return
 

@@ -5,7 +5,6 @@ With NIGHTLY set there are eight hundred examples, other ones each time.
 """
 
 import itertools
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,7 +19,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -37,11 +34,11 @@ from core.runs import LEASE_S, Run
 from core.settle import LeaseLost
 from tests.crash.transitions import Transition, keep_transitions, read_transitions
 from tests.outbox_model import ANSWERS, BECOMES, QUIET_S, Hands, Told, ToldTracker, wrong_steps
+from tests.state_machine import play
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
-EXAMPLES, STEPS = (800, 20) if "NIGHTLY" in os.environ else (10, 25)
 DAY_S = 86_400
 SCRIPTS = st.lists(st.sampled_from(sorted(ANSWERS)), max_size=4)
 ASLEEP_S = st.sampled_from([30, 61, 1800])
@@ -336,14 +333,4 @@ def machine(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_no_order_of_events_breaks_a_promise(machine: Callable[[], Outbox]) -> None:
-    profile = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        database=None,
-        derandomize="NIGHTLY" not in os.environ,
-        # a counter-example is made small at night; here it would take minutes
-        phases=(Phase.generate, Phase.shrink) if "NIGHTLY" in os.environ else (Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=profile)
+    play(machine, by_day=(10, 25), at_night=(800, 20))

@@ -6,20 +6,17 @@ model says. With NIGHTLY set there are six hundred examples, other ones each tim
 """
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import select
 from sqlmodel import col
@@ -29,11 +26,11 @@ from core.access import LOCAL, Principal
 from core.connections import changing
 from core.models import Alert, Case, Delivery, Kind
 from core.options import SEVERITIES
+from tests.state_machine import play
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
-EXAMPLES, STEPS = (600, 25) if "NIGHTLY" in os.environ else (12, 30)
 KINDS = {"webhook": (Kind.ALERT, Alert, "severity"), "jira": (Kind.CASE, Case, "priority")}
 SEVERITY = st.sampled_from(SEVERITIES)
 OWNERS = st.sampled_from(["admin@example.org", "ana@example.org", "eva@example.org", None])
@@ -254,13 +251,4 @@ def machine(workplace: Workplace, people: Any) -> Callable[[], Hub]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_everybody_has_what_they_should_exactly_once(machine: Callable[[], Hub]) -> None:
-    profile = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        database=None,
-        derandomize="NIGHTLY" not in os.environ,
-        phases=(Phase.generate, Phase.shrink) if "NIGHTLY" in os.environ else (Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=profile)
+    play(machine, by_day=(12, 30), at_night=(600, 25))

@@ -36,11 +36,6 @@ def severity_of(kind: str, record: Mapping[str, Any]) -> str:
     return next((word for least, word in _SCAN_STEPS if risks >= least), "low")
 
 
-def is_wanted(kind: str, record: Mapping[str, Any], options: Options) -> bool:
-    """Whether a connection of this kind exports the record; `why_not` has the rules."""
-    return why_not(kind, record, options) is None
-
-
 def has_risen(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether by this change a record became wanted, or would by a connection that takes fewer: it was completed
     or opened again, has more high risks, a higher severity or another event."""

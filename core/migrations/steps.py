@@ -7,6 +7,7 @@ migration is one transaction, and these are the plain statements.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +17,7 @@ from core import db
 _IS_VALID = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 
-def add_columns(table: str, *columns: "sa.Column[object]") -> None:
+def add_columns(table: str, *columns: "sa.Column[Any]") -> None:
     """Add the columns that are not there yet. A constant `server_default` rewrites no row on either database."""
     there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
     for column in columns:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from core import models
+from core.migrations import steps
 
 revision = "0006"
 down_revision = "0005"
@@ -19,15 +20,18 @@ _STAND_INS = uuid.UUID("6f4b2d0e-52c5-4a0c-9a5d-2c1f0a7d3e61")  # as in core.sou
 
 def upgrade() -> None:
     # columns are added in place on both databases; the index is what `latest(id=…)` goes by from now on
-    op.add_column("users", sa.Column("adopted_at", models.UtcDateTime(timezone=True), nullable=True))
-    op.add_column("pull_cursors", sa.Column("horizon", models.BigInt, nullable=True))
-    op.add_column("pull_cursors", sa.Column("table_id", models.BigInt, nullable=True))
+    steps.add_columns("users", sa.Column("adopted_at", models.UtcDateTime(timezone=True), nullable=True))
+    steps.add_columns(
+        "pull_cursors",
+        sa.Column("horizon", models.BigInt, nullable=True),
+        sa.Column("table_id", models.BigInt, nullable=True),
+    )
     for name in _RECORDS:
         ahead: sa.Column[bool] = sa.Column("dated_ahead", sa.Boolean(), nullable=False, server_default=sa.false())
-        op.add_column(name, ahead)
+        steps.add_columns(name, ahead)
         _part_strangers(op.get_bind(), name)
         _mark_ahead(op.get_bind(), name)
-        op.create_index(f"ix_{name}_id", name, ["id"])  # last: what moves need not go into it
+        steps.create_index(f"ix_{name}_id", name, ["id"])  # last: what moves need not go into it
 
 
 def downgrade() -> None:

@@ -3,22 +3,20 @@
 import sqlalchemy as sa
 from alembic import op
 
+from core.migrations import steps
+
 revision = "0008"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-_CASE = sa.text("record_kind = 'case'")
+_CASE = "record_kind = 'case'"
 
 
 def upgrade() -> None:
-    op.add_column("webhook_deliveries", sa.Column("place", sa.String(), nullable=True))
-    op.create_index(
-        "ix_webhook_deliveries_case_key",
-        "webhook_deliveries",
-        ["record_kind", "key"],
-        sqlite_where=_CASE,
-        postgresql_where=_CASE,
+    steps.add_columns("webhook_deliveries", sa.Column("place", sa.String(), nullable=True))
+    steps.create_index(
+        "ix_webhook_deliveries_case_key", "webhook_deliveries", ["record_kind", "key"], where=_CASE
     )
     # '' is: wherever its connection writes. Cases alone have tickets, and are few beside scans and alerts
     op.execute(

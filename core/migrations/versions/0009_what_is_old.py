@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from core.migrations import steps
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -22,12 +24,11 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    op.add_column(
+    steps.add_columns(
         "hourly_figures", sa.Column("is_day", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     for name, (table, column, which) in _INDEXES.items():
-        where = sa.text(which)
-        op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
+        steps.create_index(name, table, [column], where=which)
     op.execute("DELETE FROM counters WHERE name = 'retention_deliveries'")
 
 

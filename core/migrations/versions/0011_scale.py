@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from core.migrations import steps
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -72,9 +74,8 @@ _STATISTICS = {
 
 def upgrade() -> None:
     for name, (table, columns, which) in _INDEXES.items():
-        where = None if which is None else sa.text(which)
-        op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
-    op.drop_index("ix_webhook_deliveries_attempt", "webhook_deliveries")  # knew no connection
+        steps.create_index(name, table, columns, where=which)
+    op.drop_index("ix_webhook_deliveries_attempt", "webhook_deliveries", if_exists=True)  # knew no connection
     if op.get_bind().dialect.name == "sqlite":
         _tell_the_planner()
 
@@ -95,13 +96,8 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DELETE FROM sqlite_stat1")
         op.execute("ANALYZE sqlite_schema")
-    where = sa.text("state = 'sending'")
-    op.create_index(
-        "ix_webhook_deliveries_attempt",
-        "webhook_deliveries",
-        ["attempt_id"],
-        sqlite_where=where,
-        postgresql_where=where,
+    steps.create_index(
+        "ix_webhook_deliveries_attempt", "webhook_deliveries", ["attempt_id"], where="state = 'sending'"
     )
     for name, (table, _, _) in _INDEXES.items():
         op.drop_index(name, table)
