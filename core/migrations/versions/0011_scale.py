@@ -96,8 +96,13 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DELETE FROM sqlite_stat1")
         op.execute("ANALYZE sqlite_schema")
-    steps.create_index(
-        "ix_webhook_deliveries_attempt", "webhook_deliveries", ["attempt_id"], where="state = 'sending'"
+    where = sa.text("state = 'sending'")
+    op.create_index(
+        "ix_webhook_deliveries_attempt",
+        "webhook_deliveries",
+        ["attempt_id"],
+        sqlite_where=where,
+        postgresql_where=where,
     )
     for name, (table, _, _) in _INDEXES.items():
         op.drop_index(name, table)
