@@ -16,7 +16,8 @@ from sqlmodel import Session, col
 
 from core import access, connections, db
 from core.access import LOCAL
-from core.journal import BOUNDS_S, RECENT_RUNS
+from core.histogram import BOUNDS_S
+from core.journal import RECENT_RUNS
 from core.models import CatalogEntry, Connection, Heartbeat, HourlyFigures, RunLog, User
 from core.secret import Secret
 

@@ -13,9 +13,10 @@ import structlog
 from sqlmodel import Session
 
 from core import catalog, db, journal, lessons, outbox, runs
-from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Receipt, Tracker, Unavailable
+from core.connectors.base import Receipt, Tracker
 from core.errors import Unusable
 from core.http import Exchange
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.journal import Tally
 from core.models import Connection, Said, State
 from core.opening import Live

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from sqlalchemy import ColumnElement, Table, func
+
 from core import mapping
 from core.models import Connection, Kind
-from core.options import SEVERITIES, Options
+from core.models.words import SEVERITIES
+from core.options import Options
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ class Filter:
         return mapping.why_not(self.kind, record, self.options) or mapping.unwanted_event(
             self.kind, record, self.events
         )
+
+    def may_fit(self, table: Table) -> list[ColumnElement[bool]]:
+        """The part that the database can judge, so that history is walked without reading it out: none that fits is
+        missing, and `wants` says which of them do."""
+        where: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            where.append(func.coalesce(table.c.risen_at, table.c.received_at) >= self.since)
+        if self.kind is Kind.ALERT:
+            where += [table.c.is_read.is_(False), table.c.is_resolved.is_(False)]
+        else:
+            where.append(
+                func.lower(func.coalesce(table.c.status, "")).in_(("", mapping.DUE_STATUS[self.kind]))
+            )
+        if self.kind is Kind.SCAN and self.options.high_risk_threshold > 0:
+            where.append(table.c.high_risk_count >= self.options.high_risk_threshold)
+        if self.unwanted_severities:
+            own = table.c.priority if self.kind is Kind.CASE else table.c.severity
+            where.append(func.lower(func.coalesce(own, "")).not_in(self.unwanted_severities))
+        return where
 
     @property
     def unwanted_severities(self) -> tuple[str, ...]:

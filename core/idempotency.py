@@ -12,8 +12,8 @@ from core import db
 from core.access import Principal
 from core.errors import Conflict, Invalid
 from core.models import IdempotencyKey
+from core.models.journal import ANSWERS_KEPT
 
-KEPT = timedelta(days=7)
 #: a first request that is not answered by then has died with its process; the next one takes its place
 ABANDONED = timedelta(minutes=2)
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -38,7 +38,7 @@ def begin(who: Principal, key: str, request: bytes) -> Answer | None:
     with db.session() as session:
         now = db.now(session)
         session.execute(
-            delete(IdempotencyKey).where(_of(who, key), col(IdempotencyKey.created_at) < now - KEPT)
+            delete(IdempotencyKey).where(_of(who, key), col(IdempotencyKey.created_at) < now - ANSWERS_KEPT)
         )
         row = {"owner_id": who.user_id, "key": key, "request_hash": digest, "created_at": now}
         statement = db.upsert(session, IdempotencyKey).values(**row).on_conflict_do_nothing()

@@ -18,6 +18,7 @@ from sqlmodel import Session, col
 
 from core import catalog, db, due, journal, opening, options, outbox, runs, sources
 from core.models import CatalogEntry, Connection, RunStatus
+from core.models.words import KIND_OF
 
 #: moved in one transaction, so that no writer waits long
 CHUNK = 500
@@ -66,9 +67,7 @@ def _find(session: Session, now: datetime) -> Sequence[Any]:
 def _newest() -> ColumnElement[int | None]:
     """The newest change that the connection sees: a CASE, so that one index is asked for each, and no other."""
     sees_all = col(Connection.scope) == "all"
-    wanted = [
-        (col(CatalogEntry.category) == str(category), kind) for category, kind in catalog.KIND_OF.items()
-    ]
+    wanted = [(col(CatalogEntry.category) == str(category), kind) for category, kind in KIND_OF.items()]
     own = [(which, sources.newest(kind, col(Connection.user_id))) for which, kind in wanted]
     everybodys = [(and_(which, sees_all), sources.newest(kind)) for which, kind in wanted]
     return case(*everybodys, *own)

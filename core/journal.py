@@ -3,22 +3,18 @@
 Everything here takes a session and leaves the commit to the caller.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import delete, insert, literal_column, select, update
 from sqlmodel import Session, col
 
 from core import db
+from core.histogram import BOUNDS_MS, BOUNDS_S, add_to_histogram, added
 from core.models import Heartbeat, HourlyFigures, RunLog, RunStatus
 
-#: upper bounds of the histogram buckets; a last, open bucket follows
-BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000)
-BOUNDS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
 #: under this name stands when the clock was found to have been ahead
 CLOCK = "clock"
 RECENT_RUNS = 60  # blocks in a heartbeat strip
@@ -155,19 +151,6 @@ def fold(session: Session, connection_id: str, day: datetime) -> int:
     call_ms, delay_s = (added([row[place] for row in (folded, *(h[-2:] for h in hours))]) for place in (0, 1))
     session.execute(update(table).where(*here).values(call_ms=list(call_ms), delay_s=list(delay_s)))
     return len(hours)
-
-
-def added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
-    """Counts bucket by bucket; a shorter histogram has nothing in its missing buckets."""
-    return tuple(map(sum, zip_longest(*histograms, fillvalue=0)))
-
-
-def add_to_histogram(counts: Sequence[int], bounds: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Counts per bucket: bucket i holds values ≤ bounds[i], the last one the rest."""
-    added = list(counts) + [0] * (len(bounds) + 1 - len(counts))
-    for value in values:
-        added[bisect_left(bounds, value)] += 1
-    return added
 
 
 def add_to_recent(recent: Sequence[Any], status: str, records: int, now: datetime) -> list[Any]:

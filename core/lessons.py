@@ -7,16 +7,8 @@ from random import random
 from sqlmodel import Session
 
 from core import patience
-from core.connectors.base import (
-    DeliveryError,
-    Gone,
-    InDoubt,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Throttled,
-    Unavailable,
-)
+from core.connectors.base import Receipt
+from core.http.errors import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
 from core.models import Connection
 from core.retry import call_wait_s
 

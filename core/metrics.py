@@ -5,11 +5,11 @@ Labels are vendors, never connections: their names are people's words, and there
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal_co
 from sqlmodel import Session, col
 
 from core import db
-from core.journal import BOUNDS_MS, BOUNDS_S
+from core.histogram import BOUNDS_MS, BOUNDS_S, added
 from core.models import STUCK, WAITING, CatalogEntry, Connection, Delivery, Heartbeat, HourlyFigures, State
 from core.outbox.looking import in_states
 
@@ -59,8 +59,8 @@ class Totals:
     def plus(self, other: "Totals") -> "Totals":
         return Totals(
             {name: self.sums[name] + other.sums[name] for name in SUMS},
-            _added([self.call_ms, other.call_ms]),
-            _added([self.delay_s, other.delay_s]),
+            added([self.call_ms, other.call_ms]),
+            added([self.delay_s, other.delay_s]),
         )
 
 
@@ -129,17 +129,13 @@ def _read(session: Session, since: datetime | None, until: datetime | None) -> d
         query = query.where(col(table.hour) < until)
     found = {}
     for slug, *values in session.execute(query):
-        call_ms, delay_s = (_added(orjson.loads(f"[{text or ''}]")) for text in values[-2:])
+        call_ms, delay_s = (added(orjson.loads(f"[{text or ''}]")) for text in values[-2:])
         found[slug] = Totals(dict(zip(SUMS, map(int, values), strict=False)), call_ms, delay_s)
     return found
 
 
 def _merged(one: dict[str, Totals], other: dict[str, Totals]) -> dict[str, Totals]:
     return {slug: one.get(slug, Totals()).plus(other.get(slug, Totals())) for slug in {*one, *other}}
-
-
-def _added(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
-    return tuple(map(sum, zip_longest(*histograms, fillvalue=0)))
 
 
 def _counters(totals: dict[str, Totals]) -> Iterator[Metric]:

@@ -13,9 +13,10 @@ from sqlmodel import Session, col
 
 from core.catalog import Manifest, secret_fields
 from core.connectors import connector as connector_class
-from core.connectors.base import Connector, Misconfigured, Tokens
+from core.connectors.base import Connector, Tokens
 from core.errors import Locked, Unusable
 from core.http import Dialer, Egress, Recorder, Rules, VendorClient
+from core.http.errors import Misconfigured
 from core.models import Connection
 from core.secret import Secret
 from core.settings import settings

@@ -8,9 +8,9 @@ from typing import Any
 
 from core.errors import Invalid, did_you_mean
 from core.models import Category
+from core.models.words import SEVERITIES
 from core.storm import Storm
 
-SEVERITIES = ("low", "medium", "high", "critical")
 #: seed.md: 10 scans per SIEM sync, 5 cases per ticket sync, 5 alerts per notification batch
 SEED_LIMIT = {Category.SIEM: 10, Category.TICKETING: 5, Category.COMMUNICATION: 5}
 MAX_BATCH_LIMIT = 100_000

@@ -29,8 +29,6 @@ from sqlalchemy import (
 from sqlmodel import Session, SQLModel, col
 
 from core import db, journal
-from core.catalog import KIND_OF
-from core.idempotency import KEPT
 from core.models import (
     Attempt,
     AttemptOutcome,
@@ -52,7 +50,9 @@ from core.models import (
     SignIn,
     State,
 )
+from core.models.journal import ANSWERS_KEPT
 from core.models.outbox import DELIVERED_TEXT, STOPPED_TEXT
+from core.models.words import KIND_OF
 from core.sources.tables import TABLES, lock
 
 #: of writing in one transaction, with the commit and one statement over it less than 100 ms
@@ -118,7 +118,7 @@ def _shares(now: datetime, days: int, audit_days: int, record_days: int | None) 
         Share(partial(oldest_audit, now - timedelta(days=audit_days)), remove_audit),
         _expiry(Replay, col(Replay.finished_at) < old, col(Replay.state) == ReplayState.DONE),
         _expiry(SignIn, col(SignIn.expires_at) < now),
-        _expiry(IdempotencyKey, col(IdempotencyKey.created_at) < now - KEPT),
+        _expiry(IdempotencyKey, col(IdempotencyKey.created_at) < now - ANSWERS_KEPT),
     ]
 
 

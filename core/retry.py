@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Throttled, Unavailable
 from core.errors import Invalid, did_you_mean
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Throttled, Unavailable
 
 #: 15 attempts over 73.7 h: a vendor who is down from Friday evening until Monday evening loses nothing
 WAITS_S = (0, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800, 36000, 43200, 50400, 57600)

@@ -16,10 +16,11 @@ from sqlmodel import Session, col
 
 from core import catalog, db, journal, options, outbox
 from core.access import Principal, changeable
-from core.connectors.base import DeliveryError
 from core.errors import Conflict, NotFound
+from core.http.errors import DeliveryError
 from core.journal import Tally
 from core.models import CatalogEntry, Connection, Delivery, Kind, RunStatus
+from core.models.words import KIND_OF
 from core.retry import Policy
 from core.settle import LeaseLost
 from core.verdicts import Doubt
@@ -51,7 +52,7 @@ class Run:
 
     @property
     def kind(self) -> Kind:
-        return catalog.KIND_OF[self.manifest.category]
+        return KIND_OF[self.manifest.category]
 
     @property
     def policy(self) -> Policy:

@@ -14,6 +14,7 @@ from core import mapping, outbox, sources
 from core.models import Connection, Kind
 from core.outbox import New
 from core.profile import Profile
+from core.sources.tables import TABLES
 
 PAGE = 500  # records looked at in one step
 MANY = 10_000  # nobody needs a larger number more exactly than this
@@ -80,8 +81,9 @@ def _step(
     """Look at the next page of changes; (how far it got, whether `found` holds `limit` and one more was seen)."""
     size = max(PAGE, min(limit, 10 * PAGE))
     wants = profile.wants
+    may_fit = wants.may_fit(TABLES[profile.kind])
     page = sources.changes(
-        session, profile.kind, after=after, owner_id=wants.owner_id, limit=size, upto=upto, wants=wants
+        session, profile.kind, after=after, owner_id=wants.owner_id, limit=size, upto=upto, where=may_fit
     )
     wanted = [record for record in page if wants.wants(record)]
     known = outbox.known(

@@ -12,17 +12,8 @@
 
 from collections.abc import Generator, Iterator, Sequence
 
-from core.connectors.base import (
-    Connector,
-    Contested,
-    DeliveryError,
-    InDoubt,
-    Item,
-    NotTried,
-    Receipt,
-    Rejected,
-    TooLarge,
-)
+from core.connectors.base import Connector, Item, Receipt
+from core.http.errors import Contested, DeliveryError, InDoubt, NotTried, Rejected, TooLarge
 
 #: after so many bad records found by halving, a batch is given back: each costs up to 2·log2(n) + 1 calls
 MAX_BAD = 3

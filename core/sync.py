@@ -37,13 +37,14 @@ from core import (
 )
 from core.access import Principal
 from core.calls import Call
-from core.connectors.base import DeliveryError, Item, Misconfigured, Tracker
+from core.connectors.base import Item, Tracker
 from core.due import Due
 from core.due import due as due_now
 from core.due import seconds_to_next as seconds_to_next
 from core.due import someone_waits as someone_waits
 from core.errors import Conflict, Full, HubError, Locked
 from core.exports import export
+from core.http.errors import DeliveryError, Misconfigured
 from core.idle import pass_by as pass_by
 from core.journal import Tally
 from core.models import Connection, State

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.connectors.base import (
+from core.connectors.base import Receipt
+from core.http.errors import (
     Contested,
     DeliveryError,
     InDoubt,
     Misconfigured,
     NotTried,
-    Receipt,
     Rejected,
     Throttled,
     Unavailable,

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete
 from sqlmodel import SQLModel
 
 from core import calls, connections, db, opening, sync, vault
-from core.connectors.base import DeliveryError
+from core.http.errors import DeliveryError
 from core.models import Connection, Delivery
 from core.settings import settings
 from tests.fault_server import FaultServer

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Session, select
 
 from core import db
-from core.journal import BOUNDS_S
+from core.histogram import BOUNDS_S
 from core.models import CatalogEntry, Connection, Delivery, Heartbeat, HourlyFigures, RunLog, State, User
 
 TOOLS = (

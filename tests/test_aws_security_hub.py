@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 from core.connectors import asff
-from core.connectors.base import Misconfigured
 from core.connectors.sigv4 import Keys, signed
+from core.http.errors import Misconfigured
 from core.sandbox import Sandbox
 from core.sandbox.asff import fault_of
 from core.sandbox.aws_security_hub import OTHER_ACCOUNT, OTHER_KEY, SECRET, TEMPORARY_KEY, TOKEN

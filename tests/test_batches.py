@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from core import catalog
 from core.connectors import text
-from core.connectors.base import Item, Misconfigured, NotTried, Receipt, Rejected
+from core.connectors.base import Item, Receipt
 from core.connectors.batches import batches, ends, joined, too_large
+from core.http.errors import Misconfigured, NotTried, Rejected
 
 lines = st.lists(st.binary(max_size=30), max_size=30)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.connectors.base import DeliveryError, InDoubt
 from core.http import Egress, Rules, VendorClient
 from core.http import client as client_module
 from core.http.answer import MAX_ANSWER_BYTES
+from core.http.errors import DeliveryError, InDoubt
 from core.retry import MAX_WAIT_S
 from core.runs import LEASE_S
 from tests.fault_server import Peer, Script, http, serving

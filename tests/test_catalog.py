@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from core import catalog
 from core.catalog import check_config, get, load, manifests, secret_fields
 from core.catalog.manifest import DIRECTORY
 from core.connectors import CONNECTORS, connector
-from core.connectors.base import Misconfigured
 from core.errors import Invalid, NotFound, Unusable
 from core.http import Egress
+from core.http.errors import Misconfigured
 from core.models import Category, Kind
+from core.models.words import KIND_OF
 
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
@@ -148,7 +148,7 @@ def test_every_number_in_limits_has_its_source_above_it():
 
 
 def test_each_category_exports_its_kind():
-    assert catalog.KIND_OF == {
+    assert KIND_OF == {
         Category.SIEM: Kind.SCAN,
         Category.TICKETING: Kind.CASE,
         Category.COMMUNICATION: Kind.ALERT,

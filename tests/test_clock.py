@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 import scheduler
 from core import db, journal, outbox, sync, trouble
-from core.connectors.base import Throttled, Unavailable
+from core.http.errors import Throttled, Unavailable
 from core.lessons import learn
 from core.models import WAITING, Attempt, Connection, Delivery, Heartbeat
 from core.outbox.looking import in_states

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from core import catalog, connections, records
-from core.catalog import KIND_OF
 from core.connectors import CONNECTORS
 from core.models import Kind
+from core.models.words import KIND_OF
 from core.sandbox import Sandbox
 from tests.workplace import CREATED, Workplace, sandbox, workplace
 

@@ -34,19 +34,12 @@ from hypothesis import strategies as st
 
 from core import catalog
 from core.connectors import CONNECTORS, adf, connector, email, text
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    Item,
-    Misconfigured,
-    Receipt,
-    Tokens,
-    Unavailable,
-)
+from core.connectors.base import Connector, Item, Receipt, Tokens
 from core.connectors.jira import jql_text
 from core.connectors.slack import escape, message
 from core.errors import NotFound
 from core.http import Dialer, Egress, Previewed, Recorder, Rules, VendorClient, sent_text
+from core.http.errors import DeliveryError, Misconfigured, Unavailable
 from core.sandbox.google_key import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from core.secret import Secret
 from core.settle import Settlement

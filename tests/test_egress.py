@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from core.connectors.base import DeliveryError, Misconfigured, Unavailable
 from core.errors import Unusable
 from core.http import Egress, Rules, VendorClient
+from core.http.errors import DeliveryError, Misconfigured, Unavailable
 from core.http.networks import is_metadata, why_denied
 from tests.fault_server import http, serving
 

@@ -11,8 +11,8 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 from osmem_server import OsmemServer
 
-from core.connectors.base import Misconfigured
 from core.connectors.elastic import ORIGINAL_BYTES
+from core.http.errors import Misconfigured
 from core.sandbox import Sandbox
 from core.sandbox.elastic import API_KEY, POOR_KEY
 from core.settle import Settlement

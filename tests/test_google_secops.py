@@ -16,10 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import connections, opening
-from core.connectors.base import Item, Misconfigured, Rejected
+from core.connectors.base import Item
 from core.connectors.google_key import SCOPE, TOKEN_URL, read_key, sign_in
 from core.connectors.google_secops import MAX_BYTES
 from core.http import Egress, Recorder, Rules
+from core.http.errors import Misconfigured, Rejected
 from core.sandbox import Sandbox
 from core.sandbox.google_key import KEY_ID, PUBLIC_KEY, SANDBOX_ONLY_PRIVATE_KEY, service_account_json
 from core.sandbox.google_secops import PARENT

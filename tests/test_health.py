@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlmodel import Session, select
 
-from core import db, health
+from core import db, health, histogram
 from core.access import LOCAL
 from core.errors import Invalid
-from core.health import Word, figures
+from core.health import Word
 from core.health.figures import Span
 from core.health.shelf import Shelf
 from core.health.standing import duration, standing
@@ -138,15 +138,15 @@ def test_durations_are_said_in_one_unit(seconds: float, words: str) -> None:
     ],
 )
 def test_percentiles_are_read_from_histograms(counts: list[int], share: float, value: float | None) -> None:
-    found = figures.percentile(counts, (1, 2, 5), share)
+    found = histogram.percentile(counts, (1, 2, 5), share)
     assert found == (None if value is None else pytest.approx(value))
 
 
 @given(st.lists(st.floats(0.01, 80_000), min_size=20, max_size=300), st.sampled_from([0.5, 0.95]))
 def test_a_percentile_lies_in_the_bucket_of_the_exact_one(values: list[float], share: float) -> None:
     exact = sorted(values)[max(0, -(-int(len(values) * share * 100) // 100) - 1)]
-    bounds = figures.BOUNDS_S
-    found = figures.percentile(delays(*values), bounds, share)
+    bounds = histogram.BOUNDS_S
+    found = histogram.percentile(delays(*values), bounds, share)
     above = next(bound for bound in bounds if bound >= exact)
     below = max([bound for bound in bounds if bound < exact], default=0)
     assert found is not None
@@ -154,19 +154,19 @@ def test_a_percentile_lies_in_the_bucket_of_the_exact_one(values: list[float], s
 
 
 def test_histograms_of_different_lengths_are_added() -> None:
-    assert figures.added([[1, 2], [], [0, 1, 4]]) == (1, 3, 4)
+    assert histogram.added([[1, 2], [], [0, 1, 4]]) == (1, 3, 4)
 
 
 @given(st.lists(st.lists(st.integers(0, 10**6), max_size=17), max_size=6))
 def test_histograms_are_added_from_their_texts(histograms: list[list[int]]) -> None:
     texts = ",".join(json.dumps(histogram) for histogram in histograms)
-    assert figures.sum_of_texts(texts) == figures.added(histograms)
+    assert histogram.sum_of_texts(texts) == histogram.added(histograms)
 
 
 @given(st.lists(st.lists(st.integers(0, 10**6), min_size=17, max_size=17), min_size=1, max_size=6))
 def test_histograms_of_todays_length_are_added_the_quick_way(histograms: list[list[int]]) -> None:
     texts = ",".join(json.dumps(histogram) for histogram in histograms)
-    assert figures.sum_of_texts(texts) == figures.added(histograms)
+    assert histogram.sum_of_texts(texts) == histogram.added(histograms)
 
 
 # --- what is kept -----------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from core.connectors.base import (
+from core.http import READS_ONLY, Egress, Recorder, Rules, VendorClient, retry_after_s
+from core.http.answer import MAX_ANSWER_BYTES
+from core.http.errors import (
     Contested,
     DeliveryError,
     Gone,
@@ -25,8 +27,6 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http import READS_ONLY, Egress, Recorder, Rules, VendorClient, retry_after_s
-from core.http.answer import MAX_ANSWER_BYTES
 from tests.fault_server import FaultServer, Peer, Script, http, json_answer, serving
 from tests.live import reserved_port
 

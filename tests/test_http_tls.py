@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.http import Egress, Rules, VendorClient
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.http.tls import default_context, parse_fingerprint, trust
 from core.secret import Secret
 from tests.fault_server import Certificate, Peer, certificate, http, serving

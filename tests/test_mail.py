@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from core.connectors import email
-from core.connectors.base import DeliveryError, InDoubt, Item, Misconfigured, Receipt, Unavailable
+from core.connectors.base import Item, Receipt
 from core.connectors.base import Step as Step_
 from core.http import Egress, Rules, VendorClient
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.settle import Settlement
 from tests.fault_server import certificate
 from tests.live import reserved_port

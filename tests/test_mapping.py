@@ -16,7 +16,8 @@ from core.errors import Invalid
 from core.mapping import Unmappable, compile, delivery_key, facts, severity_of, why_not
 from core.mapping.shape import KEYWORDS, compile_check
 from core.models import RECORD_TABLES, Kind
-from core.options import SEVERITIES, Options
+from core.models.words import SEVERITIES
+from core.options import Options
 
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

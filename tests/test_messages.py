@@ -15,9 +15,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from core import catalog
 from core.catalog import check_config, get
 from core.connectors import discord, email_message, pagerduty, slack, teams, text, webhook
-from core.connectors.base import Item, Misconfigured, Rejected
+from core.connectors.base import Item
 from core.errors import Invalid
 from core.http import Egress, Recorder, Rules
+from core.http.errors import Misconfigured, Rejected
 from core.secret import Secret
 from core.settle import Settlement
 from tests.test_connectors import build

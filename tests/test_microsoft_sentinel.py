@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core import catalog, connections, db
-from core.connectors.base import Item, Misconfigured
+from core.connectors.base import Item
 from core.connectors.microsoft_sentinel import MAX_BYTES
 from core.connectors.sentinel_row import RESERVED, row
 from core.http import Egress, Recorder, Rules
+from core.http.errors import Misconfigured
 from core.models import Attempt
 from core.sandbox import Sandbox
 from core.sandbox.microsoft_sentinel import COLUMNS, RULE, STREAM

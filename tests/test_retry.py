@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.connectors.base import (
+from core.errors import Invalid
+from core.http.errors import (
     DeliveryError,
     Gone,
     InDoubt,
@@ -19,7 +20,6 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.errors import Invalid
 from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, planned, take_call
 
 chance = st.floats(0, 1, exclude_max=True)

@@ -9,17 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.connectors.base import (
-    Connector,
+from core.connectors.base import Connector, Item, Receipt, Step
+from core.http.errors import (
     Contested,
     DeliveryError,
     InDoubt,
-    Item,
     Misconfigured,
     NotTried,
-    Receipt,
     Rejected,
-    Step,
     Throttled,
     TooLarge,
     Unavailable,

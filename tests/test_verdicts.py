@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.connectors.base import (
+from core.connectors.base import Receipt
+from core.http.errors import (
     Contested,
     DeliveryError,
     Gone,
     InDoubt,
     Misconfigured,
     NotTried,
-    Receipt,
     Rejected,
     Throttled,
     TooLarge,

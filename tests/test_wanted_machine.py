@@ -25,7 +25,7 @@ from core import access, connections, db, records, sources, sync
 from core.access import LOCAL, Principal
 from core.connections import changing
 from core.models import Alert, Case, Delivery, Kind
-from core.options import SEVERITIES
+from core.models.words import SEVERITIES
 from tests.state_machine import play
 from tests.workplace import Workplace, sandbox, workplace
 

@@ -13,7 +13,8 @@ from core.access.people import (
     set_password,
     set_role,
 )
-from core.access.principal import LOCAL, Principal, changeable, visible
+from core.access.principal import LOCAL, Principal
+from core.access.scope import changeable, visible
 from core.access.sessions import ABSOLUTE, COOKIE, TooMany, sign_in, sign_out, signed_in, stay_signed_in
 from core.access.tokens import by_token, create_token, list_tokens, revoke_token
 

@@ -4,12 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, or_, true
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from core import db
 from core.errors import Forbidden
-from core.models import AuditEntry, Connection, Role, User
+from core.models import AuditEntry, Role, User
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,6 @@ LOCAL = Principal("local", "operator at the terminal", Role.ADMIN)
 
 def principal_of(user: User) -> Principal:
     return Principal(user.id, user.email, user.role)
-
-
-def visible(who: Principal) -> ColumnElement[bool]:
-    """Where clause: the connections they may look at."""
-    return true() if who.is_admin else or_(col(Connection.user_id) == who.user_id, col(Connection.shared))
-
-
-def changeable(who: Principal) -> ColumnElement[bool]:
-    """Where clause: the connections they may change or run."""
-    if who.is_admin:
-        return true()
-    return col(Connection.user_id) == who.user_id if who.role == Role.MEMBER else false()
 
 
 def require_admin(who: Principal, what: str) -> None:

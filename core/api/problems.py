@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from core.connectors.base import DeliveryError
 from core.errors import Busy, Conflict, HubError, Invalid
+from core.http.errors import DeliveryError
 
 STATUS = {
     "not_found": 404,

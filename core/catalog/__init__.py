@@ -1,8 +1,9 @@
 """`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
 
 from core.catalog.entries import check_config, generated
-from core.catalog.manifest import KIND_OF, Limits, Manifest, get, load, manifests, secret_fields
+from core.catalog.manifest import Limits, Manifest, get, load, manifests, secret_fields
 from core.catalog.place import fields_of, place_of, site_of
+from core.models.words import KIND_OF
 
 __all__ = [
     "KIND_OF",

@@ -17,13 +17,10 @@ from jsonschema.exceptions import ValidationError
 from core import mapping
 from core.errors import Invalid, NotFound, Unusable, did_you_mean
 from core.models import Category, Kind
+from core.models.words import KIND_OF
 from core.storm import Storm
 
 DIRECTORY = Path(__file__).parents[2] / "data" / "catalog"
-#: what a connection of each category exports
-KIND_OF = {Category.SIEM: Kind.SCAN, Category.TICKETING: Kind.CASE, Category.COMMUNICATION: Kind.ALERT}
-
-
 #: of an entry for people that does not say: a channel with more is not read any more
 STORM = Storm(messages=20, window_s=300)
 

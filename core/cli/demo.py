@@ -61,8 +61,8 @@ def _is_elsewhere(stored: Any, address: str) -> bool:
 def _stored(name: str) -> dict[str, Any] | None:
     """The connection's fields with its secrets: an incoming webhook's address is one."""
     from core import access, db, opening
-    from core.connections.views import row_of
-    from core.connectors.base import Misconfigured
+    from core.access.scope import row_of
+    from core.http.errors import Misconfigured
 
     try:
         with db.reading() as session:

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from core import catalog, db, lessons, opening, outbox, present, sources
 from core.access import Principal
 from core.access.principal import audit
+from core.access.scope import row_of, row_to_change
 from core.connections.creating import (
     checked_name,
     checked_options,
@@ -15,9 +16,8 @@ from core.connections.creating import (
     guard_proxy,
     split,
 )
-from core.connections.views import row_of, row_to_change
-from core.connectors.base import Misconfigured
 from core.errors import Conflict, Locked
+from core.http.errors import Misconfigured
 from core.models import Connection, SkippedBy
 from core.profile import Profile
 from core.selection import count_new

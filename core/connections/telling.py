@@ -4,7 +4,7 @@ from sqlmodel import Session
 
 from core import catalog
 from core.access import Principal
-from core.connections.views import row_of
+from core.access.scope import row_of
 from core.errors import Invalid, NotFound
 from core.models import Category
 

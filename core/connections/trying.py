@@ -13,13 +13,14 @@ from sqlmodel import Session
 
 from core import catalog, db, lessons, opening, options, outbox, present, sources
 from core.access import Principal
+from core.access.scope import row_of, row_to_change
 from core.catalog import Manifest
 from core.connections.creating import checked_options, guard_proxy, split
-from core.connections.views import row_of, row_to_change
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Step
+from core.connectors.base import Connector, Item, Step
 from core.errors import Forbidden, Locked
 from core.filters import Filter
 from core.http import Previewed, Recorder, sent_text
+from core.http.errors import DeliveryError, Misconfigured
 from core.models import Connection, Role
 from core.options import Options
 from core.profile import Profile

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core import catalog, db, health, opening, outbox, selection
-from core.access import Principal, changeable, visible
-from core.errors import Invalid, NotFound, did_you_mean
-from core.models import CatalogEntry, Category, Connection, User
+from core.access import Principal, scope
+from core.access.scope import row_of
+from core.models import CatalogEntry, Category, Connection
+from core.models.words import KIND_OF
 from core.secret import MASK
 
 
@@ -58,7 +59,9 @@ def find(who: Principal, ref: str) -> View:
 def list_views(who: Principal) -> list[View]:
     """Every connection `who` may see, by name."""
     with db.reading() as session:
-        rows = session.execute(_select(who).order_by(col(Connection.name), col(Connection.id))).all()
+        rows = session.execute(
+            scope.connections(who).order_by(col(Connection.name), col(Connection.id))
+        ).all()
         return _views(session, [(row[0], row[1], row[2]) for row in rows])
 
 
@@ -67,7 +70,7 @@ def name_of(who: Principal, ref: str) -> str | None:
     with db.reading() as session:
         found = session.execute(
             select(col(Connection.name)).where(
-                *_mine(who, False), (col(Connection.id) == ref) | (col(Connection.name) == ref)
+                *scope.mine(who, False), (col(Connection.id) == ref) | (col(Connection.name) == ref)
             )
         )
         return found.scalars().first()
@@ -78,7 +81,7 @@ def channels(who: Principal) -> list[tuple[str, str]]:
     wanted = (
         select(col(Connection.id), col(Connection.name))
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
-        .where(*_mine(who, True), col(CatalogEntry.category) == Category.COMMUNICATION)
+        .where(*scope.mine(who, True), col(CatalogEntry.category) == Category.COMMUNICATION)
         .order_by(col(Connection.name), col(Connection.id))
     )
     with db.reading() as session:
@@ -89,47 +92,8 @@ def left_out(who: Principal, ref: str) -> int:
     """How many records of the connection's kind belong to other people, and are not sent because of its scope."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref)
-        kind = catalog.KIND_OF[catalog.get(slug).category]
+        kind = KIND_OF[catalog.get(slug).category]
         return selection.left_out(session, row, kind)
-
-
-def row_of(
-    session: Session, who: Principal, ref: str, *, to_change: bool = False
-) -> tuple[Connection, str, str]:
-    """(connection, slug, owner's e-mail) by id or name."""
-    base = _select(who, to_change)
-    for wanted in (base.where(col(Connection.id) == ref), base.where(col(Connection.name) == ref)):
-        found = session.execute(wanted.limit(2)).all()
-        if len(found) > 1:
-            raise Invalid(f'Several connections are called "{ref}". Use the id, from `hub connections`.')
-        if found:
-            return found[0][0], found[0][1], found[0][2]
-    names = session.execute(select(col(Connection.name)).where(*_mine(who, to_change))).scalars()
-    raise NotFound(
-        f'There is no connection "{ref}".{did_you_mean(ref, names)} List yours with `hub connections`.'
-    )
-
-
-def row_to_change(session: Session, who: Principal, ref: str) -> tuple[Connection, str]:
-    """(connection, slug), locked until commit: what a run or another person changes meanwhile waits, and is read."""
-    found, slug, _ = row_of(session, who, ref, to_change=True)
-    row = db.locked(session, Connection, found.id)
-    if row.deleted_at is not None:
-        raise NotFound(f'"{row.name}" has just been deleted. List yours with `hub connections`.')
-    return row, slug
-
-
-def _mine(who: Principal, to_change: bool) -> tuple[Any, ...]:
-    return col(Connection.deleted_at).is_(None), changeable(who) if to_change else visible(who)
-
-
-def _select(who: Principal, to_change: bool = False) -> Select[Connection, str, str]:
-    return (
-        select(Connection, col(CatalogEntry.slug), col(User.email))
-        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
-        .join(User, col(User.id) == col(Connection.user_id))
-        .where(*_mine(who, to_change))
-    )
 
 
 def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[View]:

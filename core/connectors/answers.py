@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import orjson
 
-from core.connectors.base import DeliveryError, InDoubt, Item, Misconfigured, Receipt, Rejected, Step
+from core.connectors.base import Item, Receipt, Step
 from core.connectors.text import is_web_page
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected
 
 #: marks a POST that changes nothing, so that `core.http` never calls it in doubt
 READS_ONLY = {"reads_only": True}

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.connectors.answers import body_of, foreign
-from core.connectors.base import DeliveryError, Misconfigured, Rejected, Throttled, Unavailable
 from core.connectors.text import is_web_page, one_line
+from core.http.errors import DeliveryError, Misconfigured, Rejected, Throttled, Unavailable
 
 _SKEW = "the time in the signature is off. Set the clock of the hub's machine, then press Test."
 _SIGNATURE = "the signature does not match. Enter the access key ID and the secret access key again."

@@ -11,17 +11,10 @@ import orjson
 from core.connectors import asff
 from core.connectors.answers import READS_ONLY, json_answer, reached
 from core.connectors.aws_faults import explain, name_of, of_finding
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Step,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.batches import Encoded, batches, ends, joined, too_large
 from core.connectors.sigv4 import Keys, signed
+from core.http.errors import DeliveryError, InDoubt, Misconfigured
 from core.secret import Secret
 
 # AWS Security Hub partner guide: 100 findings and 6 MB a call, 240 KB a finding

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from core.connectors.base import Item, Receipt, Rejected
+from core.connectors.base import Item, Receipt
+from core.http.errors import Rejected
 
 Encoded = tuple[Item, bytes]
 

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from core.connectors.answers import SIGNING_IN, foreign, is_foreign, json_answer
-from core.connectors.base import DeliveryError, InDoubt, Misconfigured, Tokens
+from core.connectors.base import Tokens
+from core.http.errors import DeliveryError, InDoubt, Misconfigured
 
 #: given up so long before its end, that no call arrives with a token that ended on the way
 EARLY_S = 300.0

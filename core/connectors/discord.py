@@ -9,17 +9,9 @@ import httpx
 import orjson
 
 from core.connectors.answers import body_of, foreign, is_foreign, json_answer, one_by_one, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    Gone,
-    Item,
-    Misconfigured,
-    Receipt,
-    Step,
-    Throttled,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.text import cut, is_web_page, one_line, printable, web_link
+from core.http.errors import DeliveryError, Gone, Misconfigured, Throttled
 from core.secret import Secret
 
 # discord.com/developers/docs/resources/message, Embed limits; the sum is over all texts of all embeds

@@ -10,20 +10,10 @@ import httpx
 import orjson
 
 from core.connectors.answers import READS_ONLY, body_of, foreign, json_answer, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Throttled,
-    Unavailable,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.batches import Encoded, batches, ends
 from core.connectors.text import cut_bytes, is_web_page, one_line
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
 from core.secret import Secret
 
 BATCH_ITEMS, BATCH_BYTES = 500, 5_000_000

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 
 from core.connectors.answers import one_by_one
-from core.connectors.base import Connector, Item, Line, Misconfigured, Receipt, Step
+from core.connectors.base import Connector, Item, Line, Receipt, Step
 from core.connectors.email_message import build, message_id
 from core.connectors.email_talk import Talk
+from core.http.errors import Misconfigured
 from core.secret import Secret
 
 #: from the first byte to QUIT

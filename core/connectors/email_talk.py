@@ -8,17 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from core.connectors.base import (
-    DeliveryError,
-    InDoubt,
-    Line,
-    Misconfigured,
-    Rejected,
-    Throttled,
-    TooLarge,
-    Unavailable,
-)
+from core.connectors.base import Line
 from core.connectors.text import one_line
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, TooLarge, Unavailable
 
 WORDS_CHARS = 200
 _SIGN_IN = "the sign-in"

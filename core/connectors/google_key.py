@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from core.connectors.answers import body_of
-from core.connectors.base import DeliveryError, Misconfigured
 from core.connectors.bearer import SignIn
 from core.connectors.text import one_line
+from core.http.errors import DeliveryError, Misconfigured
 
 #: a key file names a `token_uri` of its own; whoever can change the file could have tokens sent elsewhere
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address

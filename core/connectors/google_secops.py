@@ -8,12 +8,13 @@ from urllib.parse import quote
 import orjson
 
 from core.connectors.answers import READS_ONLY, json_answer, reached
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Rejected, Step
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.batches import batches, joined, too_large
 from core.connectors.bearer import Bearer, SignIn
 from core.connectors.google_faults import explain
 from core.connectors.google_key import TOKEN_URL, explain_sign_in, read_key, sign_in
 from core.connectors.udm import log, udm
+from core.http.errors import DeliveryError, Misconfigured, Rejected
 from core.secret import Secret
 
 VERSION = "v1"

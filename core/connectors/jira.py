@@ -11,21 +11,11 @@ import orjson
 
 from core.connectors import adf
 from core.connectors.answers import READS_ONLY, json_answer, one_by_one, reached
-from core.connectors.base import (
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Ticket,
-    Tracker,
-    Unavailable,
-)
+from core.connectors.base import Item, Receipt, Step, Ticket, Tracker
 from core.connectors.jira_faults import OF_RECORD, explain, field_errors
 from core.connectors.text import cut, one_line
 from core.errors import did_you_mean
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Unavailable
 from core.secret import Secret
 
 SUMMARY_CHARS = LABEL_CHARS = 255  # "Summary can't exceed 255 characters."

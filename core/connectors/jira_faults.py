@@ -1,8 +1,8 @@
 """Pure: what Jira's refusals mean, in words that name the field, project or credential to correct."""
 
 from core.connectors.answers import body_of, foreign, is_foreign
-from core.connectors.base import DeliveryError, Misconfigured, Rejected, TooLarge
 from core.connectors.text import one_line
+from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
 
 #: fields whose value comes from the record; an error in any other one is the connection's fault
 OF_RECORD = frozenset({"summary", "description", "priority"})

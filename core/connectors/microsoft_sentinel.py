@@ -10,11 +10,12 @@ import httpx
 import orjson
 
 from core.connectors.answers import READS_ONLY, reached
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Rejected, Step
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.batches import batches, joined, too_large
 from core.connectors.bearer import Bearer, SignIn
 from core.connectors.sentinel_faults import explain, explain_sign_in
 from core.connectors.sentinel_row import row
+from core.http.errors import DeliveryError, Misconfigured, Rejected
 from core.secret import Secret
 
 #: 1 MB a call, before as well as after gzip (learn.microsoft.com, Logs ingestion API, limits)

@@ -8,17 +8,9 @@ import httpx
 import orjson
 
 from core.connectors.answers import READS_ONLY, body_of, foreign, is_foreign, json_answer, one_by_one, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.text import cut, one_line, printable, web_link
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected
 from core.secret import Secret
 
 # PagerDuty/developer-docs, Events API v2; the EU host is the vendor's own service region

@@ -9,18 +9,10 @@ import httpx
 import orjson
 
 from core.connectors.answers import READS_ONLY, json_answer, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Unavailable,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.batches import batches
 from core.connectors.text import cut_bytes, is_web_page, one_line
+from core.http.errors import DeliveryError, Misconfigured, Rejected, Unavailable
 from core.secret import Secret
 
 # our choice: QRadar documents no count; its Max POST Length is asked for in the setup

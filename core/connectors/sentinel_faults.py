@@ -3,8 +3,8 @@
 import re
 
 from core.connectors.answers import body_of, foreign, is_foreign
-from core.connectors.base import DeliveryError, Misconfigured, Rejected
 from core.connectors.text import one_line
+from core.http.errors import DeliveryError, Misconfigured, Rejected
 
 #: learn.microsoft.com, Microsoft Entra authentication and authorization error codes
 AADSTS = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from core.connectors.base import Misconfigured
 from core.connectors.text import cut_bytes
+from core.http.errors import Misconfigured
 
 #: a longer value is cut without a word at 64 KB (learn.microsoft.com, Azure Monitor service limits)
 VALUE_BYTES = 64_000

@@ -10,19 +10,10 @@ import httpx
 import orjson
 
 from core.connectors.answers import json_answer, one_by_one, reached
-from core.connectors.base import (
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Ticket,
-    Tracker,
-)
+from core.connectors.base import Item, Receipt, Step, Ticket, Tracker
 from core.connectors.servicenow_faults import explain
 from core.connectors.servicenow_text import description, short_description
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected
 from core.secret import Secret
 
 KEY = re.compile(r"[A-Za-z0-9:._-]{1,100}")  # correlation_id holds 100

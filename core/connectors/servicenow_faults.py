@@ -1,8 +1,8 @@
 """Pure: what ServiceNow's refusals mean, in words that name what to correct."""
 
 from core.connectors.answers import body_of, foreign, is_foreign
-from core.connectors.base import DeliveryError, Misconfigured, Rejected, TooLarge
 from core.connectors.text import one_line
+from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
 
 _SLEEPS = (
     "ServiceNow answered with a web page, not the API: the instance may be hibernating (wake a developer instance "

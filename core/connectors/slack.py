@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from core.connectors.answers import READS_ONLY, json_answer, one_by_one, reached
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Rejected, Step
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.slack_words import explain_hook, refusal
 from core.connectors.text import cut, one_line, printable, web_link
+from core.http.errors import DeliveryError, Misconfigured, Rejected
 from core.secret import Secret
 
 # docs.slack.dev, Block Kit reference; text is cut at 40,000 and recommended to stay below 4,000

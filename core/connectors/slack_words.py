@@ -3,7 +3,7 @@
 import re
 
 from core.connectors.answers import foreign, is_foreign
-from core.connectors.base import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
+from core.http.errors import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
 
 _NEW_HOOK = "Make a new webhook in Slack and enter its address."
 _COPY_AGAIN = "Copy the Bot User OAuth Token (xoxb-…) from the app's page in Slack again."

@@ -9,18 +9,8 @@ import httpx
 import orjson
 
 from core.connectors.answers import READS_ONLY, body_of, foreign, is_foreign, json_answer, reached
-from core.connectors.base import (
-    Connector,
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Throttled,
-    Unavailable,
-)
+from core.connectors.base import Connector, Item, Receipt, Step
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
 from core.secret import Secret
 
 EVENT, HEALTH = "/services/collector/event", "/services/collector/health"

@@ -8,8 +8,9 @@ import httpx
 import orjson
 
 from core.connectors.answers import STATUS_IS_ALL, body_of, foreign, is_foreign, one_by_one, reached
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Step
+from core.connectors.base import Connector, Item, Receipt, Step
 from core.connectors.text import cut_bytes, one_line, printable, web_link
+from core.http.errors import DeliveryError, Misconfigured
 from core.secret import Secret
 
 #: 28 KB for the whole message (learn.microsoft.com/connectors/teams); beyond it the workflow fails after it

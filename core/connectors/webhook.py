@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.connectors.answers import STATUS_IS_ALL, foreign, is_foreign, one_by_one, reached
-from core.connectors.base import Connector, DeliveryError, Item, Misconfigured, Receipt, Step
+from core.connectors.base import Connector, Item, Receipt, Step
+from core.http.errors import DeliveryError, Misconfigured
 from core.secret import Secret
 
 PREFIX = "whsec_"

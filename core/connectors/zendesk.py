@@ -10,20 +10,10 @@ from urllib.parse import quote
 import orjson
 
 from core.connectors.answers import json_answer, one_by_one, reached
-from core.connectors.base import (
-    DeliveryError,
-    InDoubt,
-    Item,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Step,
-    Ticket,
-    Tracker,
-    Unavailable,
-)
+from core.connectors.base import Item, Receipt, Step, Ticket, Tracker
 from core.connectors.text import cut, cut_bytes, one_line, printable, web_link
 from core.connectors.zendesk_faults import KeyReused, explain
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Unavailable
 from core.secret import Secret
 
 SUBJECT_CHARS = 150

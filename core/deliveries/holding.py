@@ -5,7 +5,7 @@ from sqlmodel import Session
 from core import catalog, db, outbox
 from core.access import Principal
 from core.access.principal import audit
-from core.connections.views import row_to_change
+from core.access.scope import row_to_change
 from core.deliveries.listing import row_and_name
 from core.errors import Conflict
 from core.models import Connection

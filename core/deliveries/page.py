@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, select, true, tuple_
 from sqlmodel import Session, col
 
 from core.access import Principal
-from core.connections.views import row_of
+from core.access.scope import row_of
 from core.models import Connection, Delivery, RunLog, SiemEvent, TicketLink
 
 Row = Delivery | RunLog | SiemEvent | TicketLink

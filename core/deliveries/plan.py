@@ -11,12 +11,11 @@ from sqlmodel import Session, col
 
 from core import catalog, db
 from core.access import Principal, changeable
-from core.connections.views import row_of
+from core.access.scope import row_of
 from core.deliveries import page
 from core.deliveries.wanted import Wanted, has_ticket
 from core.errors import Forbidden
-from core.health.figures import percentile
-from core.journal import BOUNDS_MS, add_to_histogram
+from core.histogram import BOUNDS_MS, add_to_histogram, percentile
 from core.models import CatalogEntry, Connection, Delivery, HourlyFigures, Role, State
 
 #: Rows that are looked at to count what was delivered, of all connections together; and of each at least. Each lies

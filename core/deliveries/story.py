@@ -12,6 +12,7 @@ from core.deliveries.told import attempts, next_attempts, reason, told
 from core.errors import Invalid, NotFound
 from core.filters import Filter
 from core.models import CatalogEntry, Connection, Delivery, Kind, State
+from core.models.words import KIND_OF
 from core.selection import keys_of
 
 
@@ -29,7 +30,7 @@ def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
         stories = [
             _story(session, who, connection, slug, wanted, record)
             for connection, slug in connections
-            if catalog.KIND_OF[catalog.get(slug).category] is wanted
+            if KIND_OF[catalog.get(slug).category] is wanted
         ]
         return {
             "kind": wanted,

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
 from sqlmodel import Session
 
 from core.health import hourly
 from core.health.hourly import FEW, Cell, Part, Query
 from core.health.shelf import Shelf
-from core.journal import BOUNDS_S, added
+from core.histogram import BOUNDS_S, added, percentile, sum_of_texts
 
 #: hours shown → hours per bar: 24, 28 and 30 bars
 BUCKET_H = {24: 1, 168: 6, 720: 24}
@@ -147,30 +146,6 @@ def delivered(sums: Sums) -> float | None:
 def delay_p95_s(sums: Sums) -> float | None:
     """From the hub having a record to the vendor having it."""
     return percentile(sums.delays, BOUNDS_S, 0.95)
-
-
-def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
-    """From a histogram, evenly spread inside a bucket; the open last bucket answers with its lower bound."""
-    wanted, passed, lower = sum(counts) * share, 0, 0.0
-    if not wanted:
-        return None
-    for count, upper in zip(counts, bounds, strict=False):
-        if passed + count >= wanted:
-            return lower + (upper - lower) * (wanted - passed) / count
-        passed, lower = passed + count, float(upper)
-    return lower
-
-
-def sum_of_texts(histograms: str) -> tuple[int, ...]:
-    """`[1,2],[],[3,4]` → (4, 6)."""
-    filled = histograms.replace("[],", "").removesuffix(",[]")
-    if filled in ("", "[]"):
-        return ()
-    width = len(BOUNDS_S) + 1
-    flat = orjson.loads(f"[{filled.strip('[]').replace('],[', ',')}]")
-    if len(flat) == width * (filled.count("],[") + 1):  # none is longer, so all are whole: half the time
-        return tuple(sum(flat[bound::width]) for bound in range(width))
-    return added(orjson.loads(f"[{filled}]"))
 
 
 def _filled(values: Sequence[float | None]) -> tuple[float, ...]:

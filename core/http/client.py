@@ -16,10 +16,10 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 
-from core.connectors.base import DeliveryError, Misconfigured, Rejected, Unavailable
 from core.http import faults as meaning
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
+from core.http.errors import DeliveryError, Misconfigured, Rejected, Unavailable
 from core.http.exchanges import Exchange, exchange_of
 from core.http.redaction import Redaction
 from core.http.sent import is_sign_in

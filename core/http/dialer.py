@@ -10,9 +10,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from core.connectors.base import Unavailable
 from core.http.client import Previewed, Recorder, VendorClient
 from core.http.egress import Target
+from core.http.errors import Unavailable
 from core.http.exchanges import EXCERPT_CHARS, Exchange
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, Stream, connect, running

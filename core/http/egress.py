@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from core.connectors.base import Misconfigured, Unavailable
 from core.errors import Unusable
+from core.http.errors import Misconfigured, Unavailable
 from core.http.networks import Address, Network, is_metadata, why_denied
 
 LOOK_UP_S = 5.0

@@ -7,7 +7,9 @@ from email.utils import parsedate_to_datetime
 
 import httpcore
 
-from core.connectors.base import (
+from core.http import words
+from core.http.answer import KEPT_BYTES, Answer
+from core.http.errors import (
     Contested,
     DeliveryError,
     Gone,
@@ -18,8 +20,6 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http import words
-from core.http.answer import KEPT_BYTES, Answer
 from core.http.redaction import Redaction
 from core.http.transport import Call
 

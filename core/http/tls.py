@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 
 import certifi
 
-from core.connectors.base import Misconfigured
+from core.http.errors import Misconfigured
 from core.secret import Secret
 
 

@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 import httpcore
 import httpx
 
-from core.connectors.base import Misconfigured, Unavailable
 from core.http import tls
 from core.http.egress import Egress, Target
+from core.http.errors import Misconfigured, Unavailable
 from core.http.networks import Address
 
 CONNECT_S = 5.0

@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from core.connectors.base import (
+from core.http.answer import Answer
+from core.http.errors import (
     Contested,
     DeliveryError,
     Gone,
@@ -17,7 +18,6 @@ from core.connectors.base import (
     TooLarge,
     Unavailable,
 )
-from core.http.answer import Answer
 from core.http.redaction import Redaction
 
 #: a signature or a token is refused when the clocks are minutes apart; up to a minute it is never the cause

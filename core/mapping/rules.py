@@ -8,7 +8,8 @@ from typing import Any
 
 from core.mapping.values import as_count, is_on
 from core.models import Kind
-from core.options import SEVERITIES, Options
+from core.models.words import SEVERITIES
+from core.options import Options
 
 _RANK = {word: rank for rank, word in enumerate(SEVERITIES)}
 _SEVERITY_COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "severity"}

@@ -17,7 +17,8 @@ from core.catalog import Manifest
 from core.mapping import Unmappable
 from core.messages.writing import Words, queue
 from core.models import Connection, Kind, Said
-from core.options import SEVERITIES, Options
+from core.models.words import SEVERITIES
+from core.options import Options
 from core.settings import settings
 from core.storm import Storm, span
 

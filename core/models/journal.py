@@ -1,6 +1,6 @@
 """What happened: runs, figures, audit, heartbeats."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, Text, text
@@ -85,6 +85,10 @@ class Heartbeat(SQLModel, table=True):
     beat_at: datetime = utc()
     started_at: datetime = utc()
     details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+#: how long an answer is given again
+ANSWERS_KEPT = timedelta(days=7)
 
 
 class IdempotencyKey(SQLModel, table=True):

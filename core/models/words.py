@@ -26,6 +26,12 @@ class Category(StrEnum):
     COMMUNICATION = "communication"
 
 
+#: what a connection of each category exports
+KIND_OF = {Category.SIEM: Kind.SCAN, Category.TICKETING: Kind.CASE, Category.COMMUNICATION: Kind.ALERT}
+#: of a record, the least first
+SEVERITIES = ("low", "medium", "high", "critical")
+
+
 class Said(StrEnum):
     """What the hub itself says: stands in `record_kind` where else the kind of a record does."""
 

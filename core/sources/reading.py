@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, Table, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, select
 from sqlmodel import Session
 
-from core import mapping
-from core.filters import Filter
 from core.models import Kind
 from core.sources.tables import TABLES, as_dicts
 
@@ -22,11 +20,11 @@ def changes(
     owner_id: str | None,
     limit: int,
     upto: int | None = None,
-    wants: Filter | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> list[dict[str, Any]]:
     """Records with a `change_seq` above `after`, up to `upto`, in its order, every column. No owner: everybody's.
 
-    With `wants` only those that may fit it: none that fits is missing, and it says itself which of them do.
+    `where`: conditions on that table, of those who know which of them may fit.
     """
     table = TABLES[kind]
     query = select(table).where(table.c.change_seq > after).order_by(table.c.change_seq).limit(limit)
@@ -34,26 +32,7 @@ def changes(
         query = query.where(table.c.owner_id == owner_id)
     if upto is not None:
         query = query.where(table.c.change_seq <= upto)
-    if wants is not None:
-        query = query.where(*_may_fit(table, wants))
-    return as_dicts(session.connection().execute(query))
-
-
-def _may_fit(table: Table, wants: Filter) -> list[ColumnElement[bool]]:
-    """The part of a filter that the database can judge, so that history is walked without reading it out."""
-    where: list[ColumnElement[bool]] = []
-    if wants.since is not None:
-        where.append(func.coalesce(table.c.risen_at, table.c.received_at) >= wants.since)
-    if wants.kind is Kind.ALERT:
-        where += [table.c.is_read.is_(False), table.c.is_resolved.is_(False)]
-    else:
-        where.append(func.lower(func.coalesce(table.c.status, "")).in_(("", mapping.DUE_STATUS[wants.kind])))
-    if wants.kind is Kind.SCAN and wants.options.high_risk_threshold > 0:
-        where.append(table.c.high_risk_count >= wants.options.high_risk_threshold)
-    if wants.unwanted_severities:
-        own = table.c.priority if wants.kind is Kind.CASE else table.c.severity
-        where.append(func.lower(func.coalesce(own, "")).not_in(wants.unwanted_severities))
-    return where
+    return as_dicts(session.connection().execute(query.where(*where)))
 
 
 def latest(

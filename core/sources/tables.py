@@ -12,8 +12,8 @@ from sqlalchemy import CursorResult, Table, bindparam, or_, select, text, update
 from sqlmodel import Session, SQLModel
 
 from core import db
-from core.catalog import KIND_OF
 from core.models import RECORD_TABLES, Kind
+from core.models.words import KIND_OF
 
 Key = tuple[str, str]  # owner_id, id
 _ALL = SQLModel.metadata.tables

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from core.connectors.base import DeliveryError
 from core.errors import HubError, NotFound
+from core.http.errors import DeliveryError
 from core.ui.markup import escaped
 
 _FLASH = "flash"
