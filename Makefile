@@ -30,7 +30,7 @@ test: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy --strict core
+	@$(BIN)/mypy --strict core sandbox
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

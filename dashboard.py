@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import ui
+from core.web import ui
 
 PAGES = Path(__file__).parent / "pages"
 

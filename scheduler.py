@@ -1,4 +1,4 @@
-"""A clock that asks `core.sync` what is due: the standalone scheduler process.
+"""A clock that asks `core.delivery.sync` what is due: the standalone scheduler process.
 
 One APScheduler job wakes for the earliest due time and at least once a second, because other processes
 change rows. Runs go to a pool of threads; each takes a lease on its connection, so a second scheduler is
@@ -17,10 +17,12 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core import db, idle, journal, logs, restored, space, sync
-from core.deliveries import replays
-from core.due import Due
-from core.errors import Conflict, HubError, NotFound
+from core.delivery import idle, journal, restored, sync
+from core.delivery.history import replays
+from core.delivery.schedule import Due
+from core.platform import logs
+from core.platform.errors import Conflict, HubError, NotFound
+from core.storage import db, disk
 
 THREADS = 16
 FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
@@ -87,7 +89,7 @@ class Clock:
     def _look(self) -> None:
         """Beat, keep house, start what is due. Trouble is told once and tried again."""
         try:
-            self._say("disk", found.sentence if (found := space.lacking()) else None)
+            self._say("disk", found.sentence if (found := disk.lacking()) else None)
             if self._beats():
                 self._keep_house()
                 if "disk" not in self.trouble:

@@ -15,8 +15,9 @@ from sqlalchemy import Connection as Link
 from sqlalchemy import select
 from sqlmodel import col
 
-from core import connections, db
-from core.models import CatalogEntry, Connection, Heartbeat, User
+from core import connections
+from core.storage import db
+from core.storage.models import CatalogEntry, Connection, Heartbeat, User
 
 PEOPLE, CONNECTIONS = 4, 50
 QUIET = 2  # connections of the last person, whose rows are the oldest
@@ -73,7 +74,7 @@ WORDS = {
 
 
 def fill(rows: int) -> None:
-    """Fill the migrated, empty database that `core.db` points at with `rows` deliveries."""
+    """Fill the migrated, empty database that `core.storage.db` points at with `rows` deliveries."""
     connections.publish_catalog()
     with db.session() as session:
         now = db.now(session).replace(microsecond=0)

@@ -26,12 +26,14 @@ from sqlalchemy import URL, bindparam, insert, make_url, select
 from sqlmodel import col
 
 from bench.realtime import scheduler
-from core import access, connections, db, vault
+from core import access, connections
 from core.access import LOCAL
-from core.journal import RECENT_RUNS
-from core.models import Connection, Heartbeat
-from core.secret import Secret
-from core.settings import settings
+from core.delivery.journal import RECENT_RUNS
+from core.platform import vault
+from core.platform.secret import Secret
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import Connection, Heartbeat
 
 EVERY = timedelta(seconds=60)
 #: the promises: percent of a core for 10,000, and seconds

@@ -22,9 +22,10 @@ import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bench import hubs
-from core import db, health
+from core import health
 from core.access import LOCAL
 from core.health import figures
+from core.storage import db
 from tests.live import Live, chromium, reserved_port, served
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}

@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlmodel import Session, col
 
-from core import access, connections, db
+from core import access, connections
 from core.access import LOCAL
-from core.histogram import BOUNDS_S
-from core.journal import RECENT_RUNS
-from core.models import CatalogEntry, Connection, Heartbeat, HourlyFigures, RunLog, User
-from core.secret import Secret
+from core.delivery.histogram import BOUNDS_S
+from core.delivery.journal import RECENT_RUNS
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import CatalogEntry, Connection, Heartbeat, HourlyFigures, RunLog, User
 
 EMAIL, PASSWORD = "bench@example.org", "a long enough one"
 CONNECTIONS, DAYS = 50, 30

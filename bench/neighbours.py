@@ -17,11 +17,13 @@ import time
 from pathlib import Path
 
 from bench.realtime import measure, scheduler
-from core import access, connections, db, vault
+from core import access, connections
 from core.access import LOCAL
-from core.sandbox import Sandbox
-from core.secret import Secret
-from core.settings import settings
+from core.platform import vault
+from core.platform.secret import Secret
+from core.platform.settings import settings
+from core.storage import db
+from sandbox import Sandbox
 from scheduler import SLICE_S
 
 NEIGHBOURS, SLOW = 9, 20

@@ -1,7 +1,8 @@
 """What the hub asks of a log of any length: each function that reads or moves deliveries, called once.
 
 Shared by the bench, which measures them at ten million rows, and by the test of their plans, which fails where one
-of them looks at more rows than it needs. A new function of `core.outbox` or `core.deliveries` belongs here.
+of them looks at more rows than it needs. A new function
+of `delivery.outbox` or `delivery.history` belongs here.
 """
 
 from collections.abc import Callable
@@ -15,17 +16,19 @@ from sqlalchemy import func, literal, select
 from sqlmodel import Session, col
 
 from bench import archive
-from core import connections, db, deliveries, health, journal, outbox, runs, sources
+from core import connections, health, records
 from core.access import Principal
 from core.access.principal import principal_of
-from core.deliveries import Wanted, replays, search
-from core.deliveries.search import Filter
-from core.errors import Conflict
-from core.metrics import Metrics
-from core.models import Delivery, Kind, SiemEvent, SkippedBy, State, User
-from core.outbox import Claim
-from core.retention import sweep
-from core.verdicts import Doubt, Row, Verdict
+from core.delivery import history, journal, outbox, runs
+from core.delivery.history import Wanted, replays, search
+from core.delivery.history.search import Filter
+from core.delivery.outbox import Claim
+from core.delivery.outcome import Doubt, Row, Verdict
+from core.delivery.retention import sweep
+from core.health.metrics import Metrics
+from core.platform.errors import Conflict
+from core.storage import db
+from core.storage.models import Delivery, Kind, SiemEvent, SkippedBy, State, User
 
 LOOK_UP = Doubt("look_up", (60, 300, 900))
 
@@ -67,7 +70,7 @@ def place() -> Place:
             mine=mine,
             busy_siem=archive.connection_id(0),
             key=old.key,
-            record=str(sources.by_local_id(session, Kind.CASE, [old.record_id])[old.record_id]["id"]),
+            record=str(records.by_local_id(session, Kind.CASE, [old.record_id])[old.record_id]["id"]),
             oldest=101,
             newest=session.execute(select(func.max(col(Delivery.id)))).scalar_one() or 0,
             event=session.execute(events).scalar() or 1,
@@ -80,7 +83,7 @@ Ask = Callable[[Place], object]
 
 
 def _lists() -> dict[str, Ask]:
-    d = deliveries
+    d = history
     asked: dict[str, Ask] = {
         "deliveries": lambda p: d.listing(p.admin),
         "deliveries of a member": lambda p: d.listing(p.quiet),
@@ -139,14 +142,14 @@ def _pages() -> dict[str, Ask]:
     hour = timedelta(hours=1)
     for state in (State.DEAD, State.SKIPPED, State.DELIVERED):
         asked |= {
-            f"replay plan, {state}": lambda p, state=state: deliveries.plan(p.admin, Wanted(state=state)),
-            f"replay plan of a member, {state}": lambda p, state=state: deliveries.plan(
+            f"replay plan, {state}": lambda p, state=state: history.plan(p.admin, Wanted(state=state)),
+            f"replay plan of a member, {state}": lambda p, state=state: history.plan(
                 p.quiet, Wanted(state=state)
             ),
-            f"replay plan of a connection, {state}": lambda p, state=state: deliveries.plan(
+            f"replay plan of a connection, {state}": lambda p, state=state: history.plan(
                 p.busy, Wanted(p.mine, state=state, reason="503")
             ),
-            f"replay plan of an hour, {state}": lambda p, state=state: deliveries.plan(
+            f"replay plan of an hour, {state}": lambda p, state=state: history.plan(
                 p.admin, Wanted(state=state, since=p.now - 48 * hour, until=p.now - 47 * hour)
             ),
         }
@@ -160,7 +163,7 @@ Move = Callable[[Session, Place], object]
 
 
 def _outbox() -> dict[str, Move]:
-    """By the name of the function in `core.outbox`, and what follows a colon."""
+    """By the name of the function in `core.delivery.outbox`, and what follows a colon."""
     o = outbox
     claim = partial(o.claim, run_id="run", worker="bench", max_bytes=None, lease_s=60.0)
     return {
@@ -224,12 +227,12 @@ def _outbox() -> dict[str, Move]:
 
 def _others() -> dict[str, Move]:
     return {
-        "changes": lambda s, p: sources.changes(s, Kind.SCAN, after=0, owner_id=p.quiet.user_id, limit=500),
-        "latest": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=p.quiet.user_id, limit=50),
-        "latest: everybody's": lambda s, p: sources.latest(s, Kind.SCAN, owner_id=None, limit=50),
-        "latest: one": lambda s, p: sources.latest(s, Kind.CASE, owner_id=None, limit=1, id=p.record),
-        "head": lambda s, p: sources.head(s),
-        "newest": lambda s, p: s.execute(select(sources.newest(Kind.ALERT, literal(p.quiet.user_id)))).all(),
+        "changes": lambda s, p: records.changes(s, Kind.SCAN, after=0, owner_id=p.quiet.user_id, limit=500),
+        "latest": lambda s, p: records.latest(s, Kind.SCAN, owner_id=p.quiet.user_id, limit=50),
+        "latest: everybody's": lambda s, p: records.latest(s, Kind.SCAN, owner_id=None, limit=50),
+        "latest: one": lambda s, p: records.latest(s, Kind.CASE, owner_id=None, limit=1, id=p.record),
+        "head": lambda s, p: records.head(s),
+        "newest": lambda s, p: s.execute(select(records.newest(Kind.ALERT, literal(p.quiet.user_id)))).all(),
         "retention": lambda s, p: sweep(s, p.now, 90),
         "begin a run": lambda s, p: journal.begin(s, p.mine, "run", "manual", p.now),
         "interrupt a run": lambda s, p: journal.interrupt(s, "log-7", p.now),
@@ -248,7 +251,7 @@ MOVE: dict[str, Move] = {f"outbox.{name}": move for name, move in _outbox().item
 WRITE: dict[str, Ask] = {
     "edit a filter": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "low"}),
     "edit it back": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "high"}),
-    "replay one": lambda p: deliveries.replay_one(p.quiet, p.oldest + 1, again=True),
+    "replay one": lambda p: history.replay_one(p.quiet, p.oldest + 1, again=True),
     "replay the dead": lambda p: replays.begin(p.quiet, Wanted(p.tickets)),
     "replay the skipped": lambda p: replays.begin(p.busy, Wanted(p.mine, state=State.SKIPPED)),
     "replay what was delivered": lambda p: replays.begin(
@@ -258,8 +261,8 @@ WRITE: dict[str, Ask] = {
         p.busy, Wanted(p.mine, state=State.DELIVERED, reason="nothing"), again=True
     ),
     "a step of the replays": lambda p: replays.work_off(),
-    "release": lambda p: _quietly(deliveries.release, p.admin, p.mine),
-    "discard": lambda p: _quietly(deliveries.discard, p.admin, p.tickets),
+    "release": lambda p: _quietly(history.release, p.admin, p.mine),
+    "discard": lambda p: _quietly(history.discard, p.admin, p.tickets),
     "enable without a backlog": lambda p: connections.enable(p.busy, p.mine, "skip"),
     "delete": lambda p: connections.delete(p.busy, p.mine),
 }

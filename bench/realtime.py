@@ -19,11 +19,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core import access, connections, db, records, vault
-from core.models import Kind
-from core.sandbox import Sandbox
-from core.secret import Secret
-from core.settings import settings
+from core import access, connections
+from core.platform import vault
+from core.platform.secret import Secret
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import Kind
+from sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,7 +73,7 @@ def measure(sandbox: Sandbox, email: str, count: int) -> list[float]:
     stored: dict[str, float] = {}
     for number in range(count + 3):
         record = {"id": str(uuid.uuid4()), "user_id": email, "high_risk_count": 9, "status": "completed"}
-        records.store(access.LOCAL, Kind.SCAN, [record])
+        intake.store(access.LOCAL, Kind.SCAN, [record])
         if number >= 3:  # the first ones wait for the scheduler to start
             stored[record["id"]] = time.time()
         time.sleep(random.uniform(0.1, 0.7))

@@ -20,9 +20,10 @@ from sqlalchemy import make_url, text
 
 from bench import archive
 from bench.questions import ASKED, WRITE, Place, place
-from core import db, runs, sync
-from core.exports import export
+from core.delivery import runs, sync
+from core.delivery.export import export
 from core.health import figures
+from core.storage import db
 
 ROWS, QUICK_ROWS = 10_000_000, 200_000
 LIMIT_MS = 100.0

@@ -4,10 +4,11 @@ from collections import Counter
 
 import streamlit as st
 
-from core import catalog, connections, ui
-from core.catalog import Manifest
-from core.models import Category, Role
-from core.ui import entry
+from core import connections, integrations
+from core.integrations import Manifest
+from core.storage.models import Category, Role
+from core.web import ui
+from core.web.ui import entry
 
 CARD_PX, CARD_MIN_PX = 208, 300
 
@@ -40,7 +41,7 @@ def filters() -> tuple[str, Category | None]:
 def found(words: str, category: Category | None) -> list[Manifest]:
     return [
         manifest
-        for manifest in catalog.manifests().values()
+        for manifest in integrations.manifests().values()
         if category in (None, manifest.category) and matches(manifest, words)
     ]
 
@@ -116,8 +117,8 @@ who = ui.require_user()
 may_connect = who.role != Role.VIEWER
 times = connections.count_by_slug(who)
 asked = st.query_params.get("entry")
-if asked in catalog.manifests():
-    details(catalog.get(asked), times[asked])
+if asked in integrations.manifests():
+    details(integrations.get(asked), times[asked])
 elif asked:
     unknown(asked)
 else:

@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 import streamlit as st
 
-from core import catalog, connections, ui
-from core.catalog import Manifest
-from core.connectors.base import Step
-from core.errors import Invalid
-from core.models import Role
-from core.ui import choices, entry, requests, trial
-from core.ui.forms import Form
+from core import connections, integrations
+from core.integrations import Manifest
+from core.integrations.base import Step
+from core.platform.errors import Invalid
+from core.storage.models import Role
+from core.web import ui
+from core.web.ui import choices, entry, requests, test_steps
+from core.web.ui.forms import Form
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def asked_for() -> Draft | None:
     if ref:
         view = connections.find(who, ref)
         key = f"edit_{view.id}"
-        return Draft(catalog.get(view.slug), key, view, st.query_params.get("only") == "secrets")
-    return Draft(catalog.get(slug), f"new_{slug}") if slug in catalog.manifests() else None
+        return Draft(integrations.get(view.slug), key, view, st.query_params.get("only") == "secrets")
+    return Draft(integrations.get(slug), f"new_{slug}") if slug in integrations.manifests() else None
 
 
 def choose_first() -> None:
@@ -84,7 +85,8 @@ def make_secrets(draft: Draft, values: dict[str, Any]) -> dict[str, str]:
     """Those the hub makes when a field is left empty: shown here, and after this page never again."""
     kept = st.session_state.setdefault(f"{draft.key}_made", {})
     made = {
-        name: kept.setdefault(name, new) for name, new in catalog.generated(draft.manifest, values).items()
+        name: kept.setdefault(name, new)
+        for name, new in integrations.generated(draft.manifest, values).items()
     }
     for name, secret in made.items():
         title = str(draft.manifest.config["properties"][name]["title"]).lower()
@@ -97,7 +99,7 @@ def test(draft: Draft, values: dict[str, Any]) -> Trial | None:
     """The test's button and its answer, if that is about these very values."""
     known: Trial | None = st.session_state.get(f"{draft.key}_trial")
     current = known if known and known.values_hash == hashed(values) else None
-    is_well = current is not None and trial.is_well(current.steps)
+    is_well = current is not None and test_steps.is_well(current.steps)
     st.subheader("2. Test", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         label, kind = ("Test again", "secondary") if is_well else ("Test", "primary")
@@ -107,14 +109,14 @@ def test(draft: Draft, values: dict[str, Any]) -> Trial | None:
     if pressed:
         run_test(draft, values)
     elif current:
-        trial.show(draft.manifest.name, current.steps)
+        test_steps.show(draft.manifest.name, current.steps)
     return current
 
 
 def run_test(draft: Draft, values: dict[str, Any]) -> None:
     with correcting(draft):
         stages = connections.stages_draft(who, draft.manifest.slug, values, draft.ref)
-        steps = trial.watch(draft.manifest.name, stages)
+        steps = test_steps.watch(draft.manifest.name, stages)
     st.session_state[f"{draft.key}_trial"] = Trial(hashed(values), tuple(steps))
     st.rerun()
 
@@ -179,7 +181,7 @@ def look(draft: Draft, values: dict[str, Any], chosen: Mapping[str, Any], curren
 
 
 def save(draft: Draft, values: dict[str, Any], choice: Choice, current: Trial | None) -> None:
-    is_well = current is not None and trial.is_well(current.steps)
+    is_well = current is not None and test_steps.is_well(current.steps)
     verb = "Save changes" if draft.view else "Connect"
     label = verb if is_well else f"{verb} anyway" if current else f"{verb} without a test"
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -4,18 +4,20 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from core import connections, deliveries, health, ui
+from core import connections, health
 from core.connections import View
-from core.deliveries import search
-from core.deliveries.search import Filter
+from core.delivery import history
+from core.delivery.history import search
+from core.delivery.history.search import Filter
 from core.health import Overview, Strip
-from core.models import Role, State
-from core.ui import actions, charts, details, notices, story, words
-from core.ui.banner import scheduler_banner, trouble_banner
-from core.ui.cards import connection_cards
-from core.ui.heartbeats import heartbeats
-from core.ui.runs import logs_table
-from core.ui.tables import STATE, deliveries_table
+from core.storage.models import Role, State
+from core.web import ui
+from core.web.ui import actions, charts, delivery_drawer, details, notices, words
+from core.web.ui.banner import scheduler_banner, trouble_banner
+from core.web.ui.cards import connection_cards
+from core.web.ui.heartbeats import heartbeats
+from core.web.ui.runs import logs_table
+from core.web.ui.tables import STATE, deliveries_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 REFRESH_S = 5
@@ -98,7 +100,7 @@ def failures(found: Overview) -> None:
 
 def runs(ref: str) -> None:
     before = st.session_state.get("runs_before")
-    found = deliveries.logs(who, ref, before=before)
+    found = history.logs(who, ref, before=before)
     if not found:
         st.caption("No run had anything to send yet. A run that finds nothing to do leaves no line here.")
         return
@@ -140,7 +142,7 @@ def sent(view: View) -> None:
         return
 
     def opened() -> None:
-        story.ask(page.rows[st.session_state["sent_open"]["row"]].id)
+        delivery_drawer.ask(page.rows[st.session_state["sent_open"]["row"]].id)
 
     deliveries_table(page.rows, "sent", opened, with_connection=False)
 
@@ -183,7 +185,7 @@ else:
         if tab.open:
             with tab:
                 draw()
-    delivery = story.asked()
+    delivery = delivery_drawer.asked()
     if delivery is not None:
-        story.show(who, delivery)
+        delivery_drawer.show(who, delivery)
     actions.show_asked(who)

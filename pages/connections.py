@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from core import connections, ui
+from core import connections
 from core.connections import Board, Line
-from core.models import Role
-from core.ui import actions, lines
-from core.ui.banner import scheduler_banner, trouble_banner
+from core.storage.models import Role
+from core.web import ui
+from core.web.ui import actions, connection_row
+from core.web.ui.banner import scheduler_banner, trouble_banner
 
 REFRESH_S = 10
 ROWS = 25
@@ -72,7 +73,7 @@ def rows(words: str, state: str | None, place: int) -> None:
         return
     with st.container(gap="xsmall"):
         for line in found[(place - 1) * ROWS : place * ROWS]:
-            lines.line(who, line, board.at)
+            connection_row.line(who, line, board.at)
     ui.muted(f"{len(found):,} of {len(board.lines):,} connections, as of {board.at:%H:%M:%S} UTC.")
 
 

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from core import health, ui
+from core import health
 from core.access import Principal
-from core.deliveries import search
-from core.deliveries.search import Filter, Page
-from core.models import State
-from core.ui import replays, story
-from core.ui.tables import STATE, deliveries_table
+from core.delivery.history import search
+from core.delivery.history.search import Filter, Page
+from core.storage.models import State
+from core.web import ui
+from core.web.ui import delivery_drawer, replays
+from core.web.ui.tables import STATE, deliveries_table
 
 TIMES = {"24h": 24, "7d": 168, "30d": 720, "All": None}
 
@@ -73,7 +74,7 @@ def clear() -> None:
 
 def listed(page: Page) -> None:
     def opened() -> None:
-        story.ask(page.rows[st.session_state["deliveries_open"]["row"]].id)
+        delivery_drawer.ask(page.rows[st.session_state["deliveries_open"]["row"]].id)
 
     with st.container(border=True):
         deliveries_table(page.rows, "deliveries", opened)
@@ -130,8 +131,8 @@ else:
         listed(page)
     else:
         nothing(wanted)
-    delivery = story.asked()
+    delivery = delivery_drawer.asked()
     if delivery is not None:
-        story.show(who, delivery)
+        delivery_drawer.show(who, delivery)
     else:
         replays.show_asked(who, wanted.connection)

@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from core import health, ui
+from core import health
 from core.health import Overview, Strip, Word
-from core.models import Category
-from core.ui import charts, words
-from core.ui.banner import scheduler_banner, trouble_banner
-from core.ui.cards import cards
-from core.ui.heartbeats import heartbeats
-from core.ui.runs import runs_table
+from core.storage.models import Category
+from core.web import ui
+from core.web.ui import charts, words
+from core.web.ui.banner import scheduler_banner, trouble_banner
+from core.web.ui.cards import cards
+from core.web.ui.heartbeats import heartbeats
+from core.web.ui.runs import runs_table
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 CATEGORIES = {Category.SIEM: "SIEM", Category.TICKETING: "Ticketing", Category.COMMUNICATION: "Communication"}

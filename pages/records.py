@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from core import deliveries, ui
-from core.ui import words
+from core.delivery import history
+from core.web import ui
+from core.web.ui import words
 
 
 def asked() -> tuple[str, str]:
@@ -42,7 +43,7 @@ st.header("Record", anchor=False)
 kind, wanted = asked()
 if wanted:
     with ui.guarded():
-        story = deliveries.explain(ui.require_user(), kind, wanted)
+        story = history.explain(ui.require_user(), kind, wanted)
         with st.container(border=True, gap="xxsmall"):
             st.text(story["title"])
             st.caption(

@@ -1,4 +1,4 @@
-"""The API on a real socket of this process, asked by several people; shared by the tests of `core.api`."""
+"""The API on a real socket of this process, asked by several people; shared by the tests of `core.web.api`."""
 
 import threading
 import time
@@ -11,13 +11,14 @@ import httpx
 import pytest
 import uvicorn
 
-from core import access, db
+from core import access
 from core.access import LOCAL, Principal
 from core.access.principal import principal_of
-from core.api import Syncs, create_api
-from core.api.admission import Rate
-from core.server.listen import listen
-from core.settings import settings
+from core.platform.settings import settings
+from core.storage import db
+from core.web.api import Syncs, create_api
+from core.web.api.auth import Rate
+from core.web.server import listen
 from tests.conftest import People
 from tests.workplace import Workplace
 

@@ -19,10 +19,10 @@ import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from core import db
 from core.access.principal import Principal, principal_of
-from core.models import Role, User
-from core.settings import settings
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import Role, User
 
 pytest.register_assert_rewrite("tests.fault_matrix")
 
@@ -165,7 +165,7 @@ SHAPE = """
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A fresh, migrated database that `core.db` points at; its URL, for processes that the test starts."""
+    """A fresh, migrated database that `core.storage.db` points at; its URL, for processes that the test starts."""
     url: str = request.getfixturevalue(f"{request.param}_database")
     monkeypatch.setenv("HUB_DATABASE_URL", url)
     settings.cache_clear()

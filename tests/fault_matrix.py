@@ -16,10 +16,14 @@ import pytest
 from sqlalchemy import Engine, delete
 from sqlmodel import SQLModel
 
-from core import calls, connections, db, opening, sync, vault
+from core import connections
+from core.delivery import send, sync
 from core.http.errors import DeliveryError
-from core.models import Connection, Delivery
-from core.settings import settings
+from core.integrations import credentials
+from core.platform import vault
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import Connection, Delivery
 from tests.fault_server import FaultServer
 from tests.workplace import Workplace
 
@@ -199,16 +203,16 @@ def place(database: None, people: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("HUB_EGRESS_ALLOW", "127.0.0.1/32")
     settings.cache_clear()
     vault.create_key_file(Path(settings().secret_key_file))
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     connections.publish_catalog()
     made = Place(who=people.a, sandbox=None, patch=monkeypatch)  # type: ignore[arg-type]
     made.hurry(UNHURRIED_S)
-    real = calls.judge
+    real = send.judge
 
     def noting(row: Any, receipt: Any, **more: Any) -> Any:
         made.faults.append(receipt.fault)
         return real(row, receipt, **more)
 
-    monkeypatch.setattr(calls, "judge", noting)
+    monkeypatch.setattr(send, "judge", noting)
     yield made
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()

@@ -60,7 +60,7 @@ def served(database_url: str, folder: Path, **variables: str) -> Iterator[Live]:
         "HUB_PORT": str(port),
         **variables,
     }
-    code = f"from core.server import serve; serve('127.0.0.1', {port})"
+    code = f"from core.web import serve; serve('127.0.0.1', {port})"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", code], cwd=folder, env=environment, stdout=output, stderr=output

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from core.sandbox import mailroom
+from sandbox.vendors.email import mail_server as mailroom
 
 
 class Session(SMTP):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.connectors.base import Connector, Item, Receipt, Step, Ticket, Tracker
 from core.http.errors import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
+from core.integrations.base import Connector, Item, Receipt, Step, Ticket, Tracker
 from tests.crash.transitions import Transition
 
 #: what becomes of one item: (it arrives, the fault that the hub sees)

@@ -6,11 +6,12 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from core import catalog, mapping
-from core.connectors import connector
-from core.connectors.base import Connector, Item
+from core import integrations
 from core.http import Egress, Rules, VendorClient
-from core.secret import Secret
+from core.integrations import mapping
+from core.integrations.base import Connector, Item
+from core.integrations.registry import connector
+from core.platform.secret import Secret
 
 OWNER = "5a0f5a0e-0000-4000-8000-000000000001"
 HOSTILE = (
@@ -44,7 +45,7 @@ def hostile_scan(number: int) -> dict[str, Any]:
 
 
 def item(slug: str, record: Mapping[str, Any], *, include_raw: bool = True) -> Item:
-    manifest = catalog.get(slug)
+    manifest = integrations.get(slug)
     mapper = mapping.compile(manifest.mapping[manifest.kind], manifest.record, manifest.severity)
     key = mapping.delivery_key(manifest.kind, record["id"], OWNER)
     hub = "https://hub.example.com"
@@ -55,8 +56,8 @@ def item(slug: str, record: Mapping[str, Any], *, include_raw: bool = True) -> I
 @contextmanager
 def opened(slug: str, values: Mapping[str, Any]) -> Iterator[Connector]:
     """`values` as a person enters them. What listens on this machine may be called."""
-    manifest = catalog.get(slug)
-    config, secret = catalog.check_config(manifest, values), catalog.secret_fields(manifest)
+    manifest = integrations.get(slug)
+    config, secret = integrations.check_config(manifest, values), integrations.secret_fields(manifest)
     made = connector(slug)
     given = {
         f.name: Secret(config[f.name]) if f.name in secret else config[f.name]

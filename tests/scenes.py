@@ -7,9 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import Session, select
 
-from core import db
-from core.histogram import BOUNDS_S
-from core.models import CatalogEntry, Connection, Delivery, Heartbeat, HourlyFigures, RunLog, State, User
+from core.delivery.histogram import BOUNDS_S
+from core.storage import db
+from core.storage.models import (
+    CatalogEntry,
+    Connection,
+    Delivery,
+    Heartbeat,
+    HourlyFigures,
+    RunLog,
+    State,
+    User,
+)
 
 TOOLS = (
     ("splunk", "Splunk", "siem"),

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core import db, sources
-from core.models import Attempt, AttemptOutcome, Connection, Delivery, Kind, State
+from core import records
+from core.storage import db
+from core.storage.models import Attempt, AttemptOutcome, Connection, Delivery, Kind, State
 
 SPLUNK_SAYS = {
     200: '{"text":"Success","code":0}',
@@ -35,8 +36,8 @@ def scan(session: Session, owner_id: str, email: str, high: int = 7) -> int:
         "status": "completed",
         "created_at": "2026-11-20T10:00:00Z",
     }
-    sources.store(session, Kind.SCAN, [row])
-    return max(record["local_id"] for record in sources.latest(session, Kind.SCAN, owner_id=None, limit=1))
+    records.store(session, Kind.SCAN, [row])
+    return max(record["local_id"] for record in records.latest(session, Kind.SCAN, owner_id=None, limit=1))
 
 
 def delivery(

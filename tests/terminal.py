@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from core import cli, db, opening
-from core.errors import HubError
-from core.settings import settings
+from core import cli
+from core.integrations import credentials
+from core.platform.errors import HubError
+from core.platform.settings import settings
+from core.storage import db
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +46,7 @@ class Hub:
             for name, value in (self.env | env).items():
                 patch.setenv(name, value)
             settings.cache_clear()
-            opening.ring.cache_clear()
+            credentials.ring.cache_clear()
             with contextlib.suppress(HubError):  # a wrong address is for the command to explain
                 db.configure((self.env | env)["HUB_DATABASE_URL"])
             result = CliRunner().invoke(cli.app, list(args), input=stdin)

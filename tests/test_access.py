@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from core import access, db
+from core import access
 from core.access import LOCAL, TooMany, passwords, sessions
-from core.access.brake import Brake
-from core.errors import Conflict, Forbidden, Invalid, NotFound
-from core.models import ApiToken, AuditEntry, Connection, SignIn, User
-from core.secret import Secret
+from core.access.login_limit import Brake
+from core.platform.errors import Conflict, Forbidden, Invalid, NotFound
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import ApiToken, AuditEntry, Connection, SignIn, User
 from tests.conftest import People
 from tests.scenes import connect
 

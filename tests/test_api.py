@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from core import connections, db
-from core.api.admission import Rate
-from core.api.problems import TooMany
-from core.errors import Unusable
-from core.models import Connection
+from core import connections
+from core.platform.errors import Unusable
+from core.storage import db
+from core.storage.models import Connection
+from core.web.api.auth import Rate
+from core.web.api.errors import TooMany
 from tests.api_client import CANARY, LISTS, OF_CONNECTION, OF_DELIVERY, V1, Api, api, ask, on_sqlite, refusal
 from tests.workplace import sandbox, workplace
 
@@ -47,7 +48,7 @@ def test_a_name_in_use_and_a_big_backlog_are_409_and_say_what_to_do(
     id = api.connect()
     refusal(api.a.post(f"{V1}/connections", json=api.splunk()), 409, "conflict")
     api.a.post(f"{V1}/connections/{id}/disable")
-    monkeypatch.setattr("core.connections.changing.ASK_ABOVE", -1)
+    monkeypatch.setattr("core.connections.changes.ASK_ABOVE", -1)
     assert "backlog=send" in refusal(api.a.post(f"{V1}/connections/{id}/enable"), 409, "conflict")["message"]
     assert api.a.post(f"{V1}/connections/{id}/enable", json={"backlog": "skip"}).status_code == 200
 

@@ -7,7 +7,7 @@ import httpx
 
 from core import access, connections
 from core.access import LOCAL
-from core.secret import Secret
+from core.platform.secret import Secret
 from tests.api_client import (
     LISTS,
     OF_CONNECTION,

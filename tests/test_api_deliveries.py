@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core import db, outbox, sync
-from core.models import Delivery, State
+from core.delivery import outbox, sync
+from core.storage import db
+from core.storage.models import Delivery, State
 from tests.api_client import V1, Api, api, refusal
 from tests.workplace import sandbox, workplace
 

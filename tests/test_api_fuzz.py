@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from core.api import create_api
+from core.web.api import create_api
 from tests.api_client import Api, api, on_sqlite
 from tests.workplace import sandbox, workplace
 

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from core import db, idempotency, records
-from core.errors import Conflict, Unusable
-from core.models import IdempotencyKey, Scan
+from core.platform.errors import Conflict, Unusable
+from core.records import intake
+from core.storage import db
+from core.storage.models import IdempotencyKey, Scan
+from core.web.api import idempotency
 from tests.api_client import V1, Api, api, refusal
 from tests.conftest import People
 from tests.workplace import sandbox, workplace
@@ -118,7 +120,7 @@ def test_while_the_first_is_worked_on_the_second_is_told_to_come_later(people: P
     assert idempotency.begin(people.a, "k", b"x") is None  # its process died: this one takes its place
     idempotency.finish(people.a, "k", idempotency.Answer(200, "done"))
     assert idempotency.begin(people.a, "k", b"x") == idempotency.Answer(200, "done")
-    age(idempotency.KEPT + timedelta(seconds=1))
+    age(idempotency.ANSWERS_KEPT + timedelta(seconds=1))
     assert idempotency.begin(people.a, "k", b"y") is None
 
 
@@ -127,7 +129,7 @@ def test_what_failed_may_be_sent_again_under_its_key(api: Api, monkeypatch: pyte
         raise Unusable("The database is busy. Try again in a moment.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "store", away)
+        patch.setattr(intake, "store", away)
         refusal(post(api.a, [SCAN], Idempotency_Key="k-1"), 503, "unusable")
     refusal(post(api.a, {"id": ""}, Idempotency_Key="k-2"), 422, "invalid")
     assert post(api.a, [SCAN], Idempotency_Key="k-1").json()["new"] == 1

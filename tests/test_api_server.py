@@ -8,12 +8,14 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core import access, db, metrics
+from core import access
 from core.access import LOCAL
-from core.models import Heartbeat
-from core.options import Options
-from core.secret import Secret
-from core.server.gate import OPEN
+from core.health import metrics
+from core.integrations.options import Options
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import Heartbeat
+from core.web.middleware import OPEN
 from tests import scenes
 from tests.live import EMAIL, PASSWORD, ROOT, Live, served
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from core import sync
-from core.api import Syncs, create_api
-from core.api.admission import Rate
-from core.models import RunStatus
+from core.delivery import sync
+from core.storage.models import RunStatus
+from core.web.api import Syncs, create_api
+from core.web.api.auth import Rate
 from tests.api_client import Api, api, client, listening, on_sqlite, refusal
 from tests.conftest import People
 from tests.workplace import sandbox, workplace
@@ -154,7 +154,7 @@ def test_only_so_many_syncs_run_at_once(api: Api, held: Held) -> None:
 def test_when_the_server_ends_what_runs_is_in_doubt_at_once_and_the_connection_free(
     api: Api, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.api.syncing.GRACE_S", 0.2)
+    monkeypatch.setattr("core.web.api.sync_threads.GRACE_S", 0.2)
     id = api.connect()
     api.workplace.scans(1)
     syncs = Syncs(answer_s=0.2)

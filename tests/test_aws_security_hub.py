@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from core.connectors import asff
-from core.connectors.sigv4 import Keys, signed
+from core.delivery.batch import Settlement
 from core.http.errors import Misconfigured
-from core.sandbox import Sandbox
-from core.sandbox.asff import fault_of
-from core.sandbox.aws_security_hub import OTHER_ACCOUNT, OTHER_KEY, SECRET, TEMPORARY_KEY, TOKEN
-from core.settle import Settlement
+from core.integrations.aws_security_hub import asff
+from core.integrations.aws_security_hub.sigv4 import Keys, signed
+from sandbox import Sandbox
+from sandbox.vendors.aws_security_hub.asff import fault_of
+from sandbox.vendors.aws_security_hub.stand_in import OTHER_ACCOUNT, OTHER_KEY, SECRET, TEMPORARY_KEY, TOKEN
 from tests.proofs import hostile_scan, item, opened, outcomes, scan
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import catalog
-from core.connectors import text
-from core.connectors.base import Item, Receipt
-from core.connectors.batches import batches, ends, joined, too_large
+from core import integrations
 from core.http.errors import Misconfigured, NotTried, Rejected
+from core.integrations.base import Item, Receipt
+from core.integrations.batches import batches, ends, joined, too_large
+from core.platform import text
 
 lines = st.lists(st.binary(max_size=30), max_size=30)
 
@@ -41,7 +41,10 @@ def test_only_a_fault_of_the_connection_ends_the_calls() -> None:
 
 @pytest.mark.parametrize("slug", ["aws_security_hub", "elastic", "qradar"])
 def test_the_manifest_promises_no_more_than_the_connector_sends(slug: str) -> None:
-    module, limits = importlib.import_module(f"core.connectors.{slug}"), catalog.get(slug).limits
+    module, limits = (
+        importlib.import_module(f"core.integrations.{slug}.connector"),
+        integrations.get(slug).limits,
+    )
     assert limits.batch_items == module.BATCH_ITEMS
     assert limits.batch_bytes is not None
     assert limits.batch_bytes <= module.BATCH_BYTES

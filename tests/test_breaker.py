@@ -16,10 +16,13 @@ from sqlalchemy import update
 from sqlmodel import col
 
 import scheduler
-from core import catalog, connections, db, opening, sync
-from core.errors import Conflict
-from core.models import Connection, Delivery
-from core.settings import settings
+from core import connections, integrations
+from core.delivery import sync
+from core.integrations import credentials
+from core.platform.errors import Conflict
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import Connection, Delivery
 from tests.fault_server import FaultServer, Peer, http, json_answer, serving
 from tests.workplace import Workplace, pass_time, sandbox, workplace
 
@@ -128,7 +131,7 @@ def probe(url: str, environment: dict[str, str], ref: str, start: Any, said: Any
     """In a process of its own: one scheduled sync, at the same moment as the others."""
     os.environ.update(environment)
     settings.cache_clear()
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     db.configure(url)
     db.check_current()
     start.wait(60)
@@ -189,7 +192,7 @@ def test_a_recovered_messenger_is_drained_at_its_rate(workplace: Workplace) -> N
 
 
 def test_look_ups_count_against_the_rate_as_well(workplace: Workplace) -> None:
-    from core.retry import charge
+    from core.delivery.retry import charge
 
     until = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
     assert charge(until, 60, 3) == until + timedelta(seconds=3)
@@ -201,9 +204,9 @@ def test_look_ups_count_against_the_rate_as_well(workplace: Workplace) -> None:
 def test_the_halves_of_a_refused_batch_are_calls_too(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splunk = catalog.get("splunk")
+    splunk = integrations.get("splunk")
     limits = replace(splunk.limits, requests_per_minute=60)
-    monkeypatch.setitem(catalog.manifests(), "splunk", replace(splunk, limits=limits))
+    monkeypatch.setitem(integrations.manifests(), "splunk", replace(splunk, limits=limits))
     with (
         serving(json_answer(413, "too large", "Connection: close")) as server,
         splunk_at(workplace, server, batch_limit=8),

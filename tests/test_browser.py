@@ -8,12 +8,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
-from core import access, connections, db, health
+from core import access, connections, health
 from core.access import LOCAL
-from core.deliveries import search
-from core.deliveries.search import Filter
-from core.models import State
-from core.secret import Secret
+from core.delivery.history import search
+from core.delivery.history.search import Filter
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import State
 from tests import scenes, sendings
 from tests.live import EMAIL, PASSWORD, Live, chromium, served
 

@@ -10,11 +10,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
-from core import access, connections, db, records, vault
+from core import access, connections
 from core.access import LOCAL
-from core.models import Kind, User
-from core.sandbox import Sandbox
-from core.secret import Secret
+from core.platform import vault
+from core.platform.secret import Secret
+from core.records import intake
+from core.storage import db
+from core.storage.models import Kind, User
+from sandbox import Sandbox
 from tests import scenes
 from tests.live import EMAIL, PASSWORD, Live, chromium, served
 from tests.test_browser import PROBLEM, QUIET, drawn
@@ -126,7 +129,7 @@ def toggle(page: Page) -> Any:
 
 def alert(ana: User, id: str, title: str) -> None:
     row = {"id": id, "user_id": ana.id, "title": title, "severity": "high", "alert_type": "data_breach"}
-    stored = records.store(LOCAL, Kind.ALERT, [row])
+    stored = intake.store(LOCAL, Kind.ALERT, [row])
     assert stored.new == 1
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from core.delivery.retry import MAX_WAIT_S
+from core.delivery.runs import LEASE_S
 from core.http import Egress, Rules, VendorClient
 from core.http import client as client_module
 from core.http.answer import MAX_ANSWER_BYTES
 from core.http.errors import DeliveryError, InDoubt
-from core.retry import MAX_WAIT_S
-from core.runs import LEASE_S
 from tests.fault_server import Peer, Script, http, serving
 
 MIB = 1024 * 1024

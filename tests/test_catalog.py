@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from core.catalog import check_config, get, load, manifests, secret_fields
-from core.catalog.manifest import DIRECTORY
-from core.connectors import CONNECTORS, connector
-from core.errors import Invalid, NotFound, Unusable
 from core.http import Egress
 from core.http.errors import Misconfigured
-from core.models import Category, Kind
-from core.models.words import KIND_OF
+from core.integrations import check_config, get, load, manifests, secret_fields
+from core.integrations.manifest import DIRECTORY
+from core.integrations.registry import CONNECTORS, connector
+from core.platform.errors import Invalid, NotFound, Unusable
+from core.storage.models import Category, Kind
+from core.storage.models.words import KIND_OF
 
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])

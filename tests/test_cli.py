@@ -16,9 +16,9 @@ import typer
 from typer.testing import CliRunner
 
 from core.cli.output import Guarded
-from core.cli.program import called, runnable
-from core.options import WORDS
-from core.sandbox import Sandbox
+from core.cli.program_name import called, runnable
+from core.integrations.options import WORDS
+from sandbox import Sandbox
 from tests.terminal import Hub
 
 SCAN = {
@@ -94,8 +94,8 @@ def test_help_comes_at_once_because_it_loads_nothing_heavy(bare: Hub) -> None:
         "httpx",
         "streamlit",
         "cryptography",
-        "core.db",
-        "core.sync",
+        "core.storage.db",
+        "core.delivery.sync",
     }
 
 

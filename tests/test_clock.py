@@ -12,12 +12,14 @@ from sqlmodel import Session, col
 from structlog.testing import capture_logs
 
 import scheduler
-from core import db, journal, outbox, sync, trouble
+from core.delivery import journal, outbox, sync
+from core.delivery.breaker import learn
+from core.delivery.outbox.queries import in_states
+from core.delivery.runs import LEASE_S
+from core.health import self_check
 from core.http.errors import Throttled, Unavailable
-from core.lessons import learn
-from core.models import WAITING, Attempt, Connection, Delivery, Heartbeat
-from core.outbox.looking import in_states
-from core.runs import LEASE_S
+from core.storage import db
+from core.storage.models import WAITING, Attempt, Connection, Delivery, Heartbeat
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -103,7 +105,7 @@ def test_a_little_is_no_news(workplace: Workplace, hands: Hands) -> None:
     with hands.ahead(timedelta(seconds=100)):  # 40 s after it is right again
         run_due()
     assert run_due() == set()
-    assert trouble.standing() == ()
+    assert self_check.standing() == ()
 
 
 # --- waits and retries --------------------------------------------------------------------------------
@@ -247,13 +249,13 @@ def test_it_is_said_once_in_the_log_and_for_a_day_on_the_pages(workplace: Workpl
     assert [entry["event"] for entry in log if "clock" in entry["event"]] == [
         "the clock was ahead; schedules are put right"
     ]
-    (told,) = trouble.standing()
+    (told,) = self_check.standing()
     assert (told.what, told.title) == ("clock", "The clock was ahead")
     assert (
         f"ahead by 399 d until {hands.now:%d %b %H:%M} UTC; the schedule of 1 connection was" in told.sentence
     )
     hands.go(days=1, minutes=1)
-    assert trouble.standing() == ()
+    assert self_check.standing() == ()
 
 
 def test_what_the_scheduler_cannot_do_is_said(workplace: Workplace) -> None:
@@ -261,7 +263,7 @@ def test_what_the_scheduler_cannot_do_is_said(workplace: Workplace) -> None:
     try:
         clock._say("run", "The database is busy.")
         assert clock._beats()
-        assert [(one.what, one.sentence) for one in trouble.standing()] == [
+        assert [(one.what, one.sentence) for one in self_check.standing()] == [
             ("scheduler", "The database is busy.")
         ]
     finally:

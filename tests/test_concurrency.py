@@ -17,9 +17,12 @@ from sqlmodel import Session, col
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from core import calls, cli, connections, db, outbox, records, sync
-from core.errors import Busy, Unusable
-from core.models import Attempt, Connection, Counter, HourlyFigures, Kind, RunLog
+from core import cli, connections
+from core.delivery import outbox, send, sync
+from core.platform.errors import Busy, Unusable
+from core.records import intake
+from core.storage import db
+from core.storage.models import Attempt, Connection, Counter, HourlyFigures, Kind, RunLog
 from tests.api_client import V1, Api, api, refusal
 from tests.fault_server import Peer, json_answer, serving
 from tests.live import until
@@ -68,7 +71,7 @@ def test_a_writer_that_was_stopped_is_ended_and_the_others_go_on(hasty: None, wo
         workplace.scans(1)
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             stopped.commit()
-    assert records.count(workplace.who)[Kind.SCAN] == 2
+    assert intake.count(workplace.who)[Kind.SCAN] == 2
 
 
 @on_postgres
@@ -258,15 +261,15 @@ def test_what_was_answered_is_kept_when_the_run_is_taken_over(
 
 
 def before_call(monkeypatch: pytest.MonkeyPatch, nth: int, act: Callable[[], None]) -> None:
-    real, passed = calls.Call.before, []
+    real, passed = send.Call.before, []
 
-    def before(call: calls.Call) -> None:
+    def before(call: send.Call) -> None:
         passed.append(1)
         if len(passed) == nth:
             act()
         real(call)
 
-    monkeypatch.setattr(calls.Call, "before", before)
+    monkeypatch.setattr(send.Call, "before", before)
 
 
 def take_over() -> None:

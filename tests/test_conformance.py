@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from core import catalog, connections, records
-from core.connectors import CONNECTORS
-from core.models import Kind
-from core.models.words import KIND_OF
-from core.sandbox import Sandbox
+from core import connections, integrations
+from core.integrations.registry import CONNECTORS
+from core.records import intake
+from core.storage.models import Kind
+from core.storage.models.words import KIND_OF
+from sandbox import Sandbox
 from tests.workplace import CREATED, Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -33,8 +34,8 @@ TROUBLES = {
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """One kind of database is enough here: what differs between them is tested with the flow."""
-    from core import db
-    from core.settings import settings
+    from core.platform.settings import settings
+    from core.storage import db
 
     url: str = request.getfixturevalue("sqlite_database")
     request.getfixturevalue("monkeypatch").setenv("HUB_DATABASE_URL", url)
@@ -44,12 +45,12 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def fill(workplace: Workplace, slug: str, number: int) -> None:
-    kind = KIND_OF[catalog.get(slug).category]
+    kind = KIND_OF[integrations.get(slug).category]
     {Kind.SCAN: workplace.scans, Kind.CASE: workplace.cases, Kind.ALERT: workplace.alerts}[kind](number)
 
 
 def test_every_integration_has_a_connector_a_manifest_and_a_stand_in(sandbox: Sandbox) -> None:
-    assert set(catalog.manifests()) == set(CONNECTORS) == set(sandbox.slugs)
+    assert set(integrations.manifests()) == set(CONNECTORS) == set(sandbox.slugs)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -59,7 +60,7 @@ def test_connect_test_import_sync_and_it_is_there(workplace: Workplace, tmp_path
     assert steps
     assert [step for step in steps if step.ok is False] == []
     workplace.connect(slug)
-    kind = KIND_OF[catalog.get(slug).category]
+    kind = KIND_OF[integrations.get(slug).category]
     record = {
         Kind.SCAN: {
             "high_risk_count": 9,
@@ -74,7 +75,7 @@ def test_connect_test_import_sync_and_it_is_there(workplace: Workplace, tmp_path
     file.write_text(
         json.dumps([{"id": f"r-{number}", "created_at": CREATED} | record for number in range(3)])
     )
-    imported = records.import_file(workplace.who, kind, file)
+    imported = intake.import_file(workplace.who, kind, file)
     assert (imported.new, imported.bad) == (3, [])
     result = workplace.sync(slug)
     assert (result.success, result.count) == (True, 3), result.message
@@ -95,7 +96,7 @@ def test_trouble_is_told_and_overcome(workplace: Workplace, slug: str, trouble: 
     assert result.message.endswith(". 1 waiting.")
     assert (workplace.row(slug).wait_reason, workplace.states(slug)) == (wait, [state])
     assert (workplace.row(slug).problem is not None) is (wait == "misconfigured")
-    hidden = catalog.secret_fields(catalog.get(slug))
+    hidden = integrations.secret_fields(integrations.get(slug))
     told = result.message + str(workplace.deliveries(slug))
     for name, value in workplace.sandbox.credentials(slug).items():
         assert name not in hidden or value not in told
@@ -104,7 +105,7 @@ def test_trouble_is_told_and_overcome(workplace: Workplace, slug: str, trouble: 
         workplace.sync(slug, "scheduled")
     assert workplace.states(slug) == ["delivered"]
     copies = len(workplace.sandbox.accepted(slug))
-    may_repeat = catalog.get(slug).in_doubt == "may_repeat"
+    may_repeat = integrations.get(slug).in_doubt == "may_repeat"
     assert copies == (2 if trouble == "lost_answer" and may_repeat else 1)
 
 
@@ -114,7 +115,7 @@ def test_the_preview_names_the_vendor_and_no_secret(workplace: Workplace, slug: 
     fill(workplace, slug, 1)
     previewed = connections.preview(workplace.who, workplace.ids[slug], 1)
     assert previewed
-    hidden = catalog.secret_fields(catalog.get(slug))
+    hidden = integrations.secret_fields(integrations.get(slug))
     for name, value in workplace.sandbox.credentials(slug).items():
         assert name not in hidden or value not in repr(previewed)
 

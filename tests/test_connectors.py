@@ -32,18 +32,21 @@ from google.auth import jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import catalog
-from core.connectors import CONNECTORS, adf, connector, email, text
-from core.connectors.base import Connector, Item, Receipt, Tokens
-from core.connectors.jira import jql_text
-from core.connectors.slack import escape, message
-from core.errors import NotFound
+from core import integrations
+from core.delivery.batch import Settlement
 from core.http import Dialer, Egress, Previewed, Recorder, Rules, VendorClient, sent_text
 from core.http.errors import DeliveryError, Misconfigured, Unavailable
-from core.sandbox.google_key import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
-from core.secret import Secret
-from core.settle import Settlement
-from core.tokens import Preview, Shelf
+from core.integrations.base import Connector, Item, Receipt, Tokens
+from core.integrations.email import connector as email
+from core.integrations.jira import adf
+from core.integrations.jira.connector import jql_text
+from core.integrations.registry import CONNECTORS, connector
+from core.integrations.slack.connector import escape, message
+from core.integrations.token_cache import Preview, Shelf
+from core.platform import text
+from core.platform.errors import NotFound
+from core.platform.secret import Secret
+from sandbox.vendors.google_secops.service_account import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from tests.mail_server import MailServer
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -150,7 +153,7 @@ def vendor_of(slug: str, answers: list[dict[str, Any]]) -> Vendor | MailServer:
 
 def client_of(slug: str, config: dict[str, Any], deadline_s: float = 20.0) -> VendorClient:
     return VendorClient(
-        vendor=catalog.get(slug).name,
+        vendor=integrations.get(slug).name,
         rules=Rules(egress=Egress.parse("127.0.0.1")),
         faults=connector(slug).faults,
         secrets=[value for name, value in config.items() if name in SECRET_FIELDS],

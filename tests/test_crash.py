@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from core import db
+from core.storage import db
 from tests import postmaster
 from tests.conftest import People
 from tests.crash.figures import row, write

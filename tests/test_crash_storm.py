@@ -12,8 +12,9 @@ from multiprocessing.context import ForkServerProcess
 
 import pytest
 
-from core import db, sync
-from core.settings import settings
+from core.delivery import sync
+from core.platform.settings import settings
+from core.storage import db
 from tests.workplace import Workplace, pass_time, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]

@@ -19,8 +19,11 @@ from sqlalchemy import event, update
 from sqlalchemy.engine import ExceptionContext
 from sqlmodel import col
 
-from core import connections, db, records, sync
-from core.models import Attempt, AttemptOutcome, Connection, Kind, State
+from core import connections
+from core.delivery import sync
+from core.records import intake
+from core.storage import db
+from core.storage.models import Attempt, AttemptOutcome, Connection, Kind, State
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -108,7 +111,7 @@ def test_everybody_at_once_delivers_each_record_once(workplace: Workplace) -> No
 
 def write(workplace: Workplace) -> None:
     scan = {"user_id": workplace.who.user_id, "status": "completed", "high_risk_count": 7}
-    stored = records.store(workplace.who, Kind.SCAN, [scan | {"id": str(uuid.uuid4())} for _ in range(BATCH)])
+    stored = intake.store(workplace.who, Kind.SCAN, [scan | {"id": str(uuid.uuid4())} for _ in range(BATCH)])
     assert (stored.new, stored.problems) == (BATCH, [])
 
 

@@ -15,9 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel, select
 
-from core import db
-from core.errors import Full, Unusable
-from core.models import AuditEntry, Counter
+from core.platform.errors import Full, Unusable
+from core.storage import db
+from core.storage.models import AuditEntry, Counter
 
 
 def test_the_migrations_make_the_tables_of_the_models(database: str) -> None:

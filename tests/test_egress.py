@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from core.errors import Unusable
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, Misconfigured, Unavailable
 from core.http.networks import is_metadata, why_denied
+from core.platform.errors import Unusable
 from tests.fault_server import http, serving
 
 LOOPBACK = [

@@ -11,11 +11,11 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 from osmem_server import OsmemServer
 
-from core.connectors.elastic import ORIGINAL_BYTES
+from core.delivery.batch import Settlement
 from core.http.errors import Misconfigured
-from core.sandbox import Sandbox
-from core.sandbox.elastic import API_KEY, POOR_KEY
-from core.settle import Settlement
+from core.integrations.elastic.connector import ORIGINAL_BYTES
+from sandbox import Sandbox
+from sandbox.vendors.elastic.stand_in import API_KEY, POOR_KEY
 from tests.proofs import hostile_scan, item, opened, outcomes, scan
 
 STREAM = "logs-footprintiq.scan-default"

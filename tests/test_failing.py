@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import connections, db, messages, opening, sync
-from core.errors import Invalid
-from core.models import AuditEntry, Connection, Delivery
-from core.settings import settings
+from core import connections
+from core.delivery import notices as messages
+from core.delivery import sync
+from core.integrations import credentials
+from core.platform.errors import Invalid
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import AuditEntry, Connection, Delivery
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -194,7 +198,7 @@ def test_a_scheduler_that_dies_while_telling_has_told_nothing_and_the_next_one_t
     days_pass(failing, 4)
     failing.pass_time(days=1.1)
     failing.sync("splunk", "scheduled")
-    from core.messages import notices as told_by
+    from core.delivery import notices as told_by
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
@@ -223,7 +227,7 @@ def test_a_hub_without_its_key_switches_nothing_off(workplace: Workplace) -> Non
     workplace.connect("splunk")
     workplace.scans(1)
     Path(settings().secret_key_file).unlink()
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     assert not workplace.sync("splunk").success
     assert workplace.row("splunk").failing_since is None
 

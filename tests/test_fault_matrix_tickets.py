@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
-from core import connections, deliveries
+from core import connections
+from core.delivery import history
 from tests.fault_matrix import (
     DOUBT,
     GATEWAY,
@@ -157,7 +158,7 @@ def test_a_ticket_given_up_in_doubt_is_looked_for_when_it_is_replayed(place: Pla
         assert str(row.reason).endswith("It may be there; look before you replay it.")
         tracker.is_well = True
         assert row.id is not None
-        deliveries.replay_one(place.who, row.id)
+        history.replay_one(place.who, row.id)
         place.recover("jira")
     assert (place.states("jira"), len(tracker.created)) == (["delivered"], 1)
 

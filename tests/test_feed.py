@@ -12,11 +12,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, select, text
 from sqlalchemy.exc import InternalError
 from sqlmodel import col
 
-from core import db, feed, records, sources
+from core import records
 from core.access import LOCAL
-from core.errors import Forbidden, Invalid, Unusable
-from core.models import UNASSIGNED, Kind, PullCursor
-from core.secret import Secret
+from core.platform.errors import Forbidden, Invalid, Unusable
+from core.platform.secret import Secret
+from core.records import footprintiq as feed
+from core.records import intake
+from core.storage import db
+from core.storage.models import UNASSIGNED, Kind, PullCursor
 from tests.conftest import A_UUID, People, run_on
 
 pytestmark = pytest.mark.postgres
@@ -68,8 +71,8 @@ class FootprintIQ:
         )
         return str(row["id"])
 
-    def pull(self) -> dict[Kind, sources.Stored]:
-        return records.pull(LOCAL, self.url)
+    def pull(self) -> dict[Kind, records.Stored]:
+        return intake.pull(LOCAL, self.url)
 
     def counts(self, kind: Kind = Kind.SCAN) -> tuple[int, int, int]:
         stored = self.pull()[kind]
@@ -90,7 +93,7 @@ def footprintiq(postgres: URL) -> Iterator[FootprintIQ]:
 
 def stored(kind: Kind = Kind.SCAN) -> dict[str, dict[str, Any]]:
     with db.reading() as session:
-        found = sources.changes(session, kind, after=0, owner_id=None, limit=10_000)
+        found = records.changes(session, kind, after=0, owner_id=None, limit=10_000)
     return {row["id"]: row for row in found}
 
 
@@ -234,7 +237,7 @@ def test_a_read_that_was_killed_is_made_up_for(
         batches = source.batches(Kind.SCAN, since)
         rows, reached = next(batches)
         with db.session() as session:
-            sources.store(session, Kind.SCAN, rows)
+            records.store(session, Kind.SCAN, rows)
             feed.move(session, source.name, Kind.SCAN, reached)
         batches.close()  # killed here
     assert footprintiq.counts() == (2, 0, 2)
@@ -323,7 +326,7 @@ def test_without_xmin_unread_alerts_are_read_again(
         "UPDATE monitoring_alerts SET severity = 'high' WHERE id IN (:one, :two)", one=recent, two=old
     )
     footprintiq.run("UPDATE monitoring_alerts SET is_read = true WHERE id = :id", id=read)
-    records.store(LOCAL, Kind.ALERT, [{"id": "not a uuid", "title": "came by another way"}])
+    intake.store(LOCAL, Kind.ALERT, [{"id": "not a uuid", "title": "came by another way"}])
     source.pull()
     found = stored(Kind.ALERT)
     assert [found[id]["severity"] for id in (recent, old)] == ["high", "low"]
@@ -349,7 +352,7 @@ def test_the_cursor_moves_with_the_rows_it_has_read(
         for _ in range(2):
             rows, reached = next(batches)
             with db.session() as session:
-                sources.store(session, Kind.SCAN, rows)
+                records.store(session, Kind.SCAN, rows)
                 feed.move(session, source.name, Kind.SCAN, reached)
         batches.close()  # killed here
         with db.reading() as session:
@@ -402,7 +405,7 @@ def test_two_pulls_at_once_store_each_row_once(footprintiq: FootprintIQ, people:
 
 def test_only_an_admin_pulls(footprintiq: FootprintIQ, people: People) -> None:
     with pytest.raises(Forbidden):
-        records.pull(people.a, footprintiq.url)
+        intake.pull(people.a, footprintiq.url)
 
 
 # --- what cannot be read is one sentence ----------------------------------------------------------
@@ -410,7 +413,7 @@ def test_only_an_admin_pulls(footprintiq: FootprintIQ, people: People) -> None:
 
 def sentence(url: Secret) -> str:
     with pytest.raises((Unusable, Invalid)) as raised:
-        records.pull(LOCAL, url)
+        intake.pull(LOCAL, url)
     return raised.value.message
 
 
@@ -482,7 +485,7 @@ def test_a_missing_right_names_the_table(locked: URL, people: People) -> None:
 )
 def test_an_address_that_leads_nowhere_is_one_sentence(people: People, url: str, words: str) -> None:
     with pytest.raises((Unusable, Invalid), match=words) as raised:
-        records.pull(LOCAL, Secret(url))
+        intake.pull(LOCAL, Secret(url))
     assert "horse" not in raised.value.message
     assert "\n" not in raised.value.message
 

@@ -7,13 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from core import db, sources
-from core.filters import Filter
-from core.mapping import has_risen
-from core.models import RECORD_TABLES, Kind
-from core.models.words import SEVERITIES
-from core.options import Options
-from core.sources.tables import TABLES
+from core import records
+from core.delivery.filters import Filter
+from core.integrations.mapping import has_risen
+from core.integrations.options import Options
+from core.records.tables import TABLES
+from core.storage import db
+from core.storage.models import RECORD_TABLES, Kind
+from core.storage.models.words import SEVERITIES
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WORDS = st.sampled_from([None, "", *SEVERITIES, "High", "unknown", "Info"])
@@ -48,10 +49,10 @@ def test_the_database_leaves_out_nothing_that_is_wanted(kind: Kind, data: st.Dat
     given_rows = [{"id": str(number), "created_at": "2026-01-01"} | row for number, row in enumerate(rows)]
     with db.session() as session:
         session.execute(delete(RECORD_TABLES[kind]))
-        sources.store(session, kind, given_rows, default_owner=people.a.user_id)
-        upto = sources.head(session)
-        everything = sources.changes(session, kind, after=0, owner_id=None, limit=100)
-        walked = sources.changes(
+        records.store(session, kind, given_rows, default_owner=people.a.user_id)
+        upto = records.head(session)
+        everything = records.changes(session, kind, after=0, owner_id=None, limit=100)
+        walked = records.changes(
             session, kind, after=0, owner_id=None, limit=100, upto=upto, where=mine.may_fit(TABLES[kind])
         )
     wanted = {row["id"] for row in everything if mine.wants(row)}

@@ -11,10 +11,22 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from core import connections, db, deliveries, records, sync
-from core.calls import Call
-from core.errors import Conflict, NotFound, Unusable
-from core.models import Attempt, Connection, Delivery, HourlyFigures, Kind, RunLog, SiemEvent, TicketLink
+from core import connections
+from core.delivery import history, sync
+from core.delivery.send import Call
+from core.platform.errors import Conflict, NotFound, Unusable
+from core.records import intake
+from core.storage import db
+from core.storage.models import (
+    Attempt,
+    Connection,
+    Delivery,
+    HourlyFigures,
+    Kind,
+    RunLog,
+    SiemEvent,
+    TicketLink,
+)
 from tests.fault_server import holding, http, json_answer, serving
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
@@ -66,7 +78,7 @@ def test_a_scan_that_completes_later_is_sent_then(workplace: Workplace) -> None:
     workplace.connect("splunk")
     (scan,) = workplace.scans(1, status="running")
     assert workplace.sync("splunk").count == 0
-    records.store(workplace.who, Kind.SCAN, [{"id": scan, "status": "completed", "high_risk_count": 9}])
+    intake.store(workplace.who, Kind.SCAN, [{"id": scan, "status": "completed", "high_risk_count": 9}])
     assert workplace.sync("splunk").count == 1
 
 
@@ -78,7 +90,7 @@ def test_start_from_now_leaves_the_past_alone(workplace: Workplace) -> None:
 
 
 def test_another_persons_records_stay_theirs(workplace: Workplace, people) -> None:
-    records.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
+    intake.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
     workplace.connect("splunk")
     assert workplace.sync("splunk").count == 0
     with pytest.raises(NotFound):
@@ -276,7 +288,7 @@ def test_of_two_peoples_copies_of_a_record_each_gets_theirs_and_who_gets_all_get
 ) -> None:
     """A uuid is one record's, whoever owns it: FootprintIQ gave it to somebody else, say."""
     (scan,) = workplace.scans(1)
-    records.store(people.b, Kind.SCAN, [{"id": scan, "high_risk_count": 9, "status": "completed"}])
+    intake.store(people.b, Kind.SCAN, [{"id": scan, "high_risk_count": 9, "status": "completed"}])
     for who, options in ((people.admin, {"scope": "all"}), (people.a, {}), (people.b, {})):
         theirs = replace(workplace, who=who, ids={})
         theirs.connect("splunk", **options)
@@ -340,7 +352,7 @@ def test_messages_go_in_bursts_at_the_vendors_rate(workplace: Workplace) -> None
 
 def test_an_idle_sync_says_whose_records_it_leaves_out(workplace: Workplace, people) -> None:
     workplace.connect("splunk")
-    records.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
+    intake.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
     told = workplace.sync("splunk").message
     assert told == "Nothing new for Splunk. 1 record belongs to other people; set scope=all to send them too."
 
@@ -359,11 +371,11 @@ def test_the_story_says_why_a_record_waits(workplace: Workplace) -> None:
     (scan,) = workplace.scans(1)
     workplace.sandbox.fault("splunk", "403", times=1)
     workplace.sync("splunk")
-    (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
+    (story,) = history.explain(workplace.who, "scan", scan)["connections"]
     assert story["state"] == "pending"
     assert story["sentence"].startswith("Waits. Splunk answered 403")
     connections.disable(workplace.who, workplace.ids["splunk"])
-    (story,) = deliveries.explain(workplace.who, "scan", scan)["connections"]
+    (story,) = history.explain(workplace.who, "scan", scan)["connections"]
     assert story["sentence"].endswith("Enable it to send what waits.")
 
 
@@ -373,10 +385,10 @@ def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace:
     workplace.sandbox.fault("slack", "503")
     workplace.sync("slack", "scheduled")
     (row,) = workplace.deliveries("slack")
-    listed = deliveries.one(workplace.who, row.id or 0)["next_attempts"]
+    listed = history.one(workplace.who, row.id or 0)["next_attempts"]
     gaps = [(after - before).total_seconds() for before, after in pairwise(listed)]
     assert (listed[0], gaps) == (row.next_attempt_at, [1800, 3600])
-    (story,) = deliveries.explain(workplace.who, "alert", alert)["connections"]
+    (story,) = history.explain(workplace.who, "alert", alert)["connections"]
     assert story["next_attempts"] == listed
     for made in (2, 3, 4):
         workplace.pass_time(hours=2)
@@ -385,7 +397,7 @@ def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace:
         assert row.attempt_count == made
     assert (row.state, row.next_attempt_at) == ("dead", None)
     assert str(row.reason).startswith("Given up after 4 attempts.")
-    assert deliveries.one(workplace.who, row.id or 0)["next_attempts"] == []
+    assert history.one(workplace.who, row.id or 0)["next_attempts"] == []
 
 
 def test_a_refused_token_is_probed_four_times_an_hour_and_costs_nothing(workplace: Workplace) -> None:

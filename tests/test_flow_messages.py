@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from core import catalog, connections, deliveries
-from core.connectors.base import Step
-from core.sandbox import slack_api
+from core import connections, integrations
+from core.delivery import history
+from core.integrations.base import Step
+from sandbox.vendors.slack import web_api
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
-BY_BOT = {"bot_token": slack_api.BOT_TOKEN, "channel": slack_api.CHANNEL}
+BY_BOT = {"bot_token": web_api.BOT_TOKEN, "channel": web_api.CHANNEL}
 
 
 def connected(office: Workplace, slug: str) -> str:
@@ -59,7 +60,7 @@ def test_a_lost_answer_is_sent_again_under_the_same_key(workplace: Workplace, sl
     workplace.sync(vendor, "scheduled")
     assert workplace.states(vendor) == ["delivered"]
     arrived = workplace.sandbox.accepted(vendor)
-    knows_keys = catalog.get(vendor).in_doubt == "native_key"
+    knows_keys = integrations.get(vendor).in_doubt == "native_key"
     assert [kept.copy for kept in arrived] == ([1] if knows_keys else [1, 2])
     assert {kept.key for kept in arrived} == {row.key for row in workplace.deliveries(vendor)}
 
@@ -89,7 +90,7 @@ def test_a_preview_shows_no_secret(workplace: Workplace, slug: str) -> None:
         not in ("url", "endpoint_url", "host", "port", "security", "username", "from_address", "recipients")
     }
     assert request.body
-    assert [secret for secret in secrets - {slack_api.CHANNEL} if secret in repr(request)] == []
+    assert [secret for secret in secrets - {web_api.CHANNEL} if secret in repr(request)] == []
 
 
 def test_a_webhook_takes_only_the_events_it_asks_for(workplace: Workplace) -> None:
@@ -100,7 +101,7 @@ def test_a_webhook_takes_only_the_events_it_asks_for(workplace: Workplace) -> No
     workplace.alerts(1, alert_type="data_breach")
     assert workplace.sync("webhook").count == 1
     assert [kept.body["type"] for kept in workplace.sandbox.accepted("webhook")] == [breach]
-    (story,) = deliveries.explain(workplace.who, "alert", left_out)["connections"]
+    (story,) = history.explain(workplace.who, "alert", left_out)["connections"]
     assert story["sentence"] == (
         "Filtered: its event is footprintiq.alert.new_exposure, and the connection takes footprintiq.alert.data_breach."
     )
@@ -114,5 +115,5 @@ def test_a_mail_that_some_did_not_get_says_so(workplace: Workplace) -> None:
     connections.edit(workplace.who, workplace.ids["email"], values={"recipients": both})
     (alert,) = workplace.alerts(1)
     assert workplace.sync("email").count == 1
-    (story,) = deliveries.explain(workplace.who, "alert", alert)["connections"]
+    (story,) = history.explain(workplace.who, "alert", alert)["connections"]
     assert story["sentence"].endswith(", not to nobody@example.org (550 5.1.1 User unknown).")

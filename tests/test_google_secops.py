@@ -15,18 +15,24 @@ from google.oauth2 import service_account
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core import connections, opening
-from core.connectors.base import Item
-from core.connectors.google_key import SCOPE, TOKEN_URL, read_key, sign_in
-from core.connectors.google_secops import MAX_BYTES
+from core import connections
+from core.delivery.batch import Settlement
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured, Rejected
-from core.sandbox import Sandbox
-from core.sandbox.google_key import KEY_ID, PUBLIC_KEY, SANDBOX_ONLY_PRIVATE_KEY, service_account_json
-from core.sandbox.google_secops import PARENT
-from core.sandbox.tokens import LASTS_S, token
-from core.secret import MASK
-from core.settle import Settlement
+from core.integrations import credentials as opening
+from core.integrations.base import Item
+from core.integrations.google_secops.connector import MAX_BYTES
+from core.integrations.google_secops.service_account import SCOPE, TOKEN_URL, read_key, sign_in
+from core.platform.secret import MASK
+from sandbox import Sandbox
+from sandbox.tokens import LASTS_S, token
+from sandbox.vendors.google_secops.service_account import (
+    KEY_ID,
+    PUBLIC_KEY,
+    SANDBOX_ONLY_PRIVATE_KEY,
+    service_account_json,
+)
+from sandbox.vendors.google_secops.stand_in import PARENT
 from tests.test_connectors import build
 from tests.workplace import Workplace, sandbox, workplace
 

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlmodel import Session, select
 
-from core import db, health, histogram
+from core import health
 from core.access import LOCAL
-from core.errors import Invalid
+from core.delivery import histogram
 from core.health import Word
+from core.health.cache import Shelf
 from core.health.figures import Span
-from core.health.shelf import Shelf
-from core.health.standing import duration, standing
-from core.models import Connection, HourlyFigures
+from core.health.status import duration, standing
+from core.platform.errors import Invalid
+from core.storage import db
+from core.storage.models import Connection, HourlyFigures
 from tests import scenes
 from tests.conftest import People
 from tests.scenes import beat, connect, delays, half_past, hour_of, run
@@ -174,7 +176,7 @@ def test_histograms_of_todays_length_are_added_the_quick_way(histograms: list[li
 
 def test_a_shelf_forgets_what_is_old_and_what_is_used_least(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("core.health.shelf.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("core.health.cache.time.monotonic", lambda: clock[0])
     shelf: Shelf[str] = Shelf(most=2, keep_s=10)
     shelf.put("a", "first")
     shelf.put("b", "second")

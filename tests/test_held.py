@@ -2,9 +2,12 @@
 
 import pytest
 
-from core import connections, db, deliveries, storm, sync
-from core.errors import Conflict, NotFound
-from core.models import Connection
+from core import connections
+from core.delivery import history, sync
+from core.integrations import limits
+from core.platform.errors import Conflict, NotFound
+from core.storage import db
+from core.storage.models import Connection
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -24,7 +27,7 @@ def test_fifty_tickets_go_out_and_fifty_one_wait_for_a_person(workplace: Workpla
     assert result.message == "0 delivered to Jira, 51 held until you release them."
     assert workplace.states("jira").count("held") == 51
     row = workplace.deliveries("jira")[-1]
-    assert (row.reason, row.next_attempt_at) == (storm.HELD, None)
+    assert (row.reason, row.next_attempt_at) == (limits.HELD, None)
     assert tickets(workplace) == 50
     assert workplace.sync("jira").count == 0
 
@@ -50,11 +53,11 @@ def test_released_tickets_are_created_once(workplace: Workplace) -> None:
     ref = workplace.connect("jira", batch_limit=100)
     workplace.cases(52)
     workplace.sync("jira")
-    assert deliveries.release(workplace.who, ref) == 52
+    assert history.release(workplace.who, ref) == 52
     assert workplace.sync("jira", "scheduled").count == 52
     assert tickets(workplace) == 52
     with pytest.raises(Conflict, match="Nothing is held"):
-        deliveries.release(workplace.who, ref)
+        history.release(workplace.who, ref)
     assert workplace.sync("jira").count == 0
 
 
@@ -63,13 +66,13 @@ def test_one_of_them_can_be_released_and_the_rest_discarded(workplace: Workplace
     workplace.cases(51)
     workplace.sync("jira")
     first = workplace.deliveries("jira")[0]
-    assert deliveries.release(workplace.who, ref, first.id) == 1
-    assert deliveries.discard(workplace.who, ref) == 50
+    assert history.release(workplace.who, ref, first.id) == 1
+    assert history.discard(workplace.who, ref) == 50
     assert workplace.sync("jira").count == 1
     rows = workplace.deliveries("jira")
     assert [rows[0].state, {row.state for row in rows[1:]}] == ["delivered", {"skipped"}]
     assert rows[1].reason == f"Discarded by {workplace.who.email}."
-    assert deliveries.replay_one(workplace.who, rows[1].id or 0).startswith("Queued")  # a second thought
+    assert history.replay_one(workplace.who, rows[1].id or 0).startswith("Queued")  # a second thought
     assert workplace.sync("jira").count == 1
 
 
@@ -77,7 +80,7 @@ def test_a_run_that_is_killed_between_two_batches_holds_the_rest_as_well(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workplace.connect("jira", drain=True)
-    monkeypatch.setattr("core.exports.TOGETHER", 55)
+    monkeypatch.setattr("core.delivery.export.TOGETHER", 55)
     workplace.cases(70)
     real = sync.deliver
 
@@ -120,7 +123,7 @@ def test_nobody_releases_anothers_tickets(workplace: Workplace, people) -> None:
     workplace.cases(51)
     workplace.sync("jira")
     held = workplace.deliveries("jira")[0].id
-    for verb in (deliveries.release, deliveries.discard):
+    for verb in (history.release, history.discard):
         for delivery in (None, held):
             with pytest.raises(NotFound):
                 verb(people.b, ref, delivery)
@@ -134,5 +137,5 @@ def test_a_delivery_of_another_connection_is_not_released_by_this_one(workplace:
     held = workplace.deliveries("jira")[0].id
     other = workplace.connect("jira")
     with pytest.raises(Conflict):
-        deliveries.release(workplace.who, other, held)
+        history.release(workplace.who, other, held)
     assert connections.find(workplace.who, ref).held == 51

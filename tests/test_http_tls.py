@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.http.tls import default_context, parse_fingerprint, trust
-from core.secret import Secret
+from core.platform.secret import Secret
 from tests.fault_server import Certificate, Peer, certificate, http, serving
 
 HERE = Egress.parse("127.0.0.1")

@@ -10,9 +10,12 @@ from sqlalchemy import event, func, select, update
 from sqlmodel import col
 
 import scheduler
-from core import connections, db, idle, opening, sources, sync
+from core import connections, records
 from core.access import Principal
-from core.models import Connection, Delivery, HourlyFigures, Kind, RunLog
+from core.delivery import idle, sync
+from core.integrations import credentials
+from core.storage import db
+from core.storage.models import Connection, Delivery, HourlyFigures, Kind, RunLog
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -176,7 +179,7 @@ def test_who_is_paused_locked_running_or_was_left_by_a_dead_worker_is_not_touche
     change(left, lease_until=moment(-LATER), run_id="two")
     token = stored(locked).credentials_encrypted or ""
     change(locked, credentials_encrypted=token.replace(token[3:11], "ffffffff"))
-    assert opening.lock_of(stored(locked))
+    assert credentials.lock_of(stored(locked))
     assert sync.pass_by().number == 0
     assert due_ids() == {left}  # its run is ended by the next one
     assert {stored(id).last_sync for id in (paused, running, left, locked)} == {None}
@@ -187,7 +190,7 @@ def test_who_is_paused_locked_running_or_was_left_by_a_dead_worker_is_not_touche
 
 def found() -> tuple[list[Any], int]:
     with db.reading() as session:
-        return list(idle._find(session, db.now(session))), sources.head(session)
+        return list(idle._find(session, db.now(session))), records.head(session)
 
 
 def wake(workplace: Workplace, id: str) -> None:
@@ -239,7 +242,7 @@ def test_while_somebody_stores_nobody_waits_and_real_time_stays_due(workplace: W
     make_due()
     row = {"id": "1", "user_id": workplace.who.user_id, "high_risk_count": 9, "status": "completed"}
     with db.session() as storing:
-        sources.store(storing, Kind.SCAN, [row])
+        records.store(storing, Kind.SCAN, [row])
         assert sync.pass_by().number == 1
     assert due_ids() == {live}
     assert stored(hourly).last_sync is not None

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Connection as Opened
 from sqlalchemy import event
 
-from core import connections, db, deliveries, sync
-from core.deliveries import Wanted, replays
-from core.models import State
-from core.outbox import LOCK_ORDER
+from core import connections
+from core.delivery import history, sync
+from core.delivery.history import Wanted, replays
+from core.delivery.outbox import LOCK_ORDER
+from core.storage import db
+from core.storage.models import State
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -99,7 +101,7 @@ def live_a_day(workplace: Workplace) -> None:
     replays.begin(who, Wanted(connection=workplace.ids["splunk"], state=State.DELIVERED), again=True)
     replays.work_off()
     workplace.sync("splunk")
-    deliveries.replay_one(who, workplace.deliveries("splunk")[0].id or 0, again=True)
+    history.replay_one(who, workplace.deliveries("splunk")[0].id or 0, again=True)
     connections.disable(who, workplace.ids["splunk"])
     connections.enable(who, workplace.ids["splunk"], "skip")
     sync.housekeep()
@@ -133,6 +135,6 @@ def hold(workplace: Workplace) -> None:
     workplace.cases(51)
     workplace.sync("jira")
     (first, *_) = [row for row in workplace.deliveries("jira") if row.state == State.HELD]
-    deliveries.release(workplace.who, workplace.ids["jira"], first.id)
-    deliveries.discard(workplace.who, workplace.ids["jira"])
+    history.release(workplace.who, workplace.ids["jira"], first.id)
+    history.discard(workplace.who, workplace.ids["jira"])
     workplace.sync("jira")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from core.connectors import email
-from core.connectors.base import Item, Receipt
-from core.connectors.base import Step as Step_
+from core.delivery.batch import Settlement
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
-from core.settle import Settlement
+from core.integrations.base import Item, Receipt
+from core.integrations.base import Step as Step_
+from core.integrations.email import connector as email
 from tests.fault_server import certificate
 from tests.live import reserved_port
 from tests.mail_server import MailServer

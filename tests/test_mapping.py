@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from core import catalog
-from core.errors import Invalid
-from core.mapping import Unmappable, compile, delivery_key, facts, severity_of, why_not
-from core.mapping.shape import KEYWORDS, compile_check
-from core.models import RECORD_TABLES, Kind
-from core.models.words import SEVERITIES
-from core.options import Options
+from core import integrations
+from core.integrations.mapping import Unmappable, compile, delivery_key, facts, severity_of, why_not
+from core.integrations.mapping.schema import KEYWORDS, compile_check
+from core.integrations.options import Options
+from core.platform.errors import Invalid
+from core.storage.models import RECORD_TABLES, Kind
+from core.storage.models.words import SEVERITIES
 
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -76,12 +76,12 @@ def known(kind, record, *, include_raw=True):
 
 
 def mapper(slug, overrides=None):
-    entry = catalog.get(slug)
+    entry = integrations.get(slug)
     return compile(entry.mapping[entry.kind], entry.record, entry.severity, overrides or {})
 
 
 def body(slug, record, overrides=None, **options):
-    entry = catalog.get(slug)
+    entry = integrations.get(slug)
     return json.loads(mapper(slug, overrides).body(known(entry.kind, record, **options)))
 
 
@@ -580,9 +580,9 @@ def any_record(kind):
     return st.fixed_dictionaries({}, optional=likely)
 
 
-@pytest.mark.parametrize("slug", sorted(catalog.manifests()))
+@pytest.mark.parametrize("slug", sorted(integrations.manifests()))
 def test_any_record_becomes_a_valid_body_or_the_reasons_why_not(slug):
-    entry = catalog.get(slug)
+    entry = integrations.get(slug)
     ready = mapper(slug)
     validator = Draft202012Validator(entry.record)
     lines = [n for n, field in entry.record["properties"].items() if field.get("type") == "string"]
@@ -609,9 +609,9 @@ def test_any_record_becomes_a_valid_body_or_the_reasons_why_not(slug):
     check()
 
 
-@pytest.mark.parametrize("slug", sorted(catalog.manifests()))
+@pytest.mark.parametrize("slug", sorted(integrations.manifests()))
 def test_ordinary_records_with_any_text_are_never_unmappable(slug):
-    entry = catalog.get(slug)
+    entry = integrations.get(slug)
     ready = mapper(slug)
     texts = {n: _any_text for n, v in SAMPLES[entry.kind].items() if isinstance(v, str)}
 
@@ -624,6 +624,6 @@ def test_ordinary_records_with_any_text_are_never_unmappable(slug):
 
 
 def test_the_keywords_the_catalog_page_names_are_the_ones_that_are_checked():
-    page = Path(catalog.__file__).parents[2] / "data" / "catalog" / "manifest.schema.json"
+    page = Path(integrations.__file__).parents[2] / "data" / "catalog" / "manifest.schema.json"
     said = json.loads(page.read_text())["properties"]["record"]["propertyNames"]["enum"]
     assert set(said) == KEYWORDS

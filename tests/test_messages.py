@@ -12,15 +12,21 @@ from jsonschema import Draft6Validator
 from slack_sdk.models.blocks import Block
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from core import catalog
-from core.catalog import check_config, get
-from core.connectors import discord, email_message, pagerduty, slack, teams, text, webhook
-from core.connectors.base import Item
-from core.errors import Invalid
+from core import integrations
+from core.delivery.batch import Settlement
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured, Rejected
-from core.secret import Secret
-from core.settle import Settlement
+from core.integrations import check_config, get
+from core.integrations.base import Item
+from core.integrations.discord import connector as discord
+from core.integrations.email import message as email_message
+from core.integrations.pagerduty import connector as pagerduty
+from core.integrations.slack import connector as slack
+from core.integrations.teams import connector as teams
+from core.integrations.webhook import connector as webhook
+from core.platform import text
+from core.platform.errors import Invalid
+from core.platform.secret import Secret
 from tests.test_connectors import build
 
 #: a busy machine is not a failure
@@ -244,12 +250,12 @@ def test_a_secret_of_a_wrong_size_pauses_the_connection(secret: str) -> None:
 
 
 def test_a_made_secret_is_accepted_and_new_each_time() -> None:
-    first, second = (catalog.generated(get("webhook"), {}) for _ in range(2))
+    first, second = (integrations.generated(get("webhook"), {}) for _ in range(2))
     assert first["signing_secret"] != second["signing_secret"]
     values = {"url": "https://hooks.example.com/x", **first}
     assert check_config(get("webhook"), values)["signing_secret"] == first["signing_secret"]
     assert len(webhook.key_of(Secret(first["signing_secret"]))) == 32
-    assert catalog.generated(get("webhook"), {"signing_secret": SECRET}) == {}
+    assert integrations.generated(get("webhook"), {"signing_secret": SECRET}) == {}
 
 
 # --- E-mail -------------------------------------------------------------------------------------------------

@@ -16,17 +16,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core import catalog, connections, db
-from core.connectors.base import Item
-from core.connectors.microsoft_sentinel import MAX_BYTES
-from core.connectors.sentinel_row import RESERVED, row
+from core import connections, integrations
+from core.delivery.batch import Settlement
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured
-from core.models import Attempt
-from core.sandbox import Sandbox
-from core.sandbox.microsoft_sentinel import COLUMNS, RULE, STREAM
-from core.sandbox.tokens import token
-from core.settle import Settlement
+from core.integrations.base import Item
+from core.integrations.microsoft_sentinel.connector import MAX_BYTES
+from core.integrations.microsoft_sentinel.row import RESERVED, row
+from core.storage import db
+from core.storage.models import Attempt
+from sandbox import Sandbox
+from sandbox.tokens import token
+from sandbox.vendors.microsoft_sentinel.stand_in import COLUMNS, RULE, STREAM
 from tests.test_connectors import build
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -144,7 +145,7 @@ def test_what_is_stored_of_a_call_can_be_read_and_holds_no_token(workplace: Work
 
 
 def test_the_stand_in_s_stream_declares_what_the_catalog_maps() -> None:
-    assert set(catalog.get("microsoft_sentinel").mapping["scan"]) == set(COLUMNS)
+    assert set(integrations.get("microsoft_sentinel").mapping["scan"]) == set(COLUMNS)
 
 
 # --- limits -------------------------------------------------------------------------------------------

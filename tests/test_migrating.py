@@ -10,9 +10,9 @@ import pytest
 from alembic import command
 from sqlalchemy import URL, Connection, NullPool, create_engine, text
 
-from core import db
-from core.errors import Busy, Unusable
-from core.models import Delivery, State
+from core.platform.errors import Busy, Unusable
+from core.storage import db
+from core.storage.models import Delivery, State
 from tests.conftest import run_on
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace

@@ -9,16 +9,19 @@ import pytest
 from sqlalchemy import delete, func, select, text
 from sqlmodel import col
 
-from core import access, connections, db, deliveries, records, sources, sync
+from core import access, connections, records
 from core.access import LOCAL, Principal
-from core.connections import changing
-from core.errors import Conflict, Forbidden, Invalid
-from core.models import RECORD_TABLES, UNASSIGNED, AuditEntry, Delivery, Kind, SiemEvent, State, User
-from core.people import add as add_person
-from core.people import edit, make_up
-from core.rows import AHEAD
-from core.selection import keys_of
-from core.sources.owners import stand_in
+from core.connections import changes
+from core.delivery import history, sync
+from core.delivery.selection import keys_of
+from core.platform.errors import Conflict, Forbidden, Invalid
+from core.records import intake
+from core.records.owners import stand_in
+from core.records.parse import AHEAD
+from core.records.people import add as add_person
+from core.records.people import edit, make_up
+from core.storage import db
+from core.storage.models import RECORD_TABLES, UNASSIGNED, AuditEntry, Delivery, Kind, SiemEvent, State, User
 from tests.conftest import People
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -31,13 +34,13 @@ SCAN = {"status": "completed", "high_risk_count": 7}
 
 def all_of(kind: Kind) -> list[dict[str, Any]]:
     with db.reading() as session:
-        return sources.changes(session, kind, after=0, owner_id=None, limit=10_000)
+        return records.changes(session, kind, after=0, owner_id=None, limit=10_000)
 
 
 def keys(kind: Kind) -> dict[str, str]:
     """What each record says of itself → its key."""
     with db.reading() as session:
-        found = sources.changes(session, kind, after=0, owner_id=None, limit=10_000)
+        found = records.changes(session, kind, after=0, owner_id=None, limit=10_000)
         return dict(zip((row["title"] for row in found), keys_of(session, kind, found), strict=True))
 
 
@@ -55,28 +58,28 @@ def boss(workplace: Workplace, people: People) -> Workplace:
 
 def test_strangers_with_one_id_each_keep_their_record(people: People) -> None:
     for name in ("One@example.net", "two@example.net", None):
-        records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": name, "title": f"of {name}"}])
-    records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": "ONE@example.net", "title": "of one, later"}])
+        intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": name, "title": f"of {name}"}])
+    intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": "ONE@example.net", "title": "of one, later"}])
     assert {row["title"] for row in all_of(Kind.CASE)} == {"of one, later", "of two@example.net", "of None"}
-    assert records.count(people.admin)[Kind.CASE] == 3
+    assert intake.count(people.admin)[Kind.CASE] == 3
     for member in (people.a, people.b):
-        assert records.count(member)[Kind.CASE] == 0
-        assert records.listing(member, Kind.CASE) == []
+        assert intake.count(member)[Kind.CASE] == 0
+        assert intake.listing(member, Kind.CASE) == []
 
 
 def test_strangers_in_one_file_are_kept_apart(people: People) -> None:
     rows = [{"id": "1", "user_id": f"u{number % 300}", "title": "t"} for number in range(600)]
-    done = records.store(LOCAL, Kind.CASE, rows)
+    done = intake.store(LOCAL, Kind.CASE, rows)
     assert (done.new, done.same, done.problems) == (300, 300, [])
-    assert records.store(LOCAL, Kind.CASE, rows).new == 0
+    assert intake.store(LOCAL, Kind.CASE, rows).new == 0
 
 
 def test_whoever_is_added_gets_their_records_and_nobody_elses(people: People) -> None:
     for name in (EVA, "max@example.org"):
-        records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": name, "title": f"of {name}"}])
+        intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": name, "title": f"of {name}"}])
     eva, adopted = add(EVA.upper())
     assert adopted == 1
-    assert [row["title"] for row in records.listing(principal(eva), Kind.CASE)] == [f"of {EVA}"]
+    assert [row["title"] for row in intake.listing(principal(eva), Kind.CASE)] == [f"of {EVA}"]
     other = next(row for row in all_of(Kind.CASE) if row["owner_id"] != eva.id)
     assert other["owner_id"] == stand_in("max@example.org")
 
@@ -88,12 +91,12 @@ def add(email: str, external_id: str | None = None, who: Principal = LOCAL) -> t
 def test_of_two_early_records_with_one_id_the_later_is_theirs(people: People) -> None:
     """By e-mail and by uuid: the person has one record of an id, and the other is not lost."""
     outside = str(uuid.uuid4())
-    records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": EVA, "title": "early"}])
-    records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": outside, "title": "later"}])
+    intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": EVA, "title": "early"}])
+    intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": outside, "title": "later"}])
     eva, adopted = add(EVA, outside)
     assert adopted == 1
-    assert records.find(principal(eva), Kind.CASE, "1")["title"] == "later"
-    assert records.count(LOCAL)[Kind.CASE] == 2
+    assert intake.find(principal(eva), Kind.CASE, "1")["title"] == "later"
+    assert intake.count(LOCAL)[Kind.CASE] == 2
 
 
 @pytest.mark.parametrize("name", RECORD_TABLES)
@@ -122,19 +125,19 @@ def plan(query: str) -> str:
 
 
 def status(id: str) -> str:
-    return str(records.find(LOCAL, Kind.SCAN, id)["status"])
+    return str(intake.find(LOCAL, Kind.SCAN, id)["status"])
 
 
-def scan(id: str, status: str, at: datetime | None) -> sources.Stored:
+def scan(id: str, status: str, at: datetime | None) -> records.Stored:
     row = {"id": id, "status": status} | ({"updated_at": at.isoformat()} if at else {})
-    return records.store(LOCAL, Kind.SCAN, [row])
+    return intake.store(LOCAL, Kind.SCAN, [row])
 
 
 def test_a_time_in_the_future_is_kept_and_hides_no_change(people: People) -> None:
     now = datetime.now(UTC)
     far = datetime(2099, 1, 1, tzinfo=UTC)
     scan("1", "running", far)
-    assert records.find(LOCAL, Kind.SCAN, "1")["updated_at"] == far
+    assert intake.find(LOCAL, Kind.SCAN, "1")["updated_at"] == far
     assert scan("1", "completed", now).changed == 1
     assert status("1") == "completed"
     assert scan("1", "running", now - timedelta(days=1)).same == 1  # from now on times count again
@@ -162,7 +165,7 @@ def test_in_one_file_a_time_in_the_future_hides_no_later_line(people: People) ->
         {"id": "1", "status": "running", "updated_at": "2099-01-01"},
         {"id": "1", "status": "completed", "updated_at": "2026-11-01"},
     ]
-    records.store(LOCAL, Kind.SCAN, rows)
+    intake.store(LOCAL, Kind.SCAN, rows)
     assert status("1") == "completed"
 
 
@@ -180,20 +183,20 @@ def shift(table: str, by: timedelta) -> None:
 def test_a_person_and_their_records_are_added_together_or_not_at_all(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records.store(LOCAL, Kind.SCAN, [{"id": "1", "user_id": EVA} | SCAN])
+    intake.store(LOCAL, Kind.SCAN, [{"id": "1", "user_id": EVA} | SCAN])
 
     def dies(*_: Any) -> int:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr("core.sources.owners._adopt", dies)
+        patched.setattr("core.records.owners._adopt", dies)
         add(EVA)
     assert EVA not in [user.email for user in access.list_users(LOCAL)]
     assert add(EVA)[1] == 1
 
 
 def test_who_was_added_without_their_records_gets_them_with_the_housekeeping(workplace: Workplace) -> None:
-    records.store(LOCAL, Kind.SCAN, [{"id": str(uuid.uuid4()), "user_id": EVA} | SCAN])
+    intake.store(LOCAL, Kind.SCAN, [{"id": str(uuid.uuid4()), "user_id": EVA} | SCAN])
     sync.housekeep()
     eva = access.add_user(LOCAL, EVA, "member", None)  # and killed here
     hers = Workplace(principal(eva), workplace.sandbox)
@@ -203,16 +206,16 @@ def test_who_was_added_without_their_records_gets_them_with_the_housekeeping(wor
     assert hers.states("splunk") == ["delivered"]
     assert make_up() == 0
     with db.reading() as session:
-        assert sources.heirs(session, 10) == []
+        assert records.heirs(session, 10) == []
 
 
 def test_another_external_id_brings_the_records_of_that_id(people: People) -> None:
     outside = str(uuid.uuid4())
-    records.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": outside.upper(), "title": "t"}])
+    intake.store(LOCAL, Kind.CASE, [{"id": "1", "user_id": outside.upper(), "title": "t"}])
     assert change(people.b.email, outside) == 1
-    assert records.count(people.b)[Kind.CASE] == 1
+    assert intake.count(people.b)[Kind.CASE] == 1
     assert change(people.b.email, "") == 0
-    assert records.count(people.b)[Kind.CASE] == 1  # what is theirs stays theirs
+    assert intake.count(people.b)[Kind.CASE] == 1  # what is theirs stays theirs
     with db.reading() as session:
         actions = select(AuditEntry).where(col(AuditEntry.action) == "user.edit").order_by(col(AuditEntry.id))
         told = [(row.subject, row.details) for row in session.execute(actions).scalars()]
@@ -239,7 +242,7 @@ def test_an_external_id_is_one_persons_and_an_admin_gives_it(people: People) -> 
 
 
 def test_a_ticket_made_before_its_owner_was_known_is_not_made_again(boss: Workplace) -> None:
-    records.store(boss.who, Kind.CASE, [{"id": str(uuid.uuid4()), "user_id": EVA} | CASE])
+    intake.store(boss.who, Kind.CASE, [{"id": str(uuid.uuid4()), "user_id": EVA} | CASE])
     boss.connect("jira", scope="all")
     boss.sync("jira")
     before = boss.deliveries("jira")
@@ -261,16 +264,16 @@ def test_a_case_by_two_doors_gets_one_ticket_and_says_so(
     row = {"id": str(uuid.uuid4())} | CASE
     boss.connect("jira", scope="all")
     for who in (LOCAL, workplace.who):
-        records.store(who, Kind.CASE, [row])
+        intake.store(who, Kind.CASE, [row])
         if not together:
             boss.sync("jira")
     boss.sync("jira")
-    records.store(workplace.who, Kind.CASE, [row | {"title": "Leaked again"}])
+    intake.store(workplace.who, Kind.CASE, [row | {"title": "Leaked again"}])
     boss.sync("jira")
     assert len(boss.sandbox.accepted("jira")) == len(boss.deliveries("jira")) == 1
-    assert records.count(boss.who)[Kind.CASE] == 2
-    assert records.count(workplace.who)[Kind.CASE] == 1
-    (story,) = deliveries.explain(boss.who, "case", str(row["id"]))["connections"]
+    assert intake.count(boss.who)[Kind.CASE] == 2
+    assert intake.count(workplace.who)[Kind.CASE] == 1
+    (story,) = history.explain(boss.who, "case", str(row["id"]))["connections"]
     assert story["state"] == "delivered"
     assert "twice, by two doors, and sends it once, under one key. Delivered at" in story["sentence"]
 
@@ -278,7 +281,7 @@ def test_a_case_by_two_doors_gets_one_ticket_and_says_so(
 def test_two_doors_in_one_batch_make_one_event(workplace: Workplace, boss: Workplace) -> None:
     row = {"id": str(uuid.uuid4())} | SCAN
     for who in (LOCAL, workplace.who):
-        records.store(who, Kind.SCAN, [row])
+        intake.store(who, Kind.SCAN, [row])
     boss.connect("splunk", scope="all")
     assert boss.sync("splunk").metadata["exported"] == 1
     assert boss.states("splunk") == ["delivered"]
@@ -292,12 +295,12 @@ def test_a_copy_that_a_filter_left_out_does_not_stand_in_the_way_of_the_other(
     row = {"id": str(uuid.uuid4())} | SCAN
     cid = boss.connect("splunk", scope="all")
     boss.sandbox.fault("splunk", "503")
-    records.store(LOCAL, Kind.SCAN, [row | {"severity": "low"}])
+    intake.store(LOCAL, Kind.SCAN, [row | {"severity": "low"}])
     boss.sync("splunk")
-    changing.edit(boss.who, cid, options={"min_severity": "high"})
+    changes.edit(boss.who, cid, options={"min_severity": "high"})
     assert boss.states("splunk") == ["skipped"]
     boss.sandbox.clear_faults()
-    records.store(workplace.who, Kind.SCAN, [row | {"severity": "critical"}])
+    intake.store(workplace.who, Kind.SCAN, [row | {"severity": "critical"}])
     boss.sync("splunk")
     (sent,) = boss.deliveries("splunk")
     assert (sent.state, sent.reason) == ("delivered", None)
@@ -310,12 +313,12 @@ def test_what_a_person_discarded_no_other_copy_brings_back(workplace: Workplace,
     row = {"id": str(uuid.uuid4())} | SCAN
     boss.connect("splunk", scope="all")
     boss.sandbox.fault("splunk", "503")
-    records.store(LOCAL, Kind.SCAN, [row])
+    intake.store(LOCAL, Kind.SCAN, [row])
     boss.sync("splunk")
     with db.session() as session:
         for sent in session.execute(select(Delivery)).scalars():
             sent.state, sent.reason = State.SKIPPED, "Discarded by admin@example.org."
-    records.store(workplace.who, Kind.SCAN, [row])
+    intake.store(workplace.who, Kind.SCAN, [row])
     boss.sync("splunk")
     assert boss.states("splunk") == ["skipped"]
 
@@ -325,9 +328,9 @@ def test_people_with_the_same_number_are_both_told(workplace: Workplace, people:
     rows = [
         {"id": "1", "user_id": name} | SCAN for name in (people.a.email, people.b.email, "stranger", None)
     ]
-    records.store(LOCAL, Kind.SCAN, rows)
+    intake.store(LOCAL, Kind.SCAN, rows)
     for who in (people.a, people.b, people.admin):
-        records.store(who, Kind.SCAN, [{"id": "2"} | SCAN])
+        intake.store(who, Kind.SCAN, [{"id": "2"} | SCAN])
     boss = Workplace(people.admin, workplace.sandbox)
     boss.connect("splunk", scope="all")
     boss.sync("splunk")
@@ -366,8 +369,8 @@ def test_a_hub_built_anew_has_the_same_keys(people: People) -> None:
         for id in ids:
             names = (EVA, outside, "stranger", None)
             rows = [{"id": f"{id}{n or ''}", "user_id": n, "title": f"{id} of {n}"} for n in names]
-            records.store(LOCAL, Kind.CASE, rows)
-            records.store(principal(eva), Kind.CASE, [{"id": id, "title": f"{id} posted"}])
+            intake.store(LOCAL, Kind.CASE, rows)
+            intake.store(principal(eva), Kind.CASE, [{"id": id, "title": f"{id} posted"}])
         return keys(Kind.CASE)
 
     first = filled()

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.errors import Invalid
-from core.models import Category
-from core.options import (
+from core.integrations.options import (
     MAX_EVERY_S,
     MIN_EVERY_S,
     WORDS,
@@ -18,7 +16,9 @@ from core.options import (
     parse,
     parse_interval,
 )
-from core.options import resolve_start as resolve
+from core.integrations.options import resolve_start as resolve
+from core.platform.errors import Invalid
+from core.storage.models import Category
 
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])

@@ -23,15 +23,18 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from core import calls, catalog, connections, db, opening, outbox, runs, sync
-from core.calls import Call
-from core.deliveries import replay_one
-from core.errors import Conflict
-from core.models import WAITING, Attempt, AttemptOutcome, Connection, Delivery, SkippedBy, State
-from core.outbox import Claim, New
-from core.retry import WAITS_S
-from core.runs import LEASE_S, Run
-from core.settle import LeaseLost
+from core import connections, integrations
+from core.delivery import outbox, runs, send, sync
+from core.delivery.batch import LeaseLost
+from core.delivery.history import replay_one
+from core.delivery.outbox import Claim, New
+from core.delivery.retry import WAITS_S
+from core.delivery.runs import LEASE_S, Run
+from core.delivery.send import Call
+from core.integrations import credentials
+from core.platform.errors import Conflict
+from core.storage import db
+from core.storage.models import WAITING, Attempt, AttemptOutcome, Connection, Delivery, SkippedBy, State
 from tests.crash.transitions import Transition, keep_transitions, read_transitions
 from tests.outbox_model import ANSWERS, BECOMES, QUIET_S, Hands, Told, ToldTracker, wrong_steps
 from tests.state_machine import play
@@ -64,10 +67,10 @@ class Outbox(RuleBasedStateMachine):
         self.replayed: set[str] = set()
         self.quiet_until, self.disturbed = self.hands.now, False
         self.stack = ExitStack()
-        manifest = catalog.get(slug)
-        live = self.stack.enter_context(opening.live(manifest, opening.values(self.place.row(slug))))
+        manifest = integrations.get(slug)
+        live = self.stack.enter_context(credentials.live(manifest, credentials.values(self.place.row(slug))))
         told = type("Vendor", (ToldTracker if slug == "jira" else Told,), {"hands": self.hands})
-        self.live = opening.Live(told({}, live.client, None), live.client)
+        self.live = credentials.Live(told({}, live.client, None), live.client)
 
     # --- what happens -------------------------------------------------------------------------------
 
@@ -316,9 +319,9 @@ class Outbox(RuleBasedStateMachine):
 def machine(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outbox]:
     hands = Hands()
     monkeypatch.setattr(db, "now", lambda session: hands.now)
-    for module in (calls, sync):
+    for module in (send, sync):
         monkeypatch.setattr(module, "time", lambda: hands.now.timestamp())
-    for module in (calls, runs):
+    for module in (send, runs):
         monkeypatch.setattr(module, "random", lambda: 0.5)
     keep_transitions()
     claim = staticmethod(sync._claim)

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
-from core import db, deliveries
 from core.access import Principal
-from core.deliveries import search
-from core.deliveries.search import Filter
-from core.models import Connection, SiemEvent, State, TicketLink
+from core.delivery import history
+from core.delivery.history import search
+from core.delivery.history.search import Filter
+from core.storage import db
+from core.storage.models import Connection, SiemEvent, State, TicketLink
 from tests import sendings
 from tests.conftest import People
 from tests.scenes import connect
@@ -47,7 +48,7 @@ def _hang(session: Session, connection: Connection, id: int, *, exported: bool) 
     session.add(TicketLink(**shared, id=id, case_id=id, external_ticket_id=f"T-{id}", updated_at=now))
 
 
-@pytest.mark.parametrize("list_of", [deliveries.listing, deliveries.events, deliveries.tickets])
+@pytest.mark.parametrize("list_of", [history.listing, history.events, history.tickets])
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_each_page_goes_on_where_the_last_one_ended(
     people: People, mixed: dict[str, list[int]], list_of: List, limit: int
@@ -66,21 +67,21 @@ def test_a_filter_that_fits_few_pages_as_well(
     people: People, mixed: dict[str, list[int]], limit: int
 ) -> None:
     for who in (people.a, people.b, people.admin):
-        rows = deliveries.listing(who)
+        rows = history.listing(who)
         for state in (State.SKIPPED, State.DELIVERED, State.DEAD):
             fits = [row["id"] for row in rows if row["state"] == state]
-            assert _walk(who, deliveries.listing, limit, state=str(state)) == fits
+            assert _walk(who, history.listing, limit, state=str(state)) == fits
             assert [row.id for row in search.search(who, Filter(state=state)).rows] == fits
         for exported in (True, False):
-            fits = [row["id"] for row in deliveries.events(who) if row["is_exported"] is exported]
+            fits = [row["id"] for row in history.events(who) if row["is_exported"] is exported]
             assert fits
-            assert _walk(who, deliveries.events, limit, exported=exported) == fits
+            assert _walk(who, history.events, limit, exported=exported) == fits
 
 
 def test_one_connection_is_its_owners_to_read(people: People, mixed: dict[str, list[int]]) -> None:
-    assert len(deliveries.listing(people.a, "old")) == 5
-    assert [row["id"] for row in deliveries.listing(people.b, "theirs")] == mixed[people.b.user_id]
-    assert deliveries.listing(people.a, "theirs") == deliveries.events(people.a, "theirs") == []
+    assert len(history.listing(people.a, "old")) == 5
+    assert [row["id"] for row in history.listing(people.b, "theirs")] == mixed[people.b.user_id]
+    assert history.listing(people.a, "theirs") == history.events(people.a, "theirs") == []
 
 
 def _walk(who: Principal, list_of: List, limit: int, **given: Any) -> list[int]:

@@ -13,13 +13,14 @@ from sqlmodel import select
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
-from core import access, connections, db, health
+from core import access, connections, health
 from core.access import LOCAL
-from core.models import Connection, SignIn, State, User
-from core.secret import MASK
-from core.ui import charts as charts_of
-from core.ui import words
-from core.ui.look import _LIGHT as LIGHT
+from core.platform.secret import MASK
+from core.storage import db
+from core.storage.models import Connection, SignIn, State, User
+from core.web.ui import charts as charts_of
+from core.web.ui import words
+from core.web.ui.theme import _LIGHT as LIGHT
 from tests import scenes, sendings
 from tests.live import ROOT
 from tests.scenes import connect, half_past

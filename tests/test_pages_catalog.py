@@ -4,14 +4,17 @@ import pytest
 from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 
-from core import catalog, connections, db, opening, records
+from core import connections, integrations
 from core.access import LOCAL
 from core.connections import Wanted
-from core.errors import Forbidden, Invalid
-from core.models import Category, Connection, Kind, User
-from core.sandbox import Sandbox
-from core.ui import entry, markup, requests
-from core.ui.forms import Form
+from core.integrations import credentials
+from core.platform.errors import Forbidden, Invalid
+from core.records import intake
+from core.storage import db
+from core.storage.models import Category, Connection, Kind, User
+from core.web.ui import entry, markup, requests
+from core.web.ui.forms import Form
+from sandbox import Sandbox
 from tests import scenes
 from tests.visits import Visit, ana, connect, own_hub, person, principal, said, visit
 from tests.workplace import sandbox
@@ -28,7 +31,7 @@ def alerts(number: int, who: User, **fields: object) -> None:
     rows = [
         row | {"id": f"alert-{at}", "created_at": "2026-11-20T10:00:00Z"} | fields for at in range(number)
     ]
-    records.store(LOCAL, Kind.ALERT, rows)
+    intake.store(LOCAL, Kind.ALERT, rows)
 
 
 # --- the catalog --------------------------------------------------------------------------------------
@@ -38,7 +41,7 @@ def test_every_entry_has_a_card_under_its_category(ana: User, visit: Visit) -> N
     page = visit(ana, "catalog")
     assert not page.exception
     titles = [heading.value for heading in page.subheader]
-    for manifest in catalog.manifests().values():
+    for manifest in integrations.manifests().values():
         assert f":material/{manifest.icon}: {manifest.name}" in titles
         assert manifest.summary in [text.value for text in page.text]
     assert [title for title in titles if title in {"SIEM", "Ticketing", "Communication"}] == [
@@ -98,9 +101,9 @@ def test_an_unknown_entry_leads_back(ana: User, visit: Visit) -> None:
     assert buttons(page) == ["See all tools"]
 
 
-@pytest.mark.parametrize("slug", list(catalog.manifests()))
+@pytest.mark.parametrize("slug", list(integrations.manifests()))
 def test_every_entry_has_an_example_that_it_could_send(slug: str) -> None:
-    assert entry.example(catalog.get(slug)).startswith("{")
+    assert entry.example(integrations.get(slug)).startswith("{")
 
 
 def test_a_viewer_is_offered_nothing_to_change(own_hub: None, visit: Visit) -> None:
@@ -181,7 +184,7 @@ def test_a_secret_the_hub_makes_is_shown_before_it_is_saved(
     assert not page.exception
     with db.reading() as session:
         (row,) = session.exec(select(Connection)).all()
-        assert opening.values(row)["signing_secret"] == shown
+        assert credentials.values(row)["signing_secret"] == shown
 
 
 def test_a_secret_of_ones_own_is_taken(ana: User, visit: Visit, sandbox: Sandbox) -> None:
@@ -336,7 +339,7 @@ def test_the_number_of_records_is_said_in_words(
     wanted: Wanted, options: dict[str, object], said_so: str
 ) -> None:
     chosen = {"start_from": "all", "drain": False, "batch_limit": 5} | options
-    assert requests.sentence(catalog.get("slack"), wanted, chosen, is_new=True) == said_so
+    assert requests.sentence(integrations.get("slack"), wanted, chosen, is_new=True) == said_so
 
 
 def test_several_json_documents_are_all_made_readable() -> None:
@@ -362,7 +365,7 @@ def test_marks_are_never_read_as_markdown(text: str) -> None:
 
 
 def test_a_form_marks_what_may_stay_empty() -> None:
-    form = Form(catalog.get("splunk"), "key")
+    form = Form(integrations.get("splunk"), "key")
     assert [form.label(name) for name in ("url", "token", "index")] == [
         "Address",
         "HEC token",

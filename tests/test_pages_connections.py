@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import make_url
 from streamlit.testing.v1 import AppTest
 
-from core import connections, db
+from core import connections
 from core.health import Word
-from core.models import Connection, User
-from core.sandbox import Sandbox
-from core.ui import actions
+from core.storage import db
+from core.storage.models import Connection, User
+from core.web.ui import actions
+from sandbox import Sandbox
 from tests import scenes
 from tests.test_pages import HOSTILE
 from tests.visits import Visit, ana, connect, crowd, own_hub, person, principal, said, visit
@@ -275,7 +276,7 @@ def test_names_and_sentences_are_shown_as_written(ana: User, visit: Visit) -> No
 
 def test_the_strip_says_in_words_what_it_shows() -> None:
     def script() -> None:
-        from core.ui.strip import strip
+        from core.web.ui.run_strip import strip
 
         strip([[1_795_000_000, "success", 9], [1_795_000_300, "failed", 0]])
         strip([])

@@ -6,12 +6,13 @@ import pytest
 from sqlmodel import Session
 from streamlit.testing.v1 import AppTest
 
-from core import access, connections, db, sources
+from core import access, connections, records
 from core.access import LOCAL, Principal
-from core.deliveries import search
-from core.deliveries.search import Filter
-from core.errors import NotFound
-from core.models import Connection, Delivery, Kind, State, User
+from core.delivery.history import search
+from core.delivery.history.search import Filter
+from core.platform.errors import NotFound
+from core.storage import db
+from core.storage.models import Connection, Delivery, Kind, State, User
 from tests import scenes, sendings
 from tests.conftest import People
 from tests.scenes import connect
@@ -226,7 +227,7 @@ def test_a_link_to_a_record_shows_what_became_of_it(ana: User, splunk: str, visi
     with db.session() as session:
         connection = session.get_one(Connection, splunk)
         send(session, connection, State.DELIVERED)
-        (record,) = sources.latest(session, Kind.SCAN, owner_id=None, limit=1)
+        (record,) = records.latest(session, Kind.SCAN, owner_id=None, limit=1)
     page = visit(ana, "records", kind="scan", id=record["id"])
     assert not page.exception
     assert record["id"] in said(page)

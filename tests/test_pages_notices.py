@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import connections, db, deliveries, sync
-from core.models import Connection, State, User
-from core.sandbox import Sandbox
+from core import connections
+from core.delivery import history, sync
+from core.storage import db
+from core.storage.models import Connection, State, User
+from sandbox import Sandbox
 from tests import scenes, sendings
 from tests.visits import Visit, ana, connect, own_hub, person, principal, said, visit
 from tests.workplace import sandbox
@@ -30,7 +32,7 @@ def held(ana: User, sandbox: Sandbox) -> str:
 
 
 def states(who: User, ref: str) -> set[str]:
-    return {row["state"] for row in deliveries.listing(principal(who), ref)}
+    return {row["state"] for row in history.listing(principal(who), ref)}
 
 
 def test_health_asks_for_a_word_and_leads_to_the_connection(ana: User, held: str, visit: Visit) -> None:
@@ -61,10 +63,10 @@ def test_a_viewer_sees_what_is_held_and_no_buttons(ana: User, held: str, visit: 
 
 
 def test_one_of_them_can_be_decided_in_its_story(ana: User, held: str, visit: Visit) -> None:
-    first = deliveries.listing(principal(ana), held)[0]["id"]
+    first = history.listing(principal(ana), held)[0]["id"]
     page = visit(ana, "deliveries", delivery=str(first))
     page.button(key="release_one").click().run()
-    assert sorted(row["state"] for row in deliveries.listing(principal(ana), held)) == [
+    assert sorted(row["state"] for row in history.listing(principal(ana), held)) == [
         "held",
         "held",
         "pending",
@@ -144,14 +146,14 @@ def test_the_form_offers_ones_own_channels(ana: User, sandbox: Sandbox, visit: V
 
 
 def test_a_digest_is_named_and_leads_to_its_records(ana: User, sandbox: Sandbox, visit: Visit) -> None:
-    from core import records
-    from core.models import Kind
+    from core.records import intake
+    from core.storage.models import Kind
 
     ref = connect(ana, sandbox, "slack", "SOC chat", batch_limit=100)
     alert = {"user_id": ana.id, "title": "Leak", "severity": "high", "alert_type": "data_breach"}
-    records.store(principal(ana), Kind.ALERT, [{"id": str(n)} | alert for n in range(22)])
+    intake.store(principal(ana), Kind.ALERT, [{"id": str(n)} | alert for n in range(22)])
     assert sync.run(ref, "manual").count == 22
-    listed = deliveries.listing(principal(ana), ref)
+    listed = history.listing(principal(ana), ref)
     page = visit(ana, "deliveries", delivery=str(listed[0]["id"]))
     assert "22 alerts in one message: 22 high" in said(page)
     assert "The records in it" in said(page)

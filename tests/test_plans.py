@@ -23,9 +23,10 @@ from sqlmodel import SQLModel
 
 from bench import archive, questions
 from bench.questions import ASKED, MOVE, READ, Place, place
-from core import db, deliveries, outbox
-from core.deliveries import replays, search
-from core.settings import settings
+from core.delivery import history, outbox
+from core.delivery.history import replays, search
+from core.platform.settings import settings
+from core.storage import db
 from tests.conftest import run_on
 
 ROWS = 20_000
@@ -44,7 +45,7 @@ PARTIAL = [
 ]
 #: they read a replay by its key; the steps are asked by `work_off`
 STEERS = {"pause", "resume", "find", "step"}
-#: of `core.outbox`: what is no question to the database
+#: of `core.delivery.outbox`: what is no question to the database
 NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "Target", "Waiting", "held"}
 
 
@@ -108,7 +109,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HUB_DATABASE_URL", url)
     settings.cache_clear()
     monkeypatch.setattr(
-        import_module("core.deliveries.plan"), "COUNTED", 200
+        import_module("core.delivery.history.replay_plan"), "COUNTED", 200
     )  # bounds that a small archive goes beyond, too
     monkeypatch.setattr(replays, "LOOKED_AT", 200)
     db.configure(url)
@@ -140,7 +141,7 @@ def test_every_function_of_the_outbox_and_of_deliveries_is_asked() -> None:
     asked = {name.removeprefix("outbox.").partition(":")[0] for name in MOVE}
     assert {name for name in outbox.__all__ if name not in NOT_ASKED} <= asked
     source = Path(questions.__file__).read_text()
-    names = {name for name in deliveries.__all__ if name[0].islower()}
+    names = {name for name in history.__all__ if name[0].islower()}
     for module in (replays, search):
         names |= {name for name, thing in vars(module).items() if _is_door(module, thing)}
     missing = [name for name in names - STEERS if f".{name}(" not in source and f".{name}," not in source]

@@ -8,11 +8,15 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlmodel import col
 
-from core import connections, db, deliveries, exports, records, sources, sync
-from core.connections import changing
-from core.errors import Conflict
-from core.models import Case, Connection, Delivery, Kind, Scan, SiemEvent, SkippedBy
-from core.sources.tables import number
+from core import connections, records
+from core.connections import changes as changing
+from core.delivery import export as exports
+from core.delivery import history, sync
+from core.platform.errors import Conflict
+from core.records import intake
+from core.records.tables import number
+from core.storage import db
+from core.storage.models import Case, Connection, Delivery, Kind, Scan, SiemEvent, SkippedBy
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -21,7 +25,7 @@ on_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
 
 def change(place: Workplace, kind: Kind, id: str, **fields: Any) -> None:
-    assert records.store(place.who, kind, [{"id": id, "user_id": place.who.user_id} | fields]).problems == []
+    assert intake.store(place.who, kind, [{"id": id, "user_id": place.who.user_id} | fields]).problems == []
 
 
 def queue(place: Workplace, slug: str) -> None:
@@ -107,7 +111,7 @@ def test_a_record_that_cannot_be_mapped_any_more_stops_no_other(workplace: Workp
     assert len(workplace.sandbox.accepted("jira")) == 1
     change(workplace, Kind.CASE, bad, assigned_to="ana")
     (dead,) = [row for row in workplace.deliveries("jira") if row.state == "dead"]
-    deliveries.replay_one(workplace.who, dead.id or 0)
+    history.replay_one(workplace.who, dead.id or 0)
     workplace.sync("jira")
     assert workplace.states("jira") == ["delivered", "delivered"]
 
@@ -143,7 +147,7 @@ def test_a_replay_sends_what_a_person_wants_whatever_the_filter_says(workplace: 
     changing.edit(workplace.who, workplace.ids["slack"], options={"min_severity": "critical"})
     (row,) = workplace.deliveries("slack")
     assert row.state == "skipped"
-    deliveries.replay_one(workplace.who, row.id or 0)
+    history.replay_one(workplace.who, row.id or 0)
     workplace.sync("slack")
     assert workplace.states("slack") == ["delivered"]
 
@@ -154,7 +158,7 @@ def test_what_a_person_discarded_stays_out_when_its_record_changes(workplace: Wo
     changing.edit(workplace.who, workplace.ids["jira"], options={"batch_limit": 100})
     workplace.sync("jira")
     assert set(workplace.states("jira")) == {"held"}
-    deliveries.discard(workplace.who, workplace.ids["jira"])
+    history.discard(workplace.who, workplace.ids["jira"])
     change(workplace, Kind.CASE, cases[0], title="other words")
     workplace.sync("jira")
     assert set(workplace.states("jira")) == {"skipped"}
@@ -194,8 +198,8 @@ def test_start_from_counts_from_when_a_record_became_wanted(workplace: Workplace
 @on_sqlite
 def test_history_is_walked_within_one_run(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """5,000 records that nobody wants, then one that somebody does: steps of a run, not intervals."""
-    monkeypatch.setattr("core.selection.RANGE", 1_000)
-    monkeypatch.setattr("core.selection.STEP_S", 0.0)  # one step a transaction
+    monkeypatch.setattr("core.delivery.selection.RANGE", 1_000)
+    monkeypatch.setattr("core.delivery.selection.STEP_S", 0.0)  # one step a transaction
     with db.session() as session:
         now = db.now(session)
         blank = {"owner_id": workplace.who.user_id, "extra": {}, "content_hash": "x", "received_at": now}
@@ -276,7 +280,7 @@ def test_a_record_that_changes_between_two_pages_enters_a_batch_once(
 ) -> None:
     workplace.connect("splunk", drain=True)
     first, *_ = workplace.scans(700)
-    real, pages = sources.changes, []
+    real, pages = records.changes, []
 
     def changes(*given: Any, **named: Any) -> Any:
         page = real(*given, **named)
@@ -289,7 +293,7 @@ def test_a_record_that_changes_between_two_pages_enters_a_batch_once(
             storing.join(20)
         return page
 
-    monkeypatch.setattr("core.selection.sources.changes", changes)
+    monkeypatch.setattr("core.delivery.selection.records.changes", changes)
     assert workplace.sync("splunk").count == 700
     assert len(pages) > 1
     assert len(workplace.sandbox.accepted("splunk")) == 700
@@ -417,7 +421,7 @@ def test_enable_asks_about_what_came_while_paused_and_skip_leaves_it_out(workpla
     workplace.sync("slack")
     changing.disable(workplace.who, cid)
     rows = [{"id": f"a-{n}", "title": "t", "severity": "high"} for n in range(1_001)]
-    records.store(workplace.who, Kind.ALERT, rows)
+    intake.store(workplace.who, Kind.ALERT, rows)
     with pytest.raises(Conflict, match="More than 1,000 records wait"):
         changing.enable(workplace.who, cid)
     changing.enable(workplace.who, cid, backlog="skip")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from core import catalog, connections, sync
-from core.catalog import manifest
-from core.errors import Unusable
-from core.sandbox import Sandbox
+from core import connections, integrations
+from core.delivery import sync
+from core.integrations import manifest
+from core.platform.errors import Unusable
+from sandbox import Sandbox
 from tests.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -47,7 +48,7 @@ def test_a_sixteenth_is_one_file(folder: Path, workplace: Workplace, sandbox: Sa
 def test_what_a_preset_does_not_say_is_as_at_its_base(folder: Path) -> None:
     (folder / "mattermost.toml").write_text(PRESET, encoding="utf-8")
     manifest.manifests.cache_clear()
-    preset, base = catalog.get("mattermost"), catalog.get("slack")
+    preset, base = integrations.get("mattermost"), integrations.get("slack")
     assert (preset.connector, preset.category, preset.limits) == ("slack", base.category, base.limits)
     assert set(preset.config["properties"]) & {"bot_token", "channel"} == set()
 
@@ -61,7 +62,7 @@ def test_a_wrong_base_is_named(folder: Path, base: str, said: str) -> None:
     (folder / "mattermost.toml").write_text(PRESET.replace('"slack"', f'"{base}"'), encoding="utf-8")
     manifest.manifests.cache_clear()
     with pytest.raises(Unusable, match=said):
-        catalog.manifests()
+        integrations.manifests()
 
 
 def test_a_file_that_is_taken_away_locks_its_connections_and_no_other(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.connectors.base import Item
-from core.connectors.qradar import EVENT_BYTES, json_line, leef_line
-from core.sandbox import Sandbox
-from core.settle import Settlement
+from core.delivery.batch import Settlement
+from core.integrations.base import Item
+from core.integrations.qradar.connector import EVENT_BYTES, json_line, leef_line
+from sandbox import Sandbox
 from tests.proofs import hostile_scan, item, opened, outcomes, scan
 
 body = st.fixed_dictionaries(

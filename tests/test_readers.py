@@ -12,16 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core import readers
-from core.errors import Invalid
-from core.readers import BadLine
+from core.platform.errors import Invalid
+from core.records import files
+from core.records.files import BadLine
 
 Read = tuple[int, Any]
 
 
 def read(data: bytes | str) -> list[Read]:
     raw = data.encode() if isinstance(data, str) else data
-    return list(readers.read(io.BytesIO(raw), "the file"))
+    return list(files.read(io.BytesIO(raw), "the file"))
 
 
 def good(rows: Iterable[Read]) -> list[Any]:
@@ -57,7 +57,7 @@ def test_every_element_of_an_array_comes_back_however_the_file_is_cut(
     objects: list[Any], indent: int | None, chunk: int
 ) -> None:
     stream = Trickle(json.dumps(objects, indent=indent, ensure_ascii=False).encode(), chunk)
-    rows = list(readers.read(stream, "the file"))  # type: ignore[arg-type]
+    rows = list(files.read(stream, "the file"))  # type: ignore[arg-type]
     assert rows == list(enumerate(objects, 1))
 
 
@@ -137,14 +137,14 @@ def test_a_backslash_before_u0000_is_only_a_backslash() -> None:
 
 
 def test_an_overlong_line_is_refused_and_the_next_one_read() -> None:
-    long = json.dumps({"id": "x" * readers.MAX_LINE_BYTES})
+    long = json.dumps({"id": "x" * files.MAX_LINE_BYTES})
     rows = read(f'{{"id": 1}}\n{long}{long}{long}\n{{"id": 3}}')
     assert bad(rows) == {2: "it is longer than 5 MB"}
     assert good(rows) == [{"id": 1}, {"id": 3}]
 
 
 def test_an_overlong_element_of_an_array_is_refused_and_the_next_one_read() -> None:
-    long = json.dumps({"id": "x" * (readers.MAX_LINE_BYTES - 8)})
+    long = json.dumps({"id": "x" * (files.MAX_LINE_BYTES - 8)})
     rows = read(f'[{{"id": 1}}, {long}, {{"id": 3}}]')
     assert bad(rows) == {2: "it is longer than 5 MB"}
     assert good(rows) == [{"id": 1}, {"id": 3}]
@@ -245,7 +245,7 @@ def test_an_empty_file_has_no_rows(data: bytes) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"no file .*gone\.csv"):
-        list(readers.read(tmp_path / "gone.csv", "gone.csv"))
+        list(files.read(tmp_path / "gone.csv", "gone.csv"))
 
 
 class Endless(io.RawIOBase):
@@ -285,7 +285,7 @@ def test_a_file_of_any_size_costs_the_same_memory(lines: Any) -> None:
     stream = io.BufferedReader(Endless(lines(50_000)))  # 16 MB
     tracemalloc.start()
     try:
-        assert sum(1 for _ in readers.read(stream, "big")) == 50_000
+        assert sum(1 for _ in files.read(stream, "big")) == 50_000
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()

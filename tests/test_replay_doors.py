@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from core import access, cli, db
+from core import access, cli
 from core.access import LOCAL
-from core.api import create_api
-from core.deliveries import replays
-from core.models import Connection, Kind, State, User
+from core.delivery.history import replays
+from core.storage import db
+from core.storage.models import Connection, Kind, State, User
+from core.web.api import create_api
 from tests import sendings
 from tests.api_client import client, listening, refusal
 from tests.scenes import connect

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import ColumnElement, func, select, text
 from sqlmodel import Session, col
 
-from core import connections, db
+from core import connections
 from core.access import Principal
-from core.deliveries import Plan, Wanted, plan, replays
-from core.errors import Conflict, Forbidden, Invalid, NotFound
-from core.models import Connection, Delivery, Kind, Replay, State, TicketLink
-from core.outbox.looking import in_states, waiting
+from core.delivery.history import Plan, Wanted, plan, replays
+from core.delivery.outbox.queries import in_states, waiting
+from core.platform.errors import Conflict, Forbidden, Invalid, NotFound
+from core.storage import db
+from core.storage.models import Connection, Delivery, Kind, Replay, State, TicketLink
 from tests import sendings
 from tests.conftest import People
 from tests.scenes import connect
@@ -195,7 +196,7 @@ def test_delivered_ones_go_twice_only_when_said_and_tickets_never(people: People
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What bounds the look at millions, for eight."""
-    module = import_module("core.deliveries.plan")
+    module = import_module("core.delivery.history.replay_plan")
     monkeypatch.setattr(module, "COUNTED", 3)
     monkeypatch.setattr(module, "FEWEST", 1)
     monkeypatch.setattr(replays, "LOOKED_AT", 3)

@@ -13,12 +13,15 @@ from sqlalchemy import make_url, select, update
 from sqlmodel import col
 from typer.testing import CliRunner
 
-from core import cli, db, deliveries, records, restored, retention, sync
+from core import cli
 from core.access import LOCAL
-from core.errors import Forbidden
-from core.models import Attempt, AuditEntry, Delivery, Kind, State
-from core.settings import settings
-from core.watermark import Watermark
+from core.delivery import history, restored, retention, sync
+from core.platform.errors import Forbidden
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import Attempt, AuditEntry, Delivery, Kind, State
+from core.storage.watermark import Watermark
 from tests.conftest import People, run_on
 from tests.test_tickets import later, links, made
 from tests.workplace import CREATED, Workplace, sandbox, workplace
@@ -152,13 +155,13 @@ def test_a_case_that_was_queued_only_after_the_backup_is_looked_for_as_well(
         "status": "open",
         "created_at": CREATED,
     }
-    records.store(workplace.who, Kind.CASE, [lost])
+    intake.store(workplace.who, Kind.CASE, [lost])
     workplace.sync("jira")
     assert len(made(workplace)) == 2
     put_back()
     workplace.sandbox.set_index_lag(600)
     workplace.sync("jira")
-    records.store(workplace.who, Kind.CASE, [lost])
+    intake.store(workplace.who, Kind.CASE, [lost])
     workplace.sync("jira")
     assert workplace.states("jira") == ["in_doubt", "in_doubt"]
     fresh = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
@@ -183,9 +186,9 @@ def test_a_person_who_decided_after_the_backup_decides_once(
 
     def decide() -> None:
         if state is State.HELD:
-            deliveries.release(workplace.who, id)
+            history.release(workplace.who, id)
         else:
-            deliveries.replay_one(workplace.who, workplace.deliveries("jira")[0].id or 0)
+            history.replay_one(workplace.who, workplace.deliveries("jira")[0].id or 0)
 
     put_back = backup()
     decide()

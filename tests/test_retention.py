@@ -10,11 +10,15 @@ from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlmodel import Session, col
 
 import scheduler
-from core import db, deliveries, health, idempotency, journal, metrics, records, retention, sync
-from core.connections import changing
-from core.health import figures
-from core.journal import Tally
-from core.models import (
+from core import health
+from core.connections import changes
+from core.delivery import history, journal, retention, sync
+from core.delivery.journal import Tally
+from core.health import figures, metrics
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import (
     Alert,
     Attempt,
     AuditEntry,
@@ -32,7 +36,7 @@ from core.models import (
     SignIn,
     TicketLink,
 )
-from core.settings import settings
+from core.web.api import idempotency
 from tests import scenes
 from tests.conftest import People
 from tests.live import until
@@ -131,9 +135,9 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
     [scan] = workplace.scans(1)
     workplace.sandbox.fault("splunk", "503")
     workplace.sync("splunk")
-    changing.disable(workplace.who, cid)
+    changes.disable(workplace.who, cid)
     clock(91 * DAY)
-    changing.enable(workplace.who, cid, backlog="send")
+    changes.enable(workplace.who, cid, backlog="send")
     with db.session() as session:  # its last attempt
         session.execute(update(Delivery).values(attempt_count=14))
     workplace.sync("splunk")
@@ -146,10 +150,10 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
     sync.sweep()
     [row] = workplace.deliveries("splunk")
     assert (row.payload, row.reason, row.response_body, row.attempt_id) == (None, None, None, None)
-    [told] = deliveries.explain(workplace.who, "scan", scan)["connections"]
+    [told] = history.explain(workplace.who, "scan", scan)["connections"]
     assert told["sentence"] == "Not delivered: The reason is not kept any more."
     workplace.sandbox.clear_faults()
-    deliveries.replay_one(workplace.who, row.id or 0)  # mapped anew
+    history.replay_one(workplace.who, row.id or 0)  # mapped anew
     workplace.sync("splunk")
     assert [row.key] == [found.key for found in workplace.deliveries("splunk") if found.state == "delivered"]
 
@@ -159,7 +163,7 @@ def test_why_a_row_was_skipped_is_the_hubs_own_word_and_stays(workplace: Workpla
     workplace.sandbox.fault("splunk", "503")
     workplace.scans(1)
     workplace.sync("splunk")
-    changing.edit(workplace.who, cid, options={"min_severity": "critical"})
+    changes.edit(workplace.who, cid, options={"min_severity": "critical"})
     [before] = workplace.deliveries("splunk")
     clock(91 * DAY)
     sync.sweep()
@@ -192,7 +196,7 @@ def test_a_new_attempt_is_not_told_of_an_old_delivery(workplace: Workplace, cloc
     workplace.scans(1)
     workplace.sync("splunk")
     old, new = workplace.deliveries("splunk")
-    told = [deliveries.one(workplace.who, row.id or 0)["attempts"] for row in (old, new)]
+    told = [history.one(workplace.who, row.id or 0)["attempts"] for row in (old, new)]
     assert [len(attempts) for attempts in told] == [0, 1]
 
 
@@ -537,7 +541,7 @@ def test_old_records_go_once_nobody_waits_for_them(
     workplace.sandbox.fault("splunk", "503")
     workplace.scans(2)
     workplace.sync("splunk")  # these two wait
-    changing.disable(people.b, theirs.ids["splunk"])
+    changes.disable(people.b, theirs.ids["splunk"])
     clock(31 * DAY)
     workplace.scans(1)
     sync.sweep()
@@ -546,7 +550,7 @@ def test_old_records_go_once_nobody_waits_for_them(
     workplace.sync("splunk")
     sync.sweep()
     assert owners() == {people.a.user_id: 1, people.b.user_id: 2}
-    changing.enable(people.b, theirs.ids["splunk"], backlog="send")
+    changes.enable(people.b, theirs.ids["splunk"], backlog="send")
     theirs.sync("splunk")
     sync.sweep()
     assert owners() == {people.a.user_id: 1}
@@ -596,7 +600,7 @@ def test_a_record_that_was_removed_and_comes_again_is_not_sent_again(
         "alert": {"alert_type": "new_exposure", "severity": "critical"},
     }
     row = {"id": again[0], "user_id": workplace.who.user_id} | wanted[kind]
-    assert records.store(workplace.who, Kind(kind), [row]).new == 1
+    assert intake.store(workplace.who, Kind(kind), [row]).new == 1
     for _ in range(2):
         workplace.sync(slug)
     sent = [found.key for found in workplace.sandbox.accepted(slug)]
@@ -604,6 +608,6 @@ def test_a_record_that_was_removed_and_comes_again_is_not_sent_again(
     assert all(any(id in key for key in sent) for id in (*again, *last, *fresh))
     [after] = [row for row in workplace.deliveries(slug) if again[0] in row.key]
     assert (after.id, after.state) == (before.id, "delivered")
-    [told] = deliveries.explain(workplace.who, kind, again[0])["connections"]
+    [told] = history.explain(workplace.who, kind, again[0])["connections"]
     assert (told["state"], told["id"]) == ("delivered", before.id)
     assert kind != "case" or told["ticket_url"]

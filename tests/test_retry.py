@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Invalid
+from core.delivery.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, planned, take_call
 from core.http.errors import (
     DeliveryError,
     Gone,
@@ -20,7 +20,7 @@ from core.http.errors import (
     TooLarge,
     Unavailable,
 )
-from core.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, planned, take_call
+from core.platform.errors import Invalid
 
 chance = st.floats(0, 1, exclude_max=True)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from core import readers, records
 from core.access import LOCAL
-from core.mapping import severity_of
-from core.models import Kind
-from core.readers import BadLine
+from core.integrations.mapping import severity_of
+from core.records import files, intake
+from core.records.files import BadLine
+from core.storage.models import Kind
 from tests.conftest import People
 
 FOLDER = Path(__file__).parent.parent / "data" / "samples"
@@ -21,7 +21,7 @@ LEAST = {Kind.SCAN: 500, Kind.CASE: 60, Kind.ALERT: 200}
 
 
 def rows(kind: Kind) -> list[dict[str, Any]]:
-    read = [row for _, row in readers.read(FOLDER / FILES[kind], FILES[kind])]
+    read = [row for _, row in files.read(FOLDER / FILES[kind], FILES[kind])]
     return [row for row in read if not isinstance(row, BadLine)]
 
 
@@ -49,7 +49,7 @@ def test_they_are_varied(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_they_are_imported_without_a_bad_line(people: People, kind: Kind) -> None:
-    done = records.import_file(LOCAL, kind, FOLDER / FILES[kind])
+    done = intake.import_file(LOCAL, kind, FOLDER / FILES[kind])
     assert (done.new, done.bad) == (len(rows(kind)), [])
 
 

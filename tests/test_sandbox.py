@@ -18,9 +18,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from core.sandbox import VENDORS, Sandbox
-from core.sandbox.splunk import ACK_TOKEN, DISABLED_TOKEN
-from core.sandbox.tokens import token
+from sandbox import VENDORS, Sandbox
+from sandbox.tokens import token
+from sandbox.vendors.splunk.stand_in import ACK_TOKEN, DISABLED_TOKEN
 from tests.vendor_messages import SEND
 
 KEY = "fiq-case-3f2a9c4e-0000-4000-8000-000000000001"

@@ -15,8 +15,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 from standardwebhooks import Webhook
 
-from core.sandbox import Sandbox, slack_api
-from core.sandbox.email import PASSWORD, RECIPIENT, UNKNOWN, USERNAME
+from sandbox import Sandbox
+from sandbox.vendors.email.stand_in import PASSWORD, RECIPIENT, UNKNOWN, USERNAME
+from sandbox.vendors.slack import web_api
 from tests.vendor_messages import KEY, SEND, alert, card, embed, event, posted, signed
 
 
@@ -222,7 +223,7 @@ def test_the_receiver_refuses_a_replay_after_five_minutes(
 # --- Slack by bot ---------------------------------------------------------------------------------------
 
 
-def bot(sandbox: Sandbox, token: str = slack_api.BOT_TOKEN) -> WebClient:
+def bot(sandbox: Sandbox, token: str = web_api.BOT_TOKEN) -> WebClient:
     return WebClient(token, base_url=f"{sandbox.url}/slack/api/")
 
 
@@ -231,20 +232,20 @@ def test_slacks_own_clients_get_along_with_the_stand_in(sandbox: Sandbox) -> Non
     assert hook.send(text=f"Critical: jane was exposed ({KEY})").body == "ok"
     client = bot(sandbox)
     assert client.auth_test()["user"] == "footprintiq"
-    answer = client.chat_postMessage(channel=slack_api.CHANNEL, text=f"again {KEY}")
-    assert (answer["ok"], answer["channel"]) == (True, slack_api.CHANNEL)
+    answer = client.chat_postMessage(channel=web_api.CHANNEL, text=f"again {KEY}")
+    assert (answer["ok"], answer["channel"]) == (True, web_api.CHANNEL)
     assert [kept.copy for kept in sandbox.accepted("slack")] == [1, 2]
 
 
 @pytest.mark.parametrize(
     ("channel", "token", "more", "word"),
     [
-        (slack_api.FOREIGN, slack_api.BOT_TOKEN, {"text": "x"}, "not_in_channel"),
-        (slack_api.ARCHIVED, slack_api.BOT_TOKEN, {"text": "x"}, "is_archived"),
-        ("C0NOWHERE", slack_api.BOT_TOKEN, {"text": "x"}, "channel_not_found"),
-        (slack_api.CHANNEL, "xoxb-wrong", {"text": "x"}, "invalid_auth"),
-        (slack_api.CHANNEL, slack_api.BOT_TOKEN, {"text": " "}, "no_text"),
-        (slack_api.CHANNEL, slack_api.BOT_TOKEN, {"text": "x", "blocks": [{"type": "y"}]}, "invalid_blocks"),
+        (web_api.FOREIGN, web_api.BOT_TOKEN, {"text": "x"}, "not_in_channel"),
+        (web_api.ARCHIVED, web_api.BOT_TOKEN, {"text": "x"}, "is_archived"),
+        ("C0NOWHERE", web_api.BOT_TOKEN, {"text": "x"}, "channel_not_found"),
+        (web_api.CHANNEL, "xoxb-wrong", {"text": "x"}, "invalid_auth"),
+        (web_api.CHANNEL, web_api.BOT_TOKEN, {"text": " "}, "no_text"),
+        (web_api.CHANNEL, web_api.BOT_TOKEN, {"text": "x", "blocks": [{"type": "y"}]}, "invalid_blocks"),
     ],
 )
 def test_slack_tells_a_bot_in_one_word_why_not(

@@ -16,8 +16,9 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 import scheduler as program
-from core import db, runs, space
-from core.models import Connection, Heartbeat
+from core.delivery import runs
+from core.storage import db, disk
+from core.storage.models import Connection, Heartbeat
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -111,14 +112,14 @@ def test_the_stop_waits_for_the_look_that_is_under_way(
     workplace.connect("splunk", every="10s")
     workplace.scans(1)
     under_way, stopped, outlived = threading.Event(), threading.Event(), list[bool]()
-    real = space.lacking
+    real = disk.lacking
 
-    def slow_look() -> space.Room | None:
+    def slow_look() -> disk.Room | None:
         under_way.set()
         outlived.append(stopped.wait(0.5))
         return real()
 
-    monkeypatch.setattr(space, "lacking", slow_look)
+    monkeypatch.setattr(disk, "lacking", slow_look)
     with capture_logs() as log:
         clock = program.Clock(threads=2)
         clock.start()

@@ -14,13 +14,14 @@ import websockets.exceptions
 from starlette.datastructures import Headers
 from websockets.sync.client import connect
 
-from core import access, db
+from core import access
 from core.access import LOCAL
-from core.errors import Unusable
-from core.secret import Secret
-from core.server.listen import listen
-from core.server.next_page import safe_next
-from core.server.origins import host_names, is_known_host, is_own_page
+from core.platform.errors import Unusable
+from core.platform.secret import Secret
+from core.storage import db
+from core.web.next_page import safe_next
+from core.web.origins import host_names, is_known_host, is_own_page
+from core.web.server import listen
 from tests.live import EMAIL, PASSWORD, ROOT, Live, reserved_port, served
 
 SOCKET = "/_stcore/stream"
@@ -139,7 +140,7 @@ def test_health_has_an_address_of_its_own_that_keeps_its_filters(hub: Live) -> N
 def test_a_page_file_never_runs_without_the_dashboard() -> None:
     """Streamlit would run pages/x.py alone for the first deep link of a process: its folder is called pages."""
     code = (
-        "from streamlit.runtime.pages_manager import PagesManager as P; from core.server import create_app;"
+        "from streamlit.runtime.pages_manager import PagesManager as P; from core.web import create_app;"
         "create_app(); m = P('dashboard.py'); print(P.uses_pages_directory)"
     )
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
@@ -390,7 +391,7 @@ def test_streamlits_settings_are_found_from_any_folder(hub: Live) -> None:
     assert hub.log.parent != ROOT
     assert config is not None
     code = (
-        "from core.server import create_app; create_app(); from streamlit import config as c;"
+        "from core.web import create_app; create_app(); from streamlit import config as c;"
         "names = 'browser.gatherUsageStats client.showErrorDetails client.toolbarMode server.fileWatcherType';"
         "print(*[c.get_option(name) for name in names.split()])"
     )

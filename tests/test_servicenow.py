@@ -9,9 +9,9 @@ from pysnc import ServiceNowClient
 from pysnc.exceptions import AuthenticationException, RoleException
 
 from core import connections
-from core.connectors.servicenow_text import SHORT_CHARS, TEXT_CHARS, description, short_description
-from core.sandbox import Sandbox
-from core.sandbox.servicenow import GROUPS, PASSWORD, USER
+from core.integrations.servicenow.text import SHORT_CHARS, TEXT_CHARS, description, short_description
+from sandbox import Sandbox
+from sandbox.vendors.servicenow.stand_in import GROUPS, PASSWORD, USER
 from tests.rerouted import session
 from tests.workplace import Workplace, sandbox, workplace
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import Unusable
-from core.settings import Settings, settings
+from core.platform.errors import Unusable
+from core.platform.settings import Settings, settings
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.connectors.base import Connector, Item, Receipt, Step
+from core.delivery.batch import MAX_BAD, LeaseLost, Settlement
 from core.http.errors import (
     Contested,
     DeliveryError,
@@ -21,7 +21,7 @@ from core.http.errors import (
     TooLarge,
     Unavailable,
 )
-from core.settle import MAX_BAD, LeaseLost, Settlement
+from core.integrations.base import Connector, Item, Receipt, Step
 
 Act = Callable[[Sequence[Item]], Iterator[Receipt]]
 

@@ -12,8 +12,10 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 import scheduler
-from core import connections, db, due, sync
-from core.models import Connection, RunLog
+from core import connections
+from core.delivery import schedule, sync
+from core.storage import db
+from core.storage.models import Connection, RunLog
 from tests.fault_server import Peer, json_answer, serving
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
@@ -81,7 +83,7 @@ def test_slow_ones_hold_half_of_the_threads_and_the_quick_one_is_run_each_time(
 ) -> None:
     quick = workplace.connect("slack", every="10s", storm="off")
     sluggish = [connect(workplace, slow, f"slow-{number}") for number in range(6)]
-    change(*sluggish, held_s=due.SLOW_S + 1)
+    change(*sluggish, held_s=schedule.SLOW_S + 1)
     with clock_of(4, slow) as clock:
         for turn in range(1, 4):
             workplace.alerts(1)
@@ -102,7 +104,7 @@ def test_slow_ones_hold_half_of_the_threads_and_the_quick_one_is_run_each_time(
 
 def test_slow_and_quick_ones_take_turns_by_how_long_they_wait(workplace: Workplace) -> None:
     made = [workplace.connect("splunk") for _ in range(6)]
-    change(*made[1:4], held_s=due.SLOW_S + 1)
+    change(*made[1:4], held_s=schedule.SLOW_S + 1)
     change(made[5], failures=1)
     assert [each.id for each in sync.due(16, 4, 2)] == [made[5], *made[:3], made[4]]
     assert [each.id for each in sync.due(2, 0, 2)] == made[:2]

@@ -15,13 +15,16 @@ import pytest
 from sqlalchemy import func, or_, select, text
 from sqlmodel import SQLModel, col
 
-from core import db, idempotency, records, retention, sync
 from core.access import LOCAL
-from core.connections import changing
-from core.deliveries import replays
-from core.deliveries.wanted import Wanted
-from core.models import Delivery, HourlyFigures, Kind, SiemEvent, SignIn, TicketLink
-from core.settings import settings
+from core.connections import changes
+from core.delivery import retention, sync
+from core.delivery.history import replays
+from core.delivery.history.replay_filter import Wanted
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import Delivery, HourlyFigures, Kind, SiemEvent, SignIn, TicketLink
+from core.web.api import idempotency
 from tests.test_feed import T0, FootprintIQ, footprintiq
 from tests.workplace import Workplace, clock, sandbox, workplace
 
@@ -73,7 +76,7 @@ class Life:
         # what is dated after the source's own now is read with each pull, and would come again when it was removed
         past = T0 - timedelta(days=1000 - day)
         self.source.add_scan(past, high_risk_count=7, status="completed")
-        self.stored["splunk"] += records.pull(LOCAL, self.source.url)[Kind.SCAN].new
+        self.stored["splunk"] += intake.pull(LOCAL, self.source.url)[Kind.SCAN].new
 
     def _trouble(self, part: int) -> None:
         """Discord is away for six days of eight: its owner is told, it is switched off, and on again."""
@@ -90,9 +93,9 @@ class Life:
 
     def _people(self, day: int) -> None:
         who, discord = self.workplace.who, self.workplace.ids["discord"]
-        changing.edit(who, discord, name=f"Discord of day {day}")
+        changes.edit(who, discord, name=f"Discord of day {day}")
         if day % PERIOD == PERIOD - 2:
-            changing.enable(who, discord)
+            changes.enable(who, discord)
             replays.begin(who, Wanted.of({"connection": discord, "state": "dead"}))
         replays.work_off()
         key = str(uuid.uuid4())

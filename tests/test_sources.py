@@ -11,22 +11,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import col, select
 
-from core import db, sources
-from core.models import UNASSIGNED, CatalogEntry, Category, Connection, Kind, User
-from core.rows import looks_like
-from core.sources import Stored
-from core.sources.owners import stand_in
+from core import records
+from core.records import Stored
+from core.records.owners import stand_in
+from core.records.parse import looks_like
+from core.storage import db
+from core.storage.models import UNASSIGNED, CatalogEntry, Category, Connection, Kind, User
 from tests.conftest import A_UUID, People
 
 
 def store(rows: list[dict[str, Any]], kind: Kind = Kind.SCAN, **owners: str) -> Stored:
     with db.session() as session:
-        return sources.store(session, kind, rows, **owners)
+        return records.store(session, kind, rows, **owners)
 
 
 def changes(kind: Kind = Kind.SCAN, after: int = 0, owner_id: str | None = None) -> list[dict[str, Any]]:
     with db.reading() as session:
-        return sources.changes(session, kind, after=after, owner_id=owner_id, limit=10_000)
+        return records.changes(session, kind, after=after, owner_id=owner_id, limit=10_000)
 
 
 def one(kind: Kind = Kind.SCAN) -> dict[str, Any]:
@@ -254,7 +255,7 @@ def test_changes_are_walked_in_order_by_owner(people: People) -> None:
     assert [row["id"] for row in mine] == ["0", "2", "4", "6", "8"]
     assert [row["id"] for row in changes(after=mine[3]["change_seq"], owner_id=people.a.user_id)] == ["8"]
     with db.reading() as session:
-        assert sources.head(session) == 10
+        assert records.head(session) == 10
 
 
 def test_a_number_taken_first_is_committed_first(people: People) -> None:
@@ -267,7 +268,7 @@ def test_a_number_taken_first_is_committed_first(people: People) -> None:
         seen.extend(row["change_seq"] for row in changes())
 
     with db.session() as session:
-        sources.store(session, Kind.SCAN, [{"id": "first", "status": "new"}])
+        records.store(session, Kind.SCAN, [{"id": "first", "status": "new"}])
         thread = threading.Thread(target=second)
         thread.start()
         started.wait()
@@ -280,7 +281,7 @@ def test_a_number_taken_first_is_committed_first(people: People) -> None:
 def test_a_failed_transaction_stores_nothing(people: People) -> None:
     def fail() -> None:
         with db.session() as session:
-            sources.store(session, Kind.SCAN, [{"id": "1", "status": "new"}])
+            records.store(session, Kind.SCAN, [{"id": "1", "status": "new"}])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -322,7 +323,7 @@ def test_a_new_user_adopts_what_came_before_them(people: People) -> None:
     with db.session() as session:
         eva = new_user("eva@example.org", external_id)
         session.add(eva)
-        assert sources.adopt(session, eva) == 3
+        assert records.adopt(session, eva) == 3
     mine = changes(owner_id=eva.id)
     assert [(row["id"], row["revision"]) for row in mine] == [("1", 1), ("2", 1)]
     assert min(row["change_seq"] for row in mine) > 4
@@ -334,7 +335,7 @@ def test_adopting_leaves_what_the_user_already_has(people: People) -> None:
     eva = add(new_user("eva@example.org"))
     store([{"id": "1", "user_id": None, "status": "own"}], default_owner=eva.id)
     with db.session() as session:
-        assert sources.adopt(session, eva) == 0
+        assert records.adopt(session, eva) == 0
     assert {row["status"] for row in changes()} == {"early", "own"}
 
 

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from core import db, records, space, sync, trouble
-from core.errors import Full
-from core.models import Attempt, Heartbeat
-from core.settings import settings
+from core.delivery import sync
+from core.health import self_check
+from core.platform.errors import Full
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage import disk as space
+from core.storage.models import Attempt, Heartbeat
 from tests.api_client import Api, api, refusal
 from tests.live import until
 from tests.terminal import Hub
@@ -112,7 +116,7 @@ def test_a_nearly_full_disk_stops_everything_before_a_byte_leaves(
         assert (workplace.states("splunk"), attempts()) == ([], 0)
         row = workplace.row("splunk")
         assert (row.problem, row.failures, row.run_id) == (None, 0, None)
-        assert [found.what for found in trouble.standing()] == ["disk"]
+        assert [found.what for found in self_check.standing()] == ["disk"]
         filler.unlink()
         until(lambda: workplace.states("splunk") == ["delivered"] * 3, "it did not go on")
         assert process.poll() is None
@@ -135,7 +139,7 @@ def test_a_disk_without_a_byte_is_recovered_from_with_the_reserve(
     want_free(monkeypatch, "0")  # so that the database itself meets the end of the disk
     workplace.connect("splunk", every="10s")
     workplace.scans(3)
-    monkeypatch.setattr(records, "BATCH", 20_000)
+    monkeypatch.setattr(intake, "BATCH", 20_000)
     filler = fill(disk, leaving=0)
     with pytest.raises(Full, match="is full; nothing was written"):
         workplace.scans(5_000)

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core import connections, db, deliveries, outbox, sync
-from core.catalog.manifest import STORM, get, manifests
-from core.deliveries import search
-from core.deliveries.search import Filter
-from core.errors import Conflict
-from core.models import Delivery, HourlyFigures, State
-from core.storm import Storm
-from core.verdicts import Row, Verdict
+from core import connections
+from core.delivery import history, outbox, sync
+from core.delivery.history import search
+from core.delivery.history.search import Filter
+from core.delivery.outcome import Row, Verdict
+from core.integrations.limits import Storm
+from core.integrations.manifest import STORM, get, manifests
+from core.platform.errors import Conflict
+from core.storage import db
+from core.storage.models import Delivery, HourlyFigures, State
 from tests.fault_server import holding, http
 from tests.live import until
 from tests.workplace import Workplace, sandbox, workplace
@@ -95,7 +97,7 @@ def test_more_than_the_limit_become_one_message_that_lists_them(workplace: Workp
     assert f"… and 13 more: http://127.0.0.1:8501/deliveries?record={digest.key}" in text
     assert {row.state for row in alerts(workplace)} == {"delivered"}
     assert {row.digest_id for row in alerts(workplace)} == {digest.id}
-    story = deliveries.explain(workplace.who, "alert", ids[0])["connections"][0]
+    story = history.explain(workplace.who, "alert", ids[0])["connections"][0]
     assert story["state"] == "delivered"
     assert f"in a digest (delivery {digest.id})" in story["sentence"]
     assert len(story["attempts"]) == 1  # the digest's own call
@@ -198,9 +200,9 @@ def test_a_digest_that_is_refused_leaves_its_records_to_be_replayed(workplace: W
         "The digest it was part of did not arrive. Given up after 1 attempt."
     )
     with pytest.raises(Conflict, match="records are replayed"):
-        deliveries.replay_one(workplace.who, digest.id or 0)
+        history.replay_one(workplace.who, digest.id or 0)
     for row in rows:
-        deliveries.replay_one(workplace.who, row.id or 0)
+        history.replay_one(workplace.who, row.id or 0)
     workplace.pass_time(minutes=6)
     assert workplace.sync("slack", "scheduled").count == 6
     assert {row.state for row in alerts(workplace)} == {"delivered"}
@@ -258,7 +260,7 @@ def test_dying_after_the_digest_was_sent_sends_it_again_under_the_same_key(
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.calls.Call.close", dies)
+    monkeypatch.setattr("core.delivery.send.Call.close", dies)
     with pytest.raises(KeyboardInterrupt):
         workplace.sync("slack")
     monkeypatch.undo()
@@ -350,5 +352,5 @@ def test_the_lists_name_what_the_hub_said_and_find_what_is_in_a_digest(workplace
     assert len(page.rows) == 31
     assert page.rows[0].title == "30 alerts in one message: 30 high"
     assert search.title(workplace.who, digest.id or 0) == page.rows[0].title
-    shown = deliveries.listing(workplace.who)
+    shown = history.listing(workplace.who)
     assert (shown[0]["kind"], shown[0]["record_id"], shown[1]["digest_id"]) == ("digest", None, digest.id)

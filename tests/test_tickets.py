@@ -9,17 +9,21 @@ from alembic import command
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from core import catalog, connections, db, deliveries, outbox, records, sync
+from core import connections, integrations
 from core.access import LOCAL
-from core.catalog import get, place_of, site_of
-from core.connectors import connector
-from core.connectors.base import Ticket, Tracker
-from core.models import Attempt, Delivery, Kind, State, TicketLink
-from core.outbox import tickets
-from core.outbox.tickets import Search, Target, Twin, plan
-from core.runs import Run
-from core.sandbox import Sandbox, jira_search
-from core.verdicts import Doubt, Row
+from core.delivery import history, outbox, sync
+from core.delivery.outbox import tickets
+from core.delivery.outbox.tickets import Search, Target, Twin, plan
+from core.delivery.outcome import Doubt, Row
+from core.delivery.runs import Run
+from core.integrations import get, place_of, site_of
+from core.integrations.base import Ticket, Tracker
+from core.integrations.registry import connector
+from core.records import intake
+from core.storage import db
+from core.storage.models import Attempt, Delivery, Kind, State, TicketLink
+from sandbox import Sandbox
+from sandbox.vendors.jira import search as jira_search
 from tests.conftest import People
 from tests.workplace import CREATED, Workplace, sandbox, workplace
 
@@ -148,14 +152,14 @@ def test_a_place_is_one_however_it_is_spelled(config: dict[str, str], place: str
 
 
 def test_trackers_and_they_alone_have_a_place_and_can_be_led_to_an_old_one(workplace: Workplace) -> None:
-    for manifest in catalog.manifests().values():
+    for manifest in integrations.manifests().values():
         made = connector(manifest.connector)
         assert issubclass(made, Tracker) == bool(manifest.place)
         if not manifest.place:
             assert place_of(manifest, {}) is None
-    old = catalog.fields_of(get("jira"), "jira.example.com OPS")
+    old = integrations.fields_of(get("jira"), "jira.example.com OPS")
     assert old == {"project_key": "OPS"}
-    assert catalog.fields_of(get("zendesk"), "example.zendesk.com") == {}
+    assert integrations.fields_of(get("zendesk"), "example.zendesk.com") == {}
 
 
 # --- several connections --------------------------------------------------------------------------
@@ -194,7 +198,7 @@ def test_so_it_does_for_another_person_after_the_first_was_deleted_and_with_anot
         values=values | {"url": values["url"] + "/"},
         options={"scope": "all"},
     )
-    records.store(
+    intake.store(
         people.b, Kind.CASE, [{"id": "b-1", "title": "Theirs", "status": "open", "created_at": CREATED}]
     )
     assert boss.sync("jira").count == 2
@@ -375,7 +379,7 @@ def test_a_replay_keeps_the_doubt_for_its_own_connection_and_for_others(workplac
     workplace.sync("jira", "scheduled")
     (dead,) = workplace.deliveries("jira")
     assert (dead.state, dead.attempt_count) == ("dead", 1)
-    deliveries.replay_one(workplace.who, dead.id or 0)
+    history.replay_one(workplace.who, dead.id or 0)
     second = workplace.connect("jira")
     for each in (first, second):
         workplace.ids["jira"] = each
@@ -427,7 +431,7 @@ def test_a_project_that_is_gone_leaves_the_ticket_to_a_person_and_pauses_nothing
     (held,) = workplace.deliveries("jira")
     assert "'SEC' does not exist" in str(held.reason)
     assert workplace.row("jira").problem is None
-    deliveries.release(workplace.who, id)
+    history.release(workplace.who, id)
     assert later(workplace, 0.1) == ["delivered"]
     assert made(workplace) == ["OPS-1"]  # the person's decision
 
@@ -452,7 +456,7 @@ def test_the_old_site_is_not_asked_and_a_person_decides(workplace: Workplace, mo
     assert f"Look there for {held.key}: discard this delivery if it is there, release it to create" in told
     assert moved_to.accepted("jira") == []
     assert calls(workplace.ids["jira"]) == ["create"]  # the first one, to the old site
-    deliveries.release(workplace.who, workplace.ids["jira"], held.id)
+    history.release(workplace.who, workplace.ids["jira"], held.id)
     assert later(workplace, 0.1) == ["delivered"]
     assert len(moved_to.accepted("jira")) == 1
 
@@ -461,10 +465,10 @@ def test_what_a_person_discards_is_not_created_by_a_replay_alone(
     workplace: Workplace, moved_to: Sandbox
 ) -> None:
     later(workplace, 1.1)
-    deliveries.discard(workplace.who, workplace.ids["jira"])
+    history.discard(workplace.who, workplace.ids["jira"])
     assert workplace.states("jira") == ["skipped"]
     (row,) = workplace.deliveries("jira")
-    deliveries.replay_one(workplace.who, row.id or 0)
+    history.replay_one(workplace.who, row.id or 0)
     assert later(workplace, 0.1) == ["held"]
     assert moved_to.accepted("jira") == []
 
@@ -473,7 +477,7 @@ def test_a_release_of_what_was_held_for_another_reason_keeps_its_doubt(workplace
     id = doubtful(workplace, "lost_answer")
     with db.session() as session:
         session.execute(update(Delivery).values(state=State.HELD, next_attempt_at=None))
-    deliveries.release(workplace.who, id)
+    history.release(workplace.who, id)
     assert later(workplace, 0.1) == ["delivered"]
     assert made(workplace) == ["SEC-1"]
 

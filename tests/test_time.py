@@ -1,6 +1,6 @@
 """Sleep, clock jumps, daylight saving and a second scheduler: each run that is due comes once, and on its grid.
 
-The hub's clock is the database's (`core.db.now`); on SQLite that is this machine's, which time-machine moves.
+The hub's clock is the database's (`core.storage.db.now`); on SQLite that is this machine's, which time-machine moves.
 The monotonic clock, which stands still while the machine sleeps, decides nothing but how long a call may take.
 """
 
@@ -16,10 +16,11 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 import scheduler
-from core import db, runs, sync
-from core.errors import Conflict
-from core.models import Connection, Delivery, RunLog
-from core.settle import LeaseLost
+from core.delivery import runs, sync
+from core.delivery.batch import LeaseLost
+from core.platform.errors import Conflict
+from core.storage import db
+from core.storage.models import Connection, Delivery, RunLog
 from tests.live import until
 from tests.workplace import Workplace, clock, sandbox, workplace
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.connectors.bearer import Bearer, SignIn
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
-from core.tokens import Preview, Shelf
+from core.integrations.bearer import Bearer, SignIn
+from core.integrations.token_cache import Preview, Shelf
 from tests.fault_server import json_answer, serving
 
 

@@ -20,11 +20,15 @@ import pytest
 from sqlalchemy import event, make_url, select
 from structlog.testing import capture_logs
 
-from core import connections, db, opening, trouble, vault
+from core import connections
 from core.connections import find
-from core.errors import Locked, Unusable
-from core.models import Attempt, Connection
-from core.settings import settings
+from core.health import self_check
+from core.integrations import credentials
+from core.platform import vault
+from core.platform.errors import Locked, Unusable
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import Attempt, Connection
 from scheduler import Clock
 from tests.api_client import Api, api, refusal
 from tests.conftest import migrated
@@ -282,15 +286,15 @@ def test_without_its_key_a_hub_is_locked_and_goes_on_when_it_is_back(
     monkeypatch.setattr("scheduler.HOUSEKEEP_S", 0.5)
     workplace.connect("splunk", every="10s")
     workplace.connect("slack", every="10s")
-    kid = opening.ring().kids[0]
+    kid = credentials.ring().kids[0]
     good = key_file().read_text()
     workplace.scans(2)
     harm(key_file())
-    opening.ring.cache_clear()  # a hub that starts now
+    credentials.ring.cache_clear()  # a hub that starts now
     locked = f"The key {kid} is missing: 2 connections are locked"
     with clock() as log:
         until(told(log, locked), f"nobody said it: {log}")
-        (found,) = trouble.standing()
+        (found,) = self_check.standing()
         assert (found.what, locked in found.sentence, why in found.sentence) == ("key", True, True)
         result = workplace.sync("splunk")
         assert (result.success, kid in result.message) == (False, True)
@@ -309,7 +313,7 @@ def test_without_its_key_a_hub_is_locked_and_goes_on_when_it_is_back(
         until(lambda: workplace.states("splunk") == ["delivered"] * 2, f"it did not go on: {log}")
     assert sum(kid in str(entry.get("reason")) for entry in log) == 1
     assert not any(entry.get("exc_info") for entry in log)
-    assert trouble.standing() == ()
+    assert self_check.standing() == ()
 
 
 def attempts() -> int:
@@ -321,11 +325,11 @@ def test_a_locked_connection_opens_again_when_its_secret_is_entered_anew(workpla
     workplace.connect("splunk")
     workplace.scans(1)
     replace(key_file())
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     assert not workplace.sync("splunk").success
     token = workplace.sandbox.credentials("splunk")["token"]
     connections.edit(workplace.who, workplace.ids["splunk"], values={"token": token})
-    assert trouble.standing() == ()
+    assert self_check.standing() == ()
     assert workplace.sync("splunk").count == 1
 
 
@@ -351,16 +355,16 @@ def test_a_damaged_secret_stops_its_own_connection_alone(workplace: Workplace, h
     row = workplace.row("splunk")
     assert "cannot be read" in str(row.problem)
     assert row.failures == 1
-    assert (workplace.states("splunk"), trouble.standing()) == ([], ())
+    assert (workplace.states("splunk"), self_check.standing()) == ([], ())
     assert not any(entry.get("exc_info") for entry in log)
     assert sum("cannot be read" in str(entry) for entry in log) == 1
 
 
 def test_the_api_says_which_key_and_how_many(api: Api) -> None:
     id = api.connect()
-    kid = opening.ring().kids[0]
+    kid = credentials.ring().kids[0]
     lose(key_file())
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     (found,) = api.a.get("/api/v1/health").json()["trouble"]
     assert f"The key {kid} is missing: 1 connection is locked" in found["sentence"]
     assert kid in api.a.get(f"/api/v1/connections/{id}").json()["problem"]
@@ -375,11 +379,11 @@ def test_the_api_says_which_key_and_how_many(api: Api) -> None:
 
 def test_a_hub_without_its_key_starts_and_says_so(on_sqlite: str, people: Any, tmp_path: Path) -> None:
     vault.create_key_file(key_file())
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     connections.publish_catalog()
     values = {"url": "https://splunk.example.com:8088", "token": "x"}
     connections.create(people.a, "splunk", name="SOC", values=values, options={})
-    kid = opening.ring().kids[0]
+    kid = credentials.ring().kids[0]
     lose(key_file())
     with served(on_sqlite, tmp_path, HUB_SECRET_KEY_FILE=str(key_file())) as live:
         checks = httpx.get(f"{live.url}/readyz", trust_env=False).json()["checks"]
@@ -391,7 +395,7 @@ def test_a_hub_without_its_key_starts_and_says_so(on_sqlite: str, people: Any, t
         True,
     )
     assert "Put it back from the backup" in hub.refused("init")
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
 
 
 def test_a_database_on_a_read_only_disk_is_a_sentence_at_the_terminal(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Unusable
-from core.secret import Secret
-from core.vault import Ring, Unreadable, add_key, create_key_file, keep_keys, new_key
+from core.platform.errors import Unusable
+from core.platform.secret import Secret
+from core.platform.vault import Ring, Unreadable, add_key, create_key_file, keep_keys, new_key
 
 PLAIN = '{"token":"CANARY-4d1c"}'
 PLACE = {"table": "user_integrations", "row": "r1", "column": "credentials_encrypted", "owner": "ana"}

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.connectors.base import Receipt
+from core.delivery.outcome import Doubt, Row, judge, still_in_doubt
+from core.delivery.retry import Policy
 from core.http.errors import (
     Contested,
     DeliveryError,
@@ -17,9 +18,8 @@ from core.http.errors import (
     TooLarge,
     Unavailable,
 )
-from core.models import State
-from core.retry import Policy
-from core.verdicts import Doubt, Row, judge, still_in_doubt
+from core.integrations.base import Receipt
+from core.storage.models import State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LOOKS = Doubt("look_up", (60, 300, 900))

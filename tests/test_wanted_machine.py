@@ -21,11 +21,14 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 from sqlmodel import col
 
-from core import access, connections, db, records, sources, sync
+from core import access, connections, records
 from core.access import LOCAL, Principal
-from core.connections import changing
-from core.models import Alert, Case, Delivery, Kind
-from core.models.words import SEVERITIES
+from core.connections import changes
+from core.delivery import sync
+from core.records import intake
+from core.storage import db
+from core.storage.models import Alert, Case, Delivery, Kind
+from core.storage.models.words import SEVERITIES
 from tests.state_machine import play
 from tests.workplace import Workplace, sandbox, workplace
 
@@ -128,7 +131,7 @@ class Hub(RuleBasedStateMachine):
             if self.slug == "webhook"
             else {"status": "open" if record.is_due else "closed"}
         )
-        assert records.store(LOCAL, self.kind, [row | due]).problems == []
+        assert intake.store(LOCAL, self.kind, [row | due]).problems == []
 
     @rule(least=SEVERITY, scope=st.sampled_from(["all", "mine"]), synced=st.booleans())
     def edit(self, least: str, scope: str, synced: bool) -> None:
@@ -138,14 +141,14 @@ class Hub(RuleBasedStateMachine):
 
     def _edit(self, least: str, scope: str) -> None:
         self.wish.least, self.wish.scope = least, scope
-        changing.edit(self.boss, self.id, options={"min_severity": least, "scope": scope})
+        changes.edit(self.boss, self.id, options={"min_severity": least, "scope": scope})
 
     @rule(backlog=st.sampled_from(["send", "skip"]))
     def pause_and_enable(self, backlog: Any) -> None:
-        changing.disable(self.boss, self.id)
+        changes.disable(self.boss, self.id)
         if backlog == "skip":
             self.wish.since = next(ticks)
-        changing.enable(self.boss, self.id, backlog)
+        changes.enable(self.boss, self.id, backlog)
 
     @rule(start=st.sampled_from(["all", "now"]))
     def delete_and_connect(self, start: str) -> None:
@@ -159,7 +162,7 @@ class Hub(RuleBasedStateMachine):
         self.is_known["eva"] = True
         user = access.add_user(LOCAL, "eva@example.org", "member", None)
         with db.session() as session:
-            sources.adopt(session, user)
+            records.adopt(session, user)
         for record in self.records.values():
             record.rose = next(ticks) if record.owner == "eva@example.org" else record.rose
 

@@ -15,12 +15,12 @@ from zenpy.lib.api_objects import Comment, Ticket
 from zenpy.lib.exception import APIException, RecordNotFoundException
 
 from core import connections
-from core.connectors.base import Item
+from core.delivery.batch import Settlement
 from core.http import Recorder, Rules
-from core.sandbox import Sandbox
-from core.sandbox.zendesk import EMAIL, TOKEN
-from core.sandbox.zendesk_ticket import check_ticket
-from core.settle import Settlement
+from core.integrations.base import Item
+from sandbox import Sandbox
+from sandbox.vendors.zendesk.stand_in import EMAIL, TOKEN
+from sandbox.vendors.zendesk.ticket import check_ticket
 from tests.rerouted import session
 from tests.test_connectors import build
 from tests.workplace import Workplace, sandbox, workplace

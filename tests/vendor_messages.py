@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import orjson
 
-from core.sandbox import Sandbox
+from sandbox import Sandbox
 
 KEY = "fiq-alert-3f2a9c4e-0000-4000-8000-000000000001"
 

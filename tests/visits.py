@@ -10,13 +10,16 @@ from streamlit.runtime.context import ContextProxy
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core import access, connections, db, opening, vault
+from core import access, connections
 from core.access import LOCAL, Principal
 from core.access.principal import principal_of
-from core.models import User
-from core.sandbox import Sandbox
-from core.secret import Secret
-from core.settings import settings
+from core.integrations import credentials
+from core.platform import vault
+from core.platform.secret import Secret
+from core.platform.settings import settings
+from core.storage import db
+from core.storage.models import User
+from sandbox import Sandbox
 from tests import scenes
 from tests.live import ROOT
 
@@ -32,10 +35,10 @@ def own_hub(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     settings.cache_clear()
     db.configure(sqlite_database)
     vault.create_key_file(Path(settings().secret_key_file))
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     connections.publish_catalog()
     yield
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
 
     def as_in_the_server(self: PagesManager, *given: Any, **named: Any) -> None:
         begin(self, *given, **named)
-        # core.server says so before its first page; AppTest forgets it, and would run a page's file alone
+        # core.web says so before its first page; AppTest forgets it, and would run a page's file alone
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", as_in_the_server)

@@ -11,11 +11,16 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import SQLModel, col
 
-from core import connections, db, opening, records, sync, vault
+from core import connections
 from core.access import Principal
-from core.models import Attempt, Connection, Delivery, Kind
-from core.sandbox import Sandbox
-from core.settings import settings
+from core.delivery import sync
+from core.integrations import credentials
+from core.platform import vault
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import Attempt, Connection, Delivery, Kind
+from sandbox import Sandbox
 
 CREATED = "2026-11-20T10:00:00Z"
 START = datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
@@ -59,7 +64,7 @@ class Workplace:
     def _store(self, kind: Kind, number: int, fields: dict[str, Any]) -> list[str]:
         ids = [str(uuid.uuid4()) for _ in range(number)]
         rows = [{"id": id, "user_id": self.who.user_id, "created_at": CREATED} | fields for id in ids]
-        stored = records.store(self.who, kind, rows)
+        stored = intake.store(self.who, kind, rows)
         assert (stored.new, stored.problems) == (number, [])
         return ids
 
@@ -124,10 +129,10 @@ def workplace(
     monkeypatch.setenv("HUB_EGRESS_ALLOW", "127.0.0.1/32")
     settings.cache_clear()
     vault.create_key_file(Path(settings().secret_key_file))
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     connections.publish_catalog()
     yield Workplace(people.a, sandbox)
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
 
 
 @pytest.fixture

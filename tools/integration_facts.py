@@ -13,9 +13,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core import catalog  # noqa: E402 - the project's folder comes first
-from core.catalog import Manifest  # noqa: E402
-from core.opening import TLS_FIELDS as COMMON  # noqa: E402
+from core import integrations  # noqa: E402 - the project's folder comes first
+from core.integrations import Manifest  # noqa: E402
+from core.integrations.credentials import TLS_FIELDS as COMMON  # noqa: E402
 
 PAGES = ROOT / "docs" / "integrations"
 BEGIN, END = "<!-- facts: begin -->", "<!-- facts: end -->"
@@ -96,7 +96,7 @@ def renewed(page: str, manifest: Manifest) -> str:
 
 def main(arguments: list[str]) -> int:
     late = []
-    for slug, manifest in catalog.manifests().items():
+    for slug, manifest in integrations.manifests().items():
         path = PAGES / f"{slug}.md"
         if not path.exists():
             continue

@@ -6,8 +6,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from core.errors import Invalid
-from core.secret import Secret
+from core.platform.errors import Invalid
+from core.platform.secret import Secret
 
 #: the longest is a bound on what a stranger can make us hash
 SHORTEST, LONGEST = 10, 1024

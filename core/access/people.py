@@ -7,12 +7,12 @@ import uuid
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from core import db
 from core.access import passwords
 from core.access.principal import LOCAL, Principal, audit, require_admin
-from core.errors import Conflict, Invalid, NotFound, did_you_mean
-from core.models import Role, SignIn, User
-from core.secret import Secret
+from core.platform.errors import Conflict, Invalid, NotFound, did_you_mean
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import Role, SignIn, User
 
 FIRST_EMAIL = "admin@hub.local"
 _EXTERNAL_ID_CHARS = 64  # the width of the column
@@ -24,7 +24,7 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(
 def add_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
-    """A new person, in a transaction of its own; `core.people.add` also gives them their records."""
+    """A new person, in a transaction of its own; `core.records.people.add` also gives them their records."""
     user = new_user(who, email, role, password, external_id)
     with db.session() as session:
         insert_user(session, who, user)

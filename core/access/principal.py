@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core import db
-from core.errors import Forbidden
-from core.models import AuditEntry, Role, User
+from core.platform.errors import Forbidden
+from core.storage import db
+from core.storage.models import AuditEntry, Role, User
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlmodel import Session, col
 
-from core import db
 from core.access.principal import Principal
-from core.errors import Invalid, NotFound, did_you_mean
-from core.models import CatalogEntry, Connection, Role, User
+from core.platform.errors import Invalid, NotFound, did_you_mean
+from core.storage import db
+from core.storage.models import CatalogEntry, Connection, Role, User
 
 
 def visible(who: Principal) -> ColumnElement[bool]:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
-from core import db
 from core.access import passwords
-from core.access.brake import Brake
+from core.access.login_limit import Brake
 from core.access.principal import Principal, audit, digest, principal_of
-from core.errors import Forbidden
-from core.models import SignIn, User
-from core.secret import Secret
+from core.platform.errors import Forbidden
+from core.platform.secret import Secret
+from core.storage import db
+from core.storage.models import SignIn, User
 
 #: the cookie that holds the token
 COOKIE = "hub_session"

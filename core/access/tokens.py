@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from core import db
 from core.access.people import checked_email, find_user
 from core.access.principal import Principal, audit, digest, principal_of, require_admin
-from core.errors import Invalid, NotFound
-from core.models import ApiToken, User
+from core.platform.errors import Invalid, NotFound
+from core.storage import db
+from core.storage.models import ApiToken, User
 
 PREFIX = "hub_"
 TOUCH_EVERY = timedelta(minutes=1)

@@ -8,7 +8,7 @@ import typer
 from core.cli import (
     catalog,
     connections,
-    held,
+    holds,
     output,
     people,
     processes,
@@ -16,7 +16,7 @@ from core.cli import (
     replays,
     restored,
     runs,
-    trials,
+    try_out,
 )
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (processes, people, catalog, connections, trials, runs, replays, held, records, restored):
+for module in (processes, people, catalog, connections, try_out, runs, replays, holds, records, restored):
     module.register(app)
 
 

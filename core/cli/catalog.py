@@ -9,7 +9,7 @@ from core.cli import fields
 from core.cli.output import Json, print_json, print_pairs, print_table, say
 
 if TYPE_CHECKING:
-    from core.catalog import Manifest
+    from core.integrations import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -21,22 +21,22 @@ def catalog(
     as_json: Json = False,
 ) -> None:
     """The tools that can be connected, or one of them with its fields."""
-    from core import catalog
+    from core import integrations
 
     if slug is None:
         if as_json:
-            return print_json([asdict(entry) for entry in catalog.manifests().values()])
+            return print_json([asdict(entry) for entry in integrations.manifests().values()])
         return print_tools()
-    entry = catalog.get(slug)
+    entry = integrations.get(slug)
     if as_json:
         return print_json(asdict(entry))
-    _print_entry(entry, catalog.secret_fields(entry))
+    _print_entry(entry, integrations.secret_fields(entry))
 
 
 def print_tools() -> None:
-    from core import catalog
+    from core import integrations
 
-    rows = [(e.slug, e.name, e.category, e.summary) for e in catalog.manifests().values()]
+    rows = [(e.slug, e.name, e.category, e.summary) for e in integrations.manifests().values()]
     print_table(("Slug", "Name", "Category", "Does"), rows, empty="The catalog is empty.")
 
 

@@ -10,13 +10,13 @@ from core.cli import fields
 from core.cli.catalog import print_tools
 from core.cli.operator import operator, pairs, say_trouble, secrets
 from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
-from core.cli.trials import Ref, left_out, step_line
-from core.errors import HubError, Invalid
+from core.cli.try_out import Ref, left_out, step_line
+from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
     from core.connections import View
-    from core.connectors.base import Step
     from core.health import Standing
+    from core.integrations.base import Step
 
 Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field or an option.")]
@@ -54,7 +54,7 @@ def connect(
 ) -> None:
     """Test, then save a connection and print its id."""
     from core import connections
-    from core.catalog import generated, get
+    from core.integrations import generated, get
 
     if slug is None and name is None:
         return _say_how_to_connect()
@@ -130,7 +130,7 @@ def edit(
 ) -> None:
     """Change a connection's name, fields, secrets or options; what is not named stays."""
     from core import connections
-    from core.catalog import get
+    from core.integrations import get
 
     who = operator(opens_secrets=True)
     manifest = get(connections.find(who, ref).slug)

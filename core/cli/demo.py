@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import NotFound
+from core.platform.errors import NotFound
 
 if TYPE_CHECKING:
-    from core.sandbox.contract import Vendor
+    from sandbox.contract import Vendor
 
 #: one of each category; the sandbox stands in for more
 SHOWN = ("splunk", "jira", "slack")
@@ -17,7 +17,7 @@ LOCAL_START = "http://127.0.0.1:"
 
 def wanted() -> dict[str, "Vendor"]:
     """The demo's connections, by name."""
-    from core.sandbox import VENDORS
+    from sandbox import VENDORS
 
     return {f"Sandbox {vendor.name}": vendor for vendor in VENDORS if vendor.slug in SHOWN}
 
@@ -60,13 +60,15 @@ def _is_elsewhere(stored: Any, address: str) -> bool:
 
 def _stored(name: str) -> dict[str, Any] | None:
     """The connection's fields with its secrets: an incoming webhook's address is one."""
-    from core import access, db, opening
+    from core import access
     from core.access.scope import row_of
     from core.http.errors import Misconfigured
+    from core.integrations import credentials
+    from core.storage import db
 
     try:
         with db.reading() as session:
-            return opening.values(row_of(session, access.LOCAL, name)[0])
+            return credentials.values(row_of(session, access.LOCAL, name)[0])
     except NotFound:
         return None
     except Misconfigured:
@@ -74,9 +76,10 @@ def _stored(name: str) -> dict[str, Any] | None:
 
 
 def _import() -> None:
-    from core import access, records
-    from core.models import Kind
+    from core import access
+    from core.records import intake
+    from core.storage.models import Kind
 
     for kind in Kind:
         for path in sorted(SAMPLES.glob(f"{kind}s.*")):
-            records.import_file(access.LOCAL, kind, path)
+            intake.import_file(access.LOCAL, kind, path)

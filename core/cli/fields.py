@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from core.errors import Invalid, did_you_mean
+from core.platform.errors import Invalid, did_you_mean
 
 if TYPE_CHECKING:
-    from core.catalog import Manifest
+    from core.integrations import Manifest
 
 #: options that are written as a JSON object
 TABLES = ("mapping", "retry")
@@ -26,7 +26,7 @@ class WithOptions(TyperCommand):
 
 def split(manifest: "Manifest", given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the tool's fields, options) of `--set`. Raises Invalid for an unknown name and for a secret."""
-    from core.catalog import secret_fields
+    from core.integrations import secret_fields
 
     values: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -54,7 +54,7 @@ def secret_values(manifest: "Manifest", given: Mapping[str, str]) -> dict[str, s
 
 def option_words() -> dict[str, str]:
     """Each option of every connection in a sentence."""
-    from core.options import WORDS
+    from core.integrations.options import WORDS
 
     return WORDS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.output import counted, say_error
-from core.errors import Invalid, Unusable
-from core.secret import Secret
+from core.platform.errors import Invalid, Unusable
+from core.platform.secret import Secret
 
 if TYPE_CHECKING:
     from core.access import Principal
@@ -22,7 +22,8 @@ def operator(*, opens_secrets: bool = False) -> "Principal":
 
     With `opens_secrets` also when the key file is gone.
     """
-    from core import access, db
+    from core import access
+    from core.storage import db
 
     db.check_current()
     if opens_secrets:
@@ -32,17 +33,17 @@ def operator(*, opens_secrets: bool = False) -> "Principal":
 
 def say_trouble() -> None:
     """What is wrong with the hub itself, on stderr."""
-    from core import trouble
+    from core.health import self_check
 
-    for found in trouble.standing():
+    for found in self_check.standing():
         say_error(found.sentence)
 
 
 def require_key() -> None:
     """Raises Unusable when the key file is gone and connections are sealed with it: a new key opens none."""
     from core import access, connections
-    from core.secret import MASK
-    from core.settings import settings
+    from core.platform.secret import MASK
+    from core.platform.settings import settings
 
     chosen = settings()
     if chosen.secret_keys is not None or chosen.secret_key_file.exists():

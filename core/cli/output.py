@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from core.cli.program import runnable
-from core.errors import HubError, Invalid, Unusable
+from core.cli.program_name import runnable
+from core.platform.errors import HubError, Invalid, Unusable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 #: width of a table that goes into a file or a pipe, where nothing wraps: wide enough not to cut a sentence
@@ -172,7 +172,7 @@ def _append(path: Path, text: str) -> None:
 
 def run_folder() -> Path:
     """The run folder, made where it is missing."""
-    from core.settings import settings
+    from core.platform.settings import settings
 
     folder = settings().run_folder
     try:

@@ -7,7 +7,7 @@ import typer
 
 from core.cli.operator import operator, password
 from core.cli.output import Guarded, Json, counted, print_json, print_table, say, say_error
-from core.errors import Conflict, Invalid, NotFound
+from core.platform.errors import Conflict, Invalid, NotFound
 
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from one line of stdin.")]
 
@@ -28,7 +28,7 @@ def add(
     external_id: Annotated[str | None, typer.Option(help="The person's user uuid in FootprintIQ.")] = None,
 ) -> None:
     """Add a person. Their records are found by e-mail or by --external-id."""
-    from core import people
+    from core.records import people
 
     who = operator()
     _require_new(email)
@@ -48,7 +48,7 @@ def edit(
     ],
 ) -> None:
     """Change how a person's records are known. What came before under that id is theirs from now on."""
-    from core import people
+    from core.records import people
 
     user, theirs = people.edit(operator(), email, external_id)
     named = f"has the external id {user.external_id}" if user.external_id else "has no external id"
@@ -61,7 +61,8 @@ def _early(number: int) -> str:
 
 def _require_known(email: str) -> None:
     """Before a password is asked for. Raises NotFound that names the nearest."""
-    from core import access, db
+    from core import access
+    from core.storage import db
 
     with db.reading() as session:
         access.find_user(session, email)

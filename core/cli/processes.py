@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from core.cli import children
+from core.cli import child_processes
 from core.cli.operator import operator, say_trouble
 from core.cli.output import Json, counted, print_json, run_folder, say
-from core.cli.program import called
+from core.cli.program_name import called
 from core.cli.restored import tell
 from core.cli.setup import ADMIN, Made, prepare
-from core.errors import Unusable
+from core.platform.errors import Unusable
 
 Admin = Annotated[str, typer.Option("--admin", metavar="EMAIL", help="The first admin's e-mail.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (HUB_HOST).")]
@@ -67,18 +67,18 @@ def up(
     admin: Admin = ADMIN,
 ) -> None:
     """Dashboard and scheduler together, until Ctrl-C stops them."""
-    from core.settings import settings
+    from core.platform.settings import settings
 
     _choose(host, port)
-    mail_port = children.free_port(SANDBOX_HOST, sandbox_port + MAIL_ABOVE)
+    mail_port = child_processes.free_port(SANDBOX_HOST, sandbox_port + MAIL_ABOVE)
     if demo:
         _allow(f"{SANDBOX_HOST}:{sandbox_port}")
         _allow(f"{SANDBOX_HOST}:{mail_port}")
     _check_egress()
-    with children.alone(run_folder() / "hub.lock"), children.stopping() as stop:
-        children.require_free(settings().host, settings().port, "--port or HUB_PORT")
+    with child_processes.alone(run_folder() / "hub.lock"), child_processes.stopping() as stop:
+        child_processes.require_free(settings().host, settings().port, "--port or HUB_PORT")
         if demo:
-            children.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
+            child_processes.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
         made = prepare(admin, may_be_locked=True)
         if made.password:
             say(_sign_in(made))  # at once: should the start fail, nothing could show it again
@@ -90,18 +90,18 @@ def up(
 
 def free_space(as_json: Json = False) -> None:
     """On a full disk: give back the hub's reserve, empty the database's log, and say what is still missing."""
-    from core import db, space
+    from core.storage import db, disk
 
-    freed = space.give_back()  # first, because on a full disk not even reading may be possible
+    freed = disk.give_back()  # first, because on a full disk not even reading may be possible
     freed += db.shrink_log()
-    room = space.room()
+    room = disk.room()
     missing = room.missing_bytes if room else 0
     if as_json:
         free = room.free_bytes if room else None
         return print_json({"freed_bytes": freed, "free_bytes": free, "missing_bytes": missing})
     if room is None:
         return say("The database is on a PostgreSQL server: make room on that machine.")
-    mib = space.MIB
+    mib = disk.MIB
     say(f"{freed // mib:,} MiB given back; {room.free_bytes // mib:,} MiB are free under {room.folder}.")
     if missing:
         say(
@@ -115,13 +115,13 @@ def free_space(as_json: Json = False) -> None:
 
 def serve_pages(host: Host = None, port: Port = None) -> None:
     """The dashboard alone."""
-    from core.settings import settings
+    from core.platform.settings import settings
 
     _choose(host, port)
     _check_egress()
     operator()
     say_trouble()
-    from core.server import serve
+    from core.web import serve
 
     serve(settings().host, settings().port)
 
@@ -146,9 +146,9 @@ def sandbox(
     ] = None,
 ) -> None:
     """Local stand-ins of the vendors, to try any integration with no account."""
-    from core.sandbox import Sandbox, serve
+    from sandbox import Sandbox, serve
 
-    mail_port = smtp_port or children.free_port(SANDBOX_HOST, port + MAIL_ABOVE)
+    mail_port = smtp_port or child_processes.free_port(SANDBOX_HOST, port + MAIL_ABOVE)
 
     def tell(ready: Sandbox) -> None:
         first = f"In another terminal first: {_export(f'{SANDBOX_HOST}:{port},{SANDBOX_HOST}:{mail_port}')}"
@@ -164,28 +164,28 @@ def sandbox(
 
 
 def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> None:
-    from core.settings import settings
+    from core.platform.settings import settings
 
-    running: list[children.Child] = []
+    running: list[child_processes.Child] = []
     try:
         if sandbox is not None:
             command = _sandbox_command(*sandbox, run_folder() / "sandbox.ndjson")
-            running.append(children.start("sandbox", command))
-        running.append(children.start("dashboard", (*HUB, "serve")))
-        running.append(children.start("scheduler", SCHEDULER))
+            running.append(child_processes.start("sandbox", command))
+        running.append(child_processes.start("dashboard", (*HUB, "serve")))
+        running.append(child_processes.start("scheduler", SCHEDULER))
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
-        if children.await_answer((settings().host, settings().port, "/healthz"), running, stop):
+        if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):
             say(_banner(made, sandbox[0] if sandbox else None))
-            children.watch(running, stop)
+            child_processes.watch(running, stop)
     finally:
-        children.stop(running)
+        child_processes.stop(running)
 
 
-def _demo(running: list[children.Child], stop: threading.Event, port: int) -> None:
+def _demo(running: list[child_processes.Child], stop: threading.Event, port: int) -> None:
     from core.cli import demo
 
-    if children.await_answer((SANDBOX_HOST, port, "/"), running, stop):
+    if child_processes.await_answer((SANDBOX_HOST, port, "/"), running, stop):
         made = demo.connect(f"http://{SANDBOX_HOST}:{port}")
         if made:
             say(f"Imported the sample records and connected {', '.join(made)}.")
@@ -196,7 +196,7 @@ def _demo(running: list[children.Child], stop: threading.Event, port: int) -> No
 
 def _banner(made: Made, sandbox_port: int | None) -> str:
     from core import access, connections
-    from core.settings import settings
+    from core.platform.settings import settings
 
     sign_in = f"Sign in as {made.admin} with the password above." if made.password else _sign_in(made)
     lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {sign_in}"]
@@ -229,7 +229,7 @@ def _lost_sandbox(names: list[str]) -> list[str]:
 
 def _export(allowed: str) -> str:
     """What another terminal needs; the port too, for it is in the links of what a terminal sends."""
-    from core.settings import Settings, settings
+    from core.platform.settings import Settings, settings
 
     port = settings().port
     other = "" if port == Settings.model_fields["port"].default else f" HUB_PORT={port}"
@@ -264,7 +264,7 @@ def _choose(host: str | None, port: int | None) -> None:
 
 def _allow(target: str) -> None:
     """Let calls reach the sandbox, here and in the children, besides what the environment allows."""
-    from core.settings import settings
+    from core.platform.settings import settings
 
     allowed = [part for part in settings().egress_allow.split(",") if part.strip()]
     if target not in [part.strip() for part in allowed]:
@@ -273,13 +273,13 @@ def _allow(target: str) -> None:
 
 def _check_egress() -> None:
     """Raises Unusable now for a HUB_EGRESS_ALLOW that would fail every call later."""
-    from core import opening
+    from core.integrations import credentials
 
-    opening.egress()
+    credentials.egress()
 
 
 def _set(name: str, value: str) -> None:
-    from core.settings import settings
+    from core.platform.settings import settings
 
     os.environ[name] = value
     settings.cache_clear()

@@ -9,12 +9,12 @@ import typer
 
 from core.cli.operator import operator
 from core.cli.output import Json, cell, counted, print_json, printable, say, say_error
-from core.errors import Invalid, NotFound, did_you_mean
+from core.platform.errors import Invalid, NotFound, did_you_mean
 
 if TYPE_CHECKING:
     from core.access import Principal
-    from core.models import Kind
-    from core.records import Imported, Progress
+    from core.records.intake import Imported, Progress
+    from core.storage.models import Kind
 
 KINDS = {"scans": "scan", "cases": "case", "alerts": "alert"}
 #: below this an import is over before a bar could be read
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def kind_of(word: str) -> "Kind":
     """`scans` or `scan` → Kind. Raises Invalid with the nearest."""
-    from core.models import Kind
+    from core.storage.models import Kind
 
     name = KINDS.get(word, word)
     if name not in KINDS.values():
@@ -49,11 +49,11 @@ def import_records(
 
     docs/records.md has the fields of each kind; data/samples/ has a file of each.
     """
-    from core import records
+    from core.records import intake
 
     who, what = operator(), kind_of(kind)
     with _bar(f"Importing {kind}") as progress:
-        done = records.import_file(who, what, file, progress)
+        done = intake.import_file(who, what, file, progress)
     if as_json:
         print_json(asdict(done))
     else:
@@ -79,15 +79,15 @@ def _say_bad(done: "Imported") -> None:
 
 def pull(as_json: Json = False) -> None:
     """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once."""
-    from core import records
-    from core.settings import settings
+    from core.platform.settings import settings
+    from core.records import intake
 
     source = settings().source_url
     if source is None:
         raise Invalid(
             "HUB_SOURCE_URL is not set. Set it to the FootprintIQ database's address, read-only user."
         )
-    pulled = records.pull(operator(), source)
+    pulled = intake.pull(operator(), source)
     if as_json:
         return print_json({str(kind): asdict(stored) for kind, stored in pulled.items()})
     for kind, stored in pulled.items():
@@ -103,16 +103,16 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """The whole story of one record: when it came, where it went, and why not elsewhere."""
-    from core import deliveries
+    from core.delivery import history
 
     who, wanted = operator(), kind_of(kind)
-    story = deliveries.explain(who, wanted, _id_of(who, wanted, record_id))
+    story = history.explain(who, wanted, _id_of(who, wanted, record_id))
     print_json(story) if as_json else _tell(story)
 
 
 def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
     """FootprintIQ's id of the record whose delivery has this key, as tickets and events carry it."""
-    from core.deliveries.search import KEY_PREFIX, Filter, search
+    from core.delivery.history.search import KEY_PREFIX, Filter, search
 
     if not word.startswith(KEY_PREFIX):
         return word

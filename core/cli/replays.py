@@ -8,12 +8,12 @@ import typer
 
 from core.cli.operator import operator
 from core.cli.output import Json, counted, print_json, print_table, printable, say
-from core.errors import Invalid
+from core.platform.errors import Invalid
 
 if TYPE_CHECKING:
-    from core.deliveries import Plan
-    from core.deliveries.plan import Share
-    from core.deliveries.replays import Progress
+    from core.delivery.history import Plan
+    from core.delivery.history.replay_plan import Share
+    from core.delivery.history.replays import Progress
 
 MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="A connection, by id or name.")]
 
@@ -39,8 +39,8 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Put deliveries back in the queue, under their own keys and with all attempts; a ticket never."""
-    from core.deliveries import Wanted, plan
-    from core.deliveries import replays as verbs
+    from core.delivery.history import Wanted, plan
+    from core.delivery.history import replays as verbs
 
     if (ref is None) is not every:
         raise typer.BadParameter("name one connection, or say --all.", param_hint="C")
@@ -67,7 +67,7 @@ def replays(
     as_json: Json = False,
 ) -> None:
     """Replays and how far they are; pause one, or go on with it."""
-    from core.deliveries import replays as verbs
+    from core.delivery.history import replays as verbs
 
     who = operator()
     if pause is not None and resume is not None:
@@ -128,7 +128,7 @@ def _tell(found: "Plan") -> None:
 
 
 def _counted(share: "Share") -> str:
-    from core.deliveries.plan import counted
+    from core.delivery.history.replay_plan import counted
 
     return counted(share.count, share.more)
 

@@ -7,10 +7,10 @@ import typer
 
 from core.cli.operator import operator
 from core.cli.output import Json, counted, print_json, say
-from core.errors import Invalid
+from core.platform.errors import Invalid
 
 if TYPE_CHECKING:
-    from core.restored import Doubted
+    from core.delivery.restored import Doubted
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def restored(yes: Yes = False, as_json: Json = False) -> None:
     """After a database was put back from a backup: look for what may have been sent since, before it is sent."""
-    from core import restored as verbs
+    from core.delivery import restored as verbs
 
     who = operator()
     found = verbs.notice()
@@ -49,7 +49,7 @@ def tell(found: "Doubted") -> None:
 
 
 def _ask(is_sure: bool) -> None:
-    from core import restored as verbs
+    from core.delivery import restored as verbs
 
     if is_sure or not sys.stdin.isatty():
         return

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from core.cli import children
+from core.cli import child_processes
 from core.cli.operator import operator
 from core.cli.output import Json, print_json, print_table, printable, say, say_error
-from core.cli.trials import left_out
-from core.errors import HubError
+from core.cli.try_out import left_out
+from core.platform.errors import HubError
 
 Limit = Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")]
 MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="Only this connection, by id or name.")]
@@ -41,11 +41,11 @@ def sync(
 def _sync_one(who: Any, ref: str) -> dict[str, Any]:
     """The result object of the API; a refused start looks like a failed run, so that the others go on."""
     from core import connections
-    from core import sync as flow
+    from core.delivery import sync as flow
 
     try:
         connection_id = connections.find(who, ref).id
-        with children.stopping() as stop:
+        with child_processes.stopping() as stop:
             return asdict(flow.run(connection_id, "manual", who=who, stopping=stop.is_set))
     except HubError as error:
         return {"success": False, "count": 0, "message": error.message, "metadata": {"code": error.code}}
@@ -53,9 +53,9 @@ def _sync_one(who: Any, ref: str) -> dict[str, Any]:
 
 def logs(ref: MaybeRef = None, limit: Limit = 50, as_json: Json = False) -> None:
     """Runs that did or found something."""
-    from core import deliveries as verbs
+    from core.delivery import history
 
-    rows = verbs.logs(operator(), ref, limit=limit)
+    rows = history.logs(operator(), ref, limit=limit)
     if as_json:
         return print_json(rows)
     print_table(
@@ -78,9 +78,9 @@ def deliveries(
     as_json: Json = False,
 ) -> None:
     """Records on their way, or arrived: one line per record and connection. `hub explain` tells more."""
-    from core import deliveries as verbs
+    from core.delivery import history
 
-    rows = verbs.listing(operator(), ref, state=state, limit=limit)
+    rows = history.listing(operator(), ref, state=state, limit=limit)
     if as_json:
         return print_json(rows)
     print_table(

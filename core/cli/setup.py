@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.operator import require_key
-from core.errors import Unusable
-from core.secret import Secret
+from core.platform.errors import Unusable
+from core.platform.secret import Secret
 
 if TYPE_CHECKING:
-    from core.restored import Doubted
+    from core.delivery.restored import Doubted
 
 ADMIN = "admin@hub.local"
 
@@ -31,9 +31,11 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
 
     With `may_be_locked` a hub whose key is gone or damaged starts all the same: what it opened waits.
     """
-    from core import connections, db, restored, space
-    from core.settings import settings
-    from core.vault import Ring, create_key_file
+    from core import connections
+    from core.delivery import restored
+    from core.platform.settings import settings
+    from core.platform.vault import Ring, create_key_file
+    from core.storage import db, disk
 
     chosen = settings()
     db.engine()
@@ -42,7 +44,7 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
     if has_key and not is_locked:
         Ring.load(chosen)
     db.migrate()
-    space.keep_ballast()
+    disk.keep_ballast()
     connections.publish_catalog()
     if not has_key and not is_locked:
         require_key()
@@ -55,18 +57,19 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
 
 def _is_locked() -> bool:
     """Connections are sealed with a key that is not there. A hub that is only being made is not locked."""
-    from core import db, trouble
+    from core.health import self_check
+    from core.storage import db
 
     try:
         db.check_current()
     except Unusable:
         return False
-    return any(found.what == trouble.KEY for found in trouble.standing())
+    return any(found.what == self_check.KEY for found in self_check.standing())
 
 
 def _first_admin(email: str) -> tuple[str, Secret | None]:
     from core import access
-    from core.settings import settings
+    from core.platform.settings import settings
 
     made = access.first_admin(settings().admin_password, email)
     if made is not None:

@@ -1,9 +1,8 @@
 """Connections as people handle them: create, edit, test, preview, pause, delete. One transaction per verb."""
 
-from core.connections.board import Board, Line, board, count_by_slug
-from core.connections.changing import delete, disable, edit, enable
-from core.connections.creating import check_new, create, publish_catalog
-from core.connections.trying import (
+from core.connections.changes import delete, disable, edit, enable
+from core.connections.creation import check_new, create, publish_catalog
+from core.connections.previews import (
     PreviewRequest,
     Wanted,
     count_wanted,
@@ -14,6 +13,7 @@ from core.connections.trying import (
     test,
     test_draft,
 )
+from core.connections.table import Board, Line, board, count_by_slug
 from core.connections.views import View, channels, find, left_out, list_views, name_of
 
 __all__ = [

@@ -2,11 +2,11 @@
 
 from sqlmodel import Session
 
-from core import catalog
+from core import integrations
 from core.access import Principal
 from core.access.scope import row_of
-from core.errors import Invalid, NotFound
-from core.models import Category
+from core.platform.errors import Invalid, NotFound
+from core.storage.models import Category
 
 
 def channel(session: Session, who: Principal, ref: str, own_id: str | None) -> str:
@@ -21,7 +21,7 @@ def channel(session: Session, who: Principal, ref: str, own_id: str | None) -> s
         raise _wrong(error.message) from None
     if row.id == own_id:
         raise _wrong("A connection that fails cannot tell about itself. Name another one in notify_via.")
-    category = catalog.get(slug).category
+    category = integrations.get(slug).category
     if category is not Category.COMMUNICATION:
         raise _wrong(
             f'"{row.name}" reaches no people: notify_via takes chat, paging, mail or a webhook. Name one of them.'

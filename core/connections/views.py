@@ -8,12 +8,15 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from core import catalog, db, health, opening, outbox, selection
+from core import health, integrations
 from core.access import Principal, scope
 from core.access.scope import row_of
-from core.models import CatalogEntry, Category, Connection
-from core.models.words import KIND_OF
-from core.secret import MASK
+from core.delivery import outbox, selection
+from core.integrations import credentials
+from core.platform.secret import MASK
+from core.storage import db
+from core.storage.models import CatalogEntry, Category, Connection
+from core.storage.models.words import KIND_OF
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def left_out(who: Principal, ref: str) -> int:
     """How many records of the connection's kind belong to other people, and are not sent because of its scope."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref)
-        kind = KIND_OF[catalog.get(slug).category]
+        kind = KIND_OF[integrations.get(slug).category]
         return selection.left_out(session, row, kind)
 
 
@@ -107,7 +110,7 @@ def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> lis
 
 def _gone(entry: CatalogEntry) -> str | None:
     """A preset's file can be taken away under its connections; they stay visible, and can be deleted."""
-    if entry.slug in catalog.manifests():
+    if entry.slug in integrations.manifests():
         return None
     return (
         f"data/catalog/{entry.slug}.toml is gone, so nothing is sent. Put it back and restart the hub, or delete "
@@ -129,7 +132,7 @@ def _view(
         scope=row.scope,
         shared=row.shared,
         is_active=row.is_active,
-        problem=_gone(entry) or row.problem or opening.lock_of(row),
+        problem=_gone(entry) or row.problem or credentials.lock_of(row),
         config=row.config | secrets,
         options=row.options,
         created_at=row.created_at,

@@ -1,18 +1,9 @@
 """How each connection is doing, from the hourly figures and the outbox."""
 
 from core.health.figures import Figure
-from core.health.overview import (
-    OBJECTIVE,
-    Heat,
-    HeatCell,
-    Overview,
-    Strip,
-    Trouble,
-    choices,
-    overview,
-)
-from core.health.runs import Run
-from core.health.standing import Standing, Word, duration, end_of, every_s, held_sentence, standing
+from core.health.recent_runs import Run
+from core.health.status import Standing, Word, duration, end_of, every_s, held_sentence, standing
+from core.health.summary import OBJECTIVE, Heat, HeatCell, Overview, Strip, Trouble, choices, overview
 
 __all__ = [
     "OBJECTIVE",

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from core.delivery.histogram import BOUNDS_S, added, percentile, sum_of_texts
 from core.health import hourly
+from core.health.cache import Shelf
 from core.health.hourly import FEW, Cell, Part, Query
-from core.health.shelf import Shelf
-from core.histogram import BOUNDS_S, added, percentile, sum_of_texts
 
 #: hours shown → hours per bar: 24, 28 and 30 bars
 BUCKET_H = {24: 1, 168: 6, 720: 24}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, String, bindparam, cast, func, select
 from sqlmodel import Session, col
 
-from core.models import HourlyFigures, UtcDateTime
+from core.storage.models import HourlyFigures, UtcDateTime
 
 #: up to so many connections the rows are found by connection, beyond by hour
 FEW = 5

@@ -4,8 +4,8 @@ from core.http.client import READS_ONLY, Previewed, Recorder, Rules, VendorClien
 from core.http.dialer import Dialer, Line
 from core.http.egress import Egress
 from core.http.exchanges import Exchange
-from core.http.faults import retry_after_s
 from core.http.sent import sent_text
+from core.http.status import retry_after_s
 
 __all__ = [
     "READS_ONLY",

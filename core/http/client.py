@@ -1,4 +1,4 @@
-"""The one outgoing HTTP client: a 2xx answer, or one of the faults of `core.connectors.base`.
+"""The one outgoing HTTP client: a 2xx answer, or one of the faults of `core.integrations.base`.
 
 With a proxy, the proxy resolves the vendor's name, so private addresses behind a name cannot be seen from
 here: what is checked is the proxy's own address, and addresses and names as they are written.
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 
-from core.http import faults as meaning
+from core.http import status
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
 from core.http.errors import DeliveryError, Misconfigured, Rejected, Unavailable
@@ -25,7 +25,7 @@ from core.http.redaction import Redaction
 from core.http.sent import is_sign_in
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, open_pool, running
-from core.secret import Secret
+from core.platform.secret import Secret
 
 DEADLINE_S = 20.0
 #: `extensions=READS_ONLY` on a POST that changes nothing (a token, a search) keeps it from being in doubt
@@ -67,7 +67,7 @@ class VendorClient(httpx.Client):
         *,
         vendor: str,
         rules: Rules,
-        faults: meaning.Faults | None = None,
+        faults: status.Faults | None = None,
         secrets: Sequence[str] = (),
         pinned_hosts: Sequence[str] = (),
         before_call: Callable[[], None] | None = None,
@@ -118,7 +118,7 @@ class VendorClient(httpx.Client):
             request, auth=kwargs.get("auth", httpx.USE_CLIENT_DEFAULT), follow_redirects=False
         )
 
-    def _open_transport(self, faults: meaning.Faults, deadline_s: float) -> httpx.BaseTransport:
+    def _open_transport(self, faults: status.Faults, deadline_s: float) -> httpx.BaseTransport:
         return _Transport(self, faults, deadline_s)
 
 
@@ -133,7 +133,7 @@ class Recorder(VendorClient):
         self.requests: list[httpx.Request] = []
         super().__init__(**{**kwargs, "before_call": None})
 
-    def _open_transport(self, faults: meaning.Faults, deadline_s: float) -> httpx.BaseTransport:
+    def _open_transport(self, faults: status.Faults, deadline_s: float) -> httpx.BaseTransport:
         return httpx.MockTransport(self._record)
 
     def _record(self, request: httpx.Request) -> httpx.Response:
@@ -152,7 +152,7 @@ class _Trace:
 class _Transport(httpx.BaseTransport):
     """Below httpx's authentication, so that requests are judged and recorded as they really go out."""
 
-    def __init__(self, client: VendorClient, faults: meaning.Faults, deadline_s: float) -> None:
+    def __init__(self, client: VendorClient, faults: status.Faults, deadline_s: float) -> None:
         self._client = client
         self._rules = client.rules
         self._faults = faults
@@ -225,9 +225,7 @@ class _Transport(httpx.BaseTransport):
         return read_answer(response, self._deadline_s)
 
     def _silence(self, call: Call, request: httpx.Request, error: Exception) -> DeliveryError:
-        return meaning.network_fault(
-            call, error, _is_safe(request), self._deadline_s, self._hint(call, error)
-        )
+        return status.network_fault(call, error, _is_safe(request), self._deadline_s, self._hint(call, error))
 
     def _hint(self, call: Call, error: Exception) -> str:
         """TLS 1.3 shows a missing client certificate only as a connection that closes without a word."""
@@ -242,8 +240,8 @@ class _Transport(httpx.BaseTransport):
     ) -> httpx.Response:
         safe = _is_safe(request)
         if not 200 <= answer.status < 300:
-            raise meaning.status_fault(call, answer, safe, self._faults, redaction)
-        fault = meaning.answer_fault(
+            raise status.status_fault(call, answer, safe, self._faults, redaction)
+        fault = status.answer_fault(
             call,
             answer,
             safe,
@@ -253,7 +251,7 @@ class _Transport(httpx.BaseTransport):
         if fault:
             if is_sign_in(request):  # the start of the answer may be the token
                 raise fault
-            fault.body = meaning.kept_body(answer, redaction)
+            fault.body = status.kept_body(answer, redaction)
             raise fault
         kept = [(k, v) for k, v in answer.headers.multi_items() if k.lower() not in _DROPPED_HEADERS]
         return Reply(answer.status, headers=kept, content=answer.content, request=request)

@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
-from core.errors import Unusable
 from core.http.errors import Misconfigured, Unavailable
 from core.http.networks import Address, Network, is_metadata, why_denied
+from core.platform.errors import Unusable
 
 LOOK_UP_S = 5.0
 DEFAULT_PORTS = {"https": 443, "http": 80}

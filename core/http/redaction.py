@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
-from core.secret import MASK
+from core.platform.secret import MASK
 
 _MIN_CHARS = 4
 _MIN_PATH_CHARS = 8

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 import certifi
 
 from core.http.errors import Misconfigured
-from core.secret import Secret
+from core.platform.secret import Secret
 
 
 @dataclass(frozen=True)

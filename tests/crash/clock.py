@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from core import calls, db
+from core.delivery import send
 from core.http.client import DEADLINE_S, VendorClient
+from core.storage import db
 
-FRESH_S = calls.FRESH_S
+FRESH_S = send.FRESH_S
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Clock:
     def install(self) -> None:
         """In this process, from now on."""
         db.now = self.now
-        calls.FRESH_S = self.real_s(FRESH_S)
+        send.FRESH_S = self.real_s(FRESH_S)
         defaults = VendorClient.__init__.__kwdefaults__
         assert defaults is not None
         defaults["deadline_s"] = self.real_s(DEADLINE_S)

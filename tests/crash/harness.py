@@ -14,9 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core import catalog, connections, db, restored
+from core import connections, integrations
 from core.access import Principal
-from core.runs import LEASE_S
+from core.delivery import restored
+from core.delivery.runs import LEASE_S
+from core.storage import db
 from tests.crash import points
 from tests.crash.clock import Clock
 from tests.crash.crew import Child, Crew, soon
@@ -337,4 +339,4 @@ def put_back(backup: Path) -> None:
 def _options(slug: str) -> dict[str, Any]:
     """Everything at once and each message by itself: digests have a test of their own."""
     options = {"drain": True, "every": "10s", "batch_limit": 50}
-    return options | ({"storm": "off"} if catalog.get(slug).storm else {})
+    return options | ({"storm": "off"} if integrations.get(slug).storm else {})

@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from core import db
-from core.models import (
+from core.storage import db
+from core.storage.models import (
     RECORD_TABLES,
     Attempt,
     Connection,

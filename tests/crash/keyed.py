@@ -6,22 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core import catalog, connections, opening, vault
-from core.connectors import CONNECTORS
-from core.settings import settings
+from core import connections, integrations
+from core.integrations import credentials
+from core.integrations.registry import CONNECTORS
+from core.platform import vault
+from core.platform.settings import settings
 
 SLUG = "keyed"
 
 
 def offer_keyed() -> None:
     """Put it into this process's catalog."""
-    slack = catalog.get("slack")
-    catalog.manifests()[SLUG] = replace(slack, slug=SLUG, name="Keyed", in_doubt="native_key")
+    slack = integrations.get("slack")
+    integrations.manifests()[SLUG] = replace(slack, slug=SLUG, name="Keyed", in_doubt="native_key")
     CONNECTORS[SLUG] = CONNECTORS["slack"]
 
 
 def withdraw_keyed() -> None:
-    del catalog.manifests()[SLUG], CONNECTORS[SLUG]
+    del integrations.manifests()[SLUG], CONNECTORS[SLUG]
 
 
 @contextmanager
@@ -30,9 +32,9 @@ def hub(monkeypatch: Any) -> Iterator[None]:
     monkeypatch.setenv("HUB_EGRESS_ALLOW", "127.0.0.1/32")
     settings.cache_clear()
     vault.create_key_file(Path(settings().secret_key_file))
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()
     offer_keyed()
     connections.publish_catalog()
     yield
     withdraw_keyed()
-    opening.ring.cache_clear()
+    credentials.ring.cache_clear()

@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import insert, true, update
 from sqlmodel import Session, col
 
-from core import calls, db, outbox, sync
-from core.calls import Call
-from core.connectors.base import Item, Receipt
-from core.models import Attempt, AttemptOutcome, Connection, Delivery, State
-from core.outbox import Claim, closing
-from core.runs import Run
-from core.settle import Settlement
-from core.verdicts import Verdict
+from core.delivery import outbox, sync
+from core.delivery import send as calls
+from core.delivery.batch import Settlement
+from core.delivery.outbox import Claim, closure
+from core.delivery.outcome import Verdict
+from core.delivery.runs import Run
+from core.delivery.send import Call
+from core.integrations.base import Item, Receipt
+from core.storage import db
+from core.storage.models import Attempt, AttemptOutcome, Connection, Delivery, State
 
 
 def _none() -> None:
@@ -82,7 +84,7 @@ def _no_fence() -> None:
         return true()
 
     calls.Call.before = lambda call: None  # type: ignore[method-assign]
-    closing._mine = mine
+    closure._mine = mine
     outbox.end_attempt = end_attempt
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import core.outbox
-import core.runs
-import core.sources
-from core import calls, exports, records, sync
+import core.delivery.outbox
+import core.delivery.runs
+import core.records
+from core.delivery import export, send, sync
 from core.http import transport
+from core.records import intake
 
 Act = Callable[[], None]
 
@@ -37,19 +38,19 @@ def _awaits_answer(_arguments: Any) -> bool:
 
 PLACES = {
     "run leased": Place(sync, "_start", stoppable=True),
-    "export before commit": Place(exports, "select_new", counts=lambda found: bool(found.rows)),
+    "export before commit": Place(export, "select_new", counts=lambda found: bool(found.rows)),
     "export committed": Place(sync, "export", stoppable=True),
-    "claim before commit": Place(core.outbox, "claim", counts=_did_something),
+    "claim before commit": Place(core.delivery.outbox, "claim", counts=_did_something),
     "claim committed": Place(sync, "_send", before=True, stoppable=True),
-    "call allowed": Place(calls.Call, "before"),
+    "call allowed": Place(send.Call, "before"),
     "call sent": Place(transport.Stream, "read", before=True, counts=_awaits_answer, stoppable=True),
-    "call answered": Place(calls.Call, "close", before=True, stoppable=True),
-    "close before commit": Place(core.outbox, "end_attempt"),
-    "close committed": Place(calls.Call, "close", stoppable=True),
-    "run ends before commit": Place(core.runs, "finish"),
-    "reap before commit": Place(core.outbox, "reap", counts=_did_something),
-    "ingest before commit": Place(core.sources, "store", counts=lambda stored: stored.new > 0),
-    "ingest committed": Place(records, "store", counts=lambda stored: stored.new > 0),
+    "call answered": Place(send.Call, "close", before=True, stoppable=True),
+    "close before commit": Place(core.delivery.outbox, "end_attempt"),
+    "close committed": Place(send.Call, "close", stoppable=True),
+    "run ends before commit": Place(core.delivery.runs, "finish"),
+    "reap before commit": Place(core.delivery.outbox, "reap", counts=_did_something),
+    "ingest before commit": Place(core.records, "store", counts=lambda stored: stored.new > 0),
+    "ingest committed": Place(intake, "store", counts=lambda stored: stored.new > 0),
 }
 OF_PRODUCERS = ("ingest before commit", "ingest committed")
 OF_WORKERS = tuple(name for name in PLACES if name not in OF_PRODUCERS)

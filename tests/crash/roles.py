@@ -16,12 +16,16 @@ from sqlalchemy import select
 from sqlmodel import col
 
 import scheduler
-from core import catalog, connections, db, exports, opening, records, sync
+from core import connections, integrations
 from core.access import Principal
-from core.calls import Call
-from core.errors import Conflict, NotFound
-from core.models import Connection, Kind, Role
-from core.settings import settings
+from core.delivery import export, sync
+from core.delivery.send import Call
+from core.integrations import credentials
+from core.platform.errors import Conflict, NotFound
+from core.platform.settings import settings
+from core.records import intake
+from core.storage import db
+from core.storage.models import Connection, Kind, Role
 from tests.crash import points
 from tests.crash.clock import Clock
 from tests.crash.keyed import offer_keyed
@@ -74,11 +78,11 @@ def prepare(setup: Setup) -> None:
     _shared.append(setup)
     os.environ.update(setup.environment)
     settings.cache_clear()
-    exports.HOLD_ABOVE = 1_000_000  # cases pile up between kills, and nobody is here to release them
+    export.HOLD_ABOVE = 1_000_000  # cases pile up between kills, and nobody is here to release them
     structlog.configure(logger_factory=structlog.PrintLoggerFactory())
     offer_keyed()
-    catalog.manifests()
-    opening.ring()
+    integrations.manifests()
+    credentials.ring()
     db.configure(settings().database_url)
     Clock(setup.began, setup.speed).install()
     MUTANTS[setup.mutant]()
@@ -178,7 +182,7 @@ def produce(order: Order, say: Say) -> None:
 
     def store(batch: int, kinds: Iterable[Kind]) -> None:
         for kind in kinds:
-            records.store(who, kind, batch_of(kind, batch, who.user_id))
+            intake.store(who, kind, batch_of(kind, batch, who.user_id))
 
     who = Principal(_shared[0].owner, "ana@example.org", Role.MEMBER)
     for batch in order.batches:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from core import db
+from core.storage import db
 
 _COLUMNS = """delivery integer, before varchar(10), after varchar(10), attempt_before integer,
   attempt_after integer, attempts_before integer, attempts_after integer, doubted integer"""

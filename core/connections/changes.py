@@ -1,0 +1,161 @@
+"""A connection's life after its birth: edit, pause, enable, delete."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sqlmodel import Session
+
+from core import integrations, records
+from core.access import Principal
+from core.access.principal import audit
+from core.access.scope import row_of, row_to_change
+from core.connections.creation import checked_name, checked_options, flush_name, guard_proxy, split
+from core.delivery import breaker, outbox, refresh
+from core.delivery.profile import Profile
+from core.delivery.selection import count_new
+from core.http.errors import Misconfigured
+from core.integrations import credentials
+from core.platform.errors import Conflict, Locked
+from core.storage import db
+from core.storage.models import Connection, SkippedBy
+
+#: enabling sends what waited; beyond this many rows a person says what is to become of them
+ASK_ABOVE = 1000
+#: options that decide which records are wanted
+FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
+
+
+@db.unit
+def edit(
+    who: Principal,
+    ref: str,
+    *,
+    name: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    shared: bool | None = None,
+) -> str:
+    """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id."""
+    with db.session() as session:
+        row, slug = row_to_change(session, who, ref)
+        now = db.now(session)
+        if name is not None:
+            row.name = checked_name(name)
+        if shared is not None:
+            row.shared = shared
+        if values:
+            _change_values(session, who, row, slug, values)
+            breaker.forgive(row)
+            outbox.hasten(session, row.id, now)
+            if "events" in values:
+                _look_again(session, row)
+        if options:
+            before = row.options
+            row.options = checked_options(
+                session, who, integrations.get(slug), before | dict(options), now, row
+            )
+            row.scope = row.options["scope"]
+            if any(before.get(key) != row.options[key] for key in FILTERS):
+                _look_again(session, row)
+            row.next_sync_at = now
+        row.updated_at = row.next_wake_at = now
+        session.add(row)
+        flush_name(session, row.name)
+        changed = sorted({*(values or ()), *(options or ())} | ({"name"} if name else set()))
+        audit(session, who, "connection.edit", row.id, name=row.name, changed=changed)
+        return row.id
+
+
+@db.unit
+def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
+    """Resume. Raises Conflict when more than 1,000 records wait and `backlog` does not say what to do.
+
+    `skip` leaves out all that was wanted until now: from here on the connection starts anew.
+    """
+    if backlog is None:
+        _ask(who, ref)
+    with db.session() as session:
+        row, _ = row_to_change(session, who, ref)
+        now = db.now(session)
+        if backlog == "skip":
+            outbox.skip(session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER)
+            row.options = row.options | {"start_from": now.isoformat()}
+            row.export_cursor = records.head(session)
+        row.is_active = True
+        breaker.forgive(row)
+        outbox.hasten(session, row.id, now)
+        row.next_sync_at = row.next_wake_at = row.updated_at = now
+        session.add(row)
+        audit(session, who, "connection.enable", row.id, name=row.name, backlog=backlog or "send")
+
+
+def _ask(who: Principal, ref: str) -> None:
+    """Raise Conflict when a paused connection has so much to send that a person should say whether they want it."""
+    with db.reading() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+        if row.is_active:
+            return
+        most = ASK_ABOVE + 1
+        waiting = outbox.count_waiting(session, row.id, most)
+        if waiting < most:
+            waiting += count_new(session, Profile.saved(session, row), most - waiting)
+    if waiting > ASK_ABOVE:
+        raise Conflict(
+            f'More than {ASK_ABOVE:,} records wait for "{row.name}". '
+            "Enable it with backlog=send to deliver them, or backlog=skip to drop them."
+        )
+
+
+@db.unit
+def disable(who: Principal, ref: str) -> None:
+    """Pause: a call in flight is finished, nothing more is sent, records go on waiting."""
+    with db.session() as session:
+        row, _ = row_to_change(session, who, ref)
+        row.is_active = False
+        row.failing_since = None  # who switched it off knows; the clock starts anew when it is on again
+        row.updated_at = db.now(session)
+        session.add(row)
+        audit(session, who, "connection.disable", row.id, name=row.name)
+
+
+@db.unit
+def delete(who: Principal, ref: str) -> None:
+    """The secret is destroyed; keys and ticket links stay, so that nothing is ever sent twice."""
+    with db.session() as session:
+        row, _ = row_to_change(session, who, ref)
+        now = db.now(session)
+        outbox.end(session, row.id)
+        row.credentials_encrypted, row.secret_names, row.is_active = None, [], False
+        row.deleted_at = row.updated_at = now
+        session.add(row)
+        audit(session, who, "connection.delete", row.id, name=row.name)
+
+
+def _change_values(
+    session: Session, who: Principal, row: Connection, slug: str, given: Mapping[str, Any]
+) -> None:
+    manifest = integrations.get(slug)
+    merged = _readable(row) | dict(given)
+    wanted = {name: value for name, value in merged.items() if value not in (None, "")}
+    config, secrets = split(manifest, integrations.check_config(manifest, wanted))
+    place = integrations.place_of(manifest, row.config)
+    if place is not None and place != integrations.place_of(manifest, config):
+        outbox.settle_places(session, row.id, place)
+    if "proxy" in given:
+        guard_proxy(who, config)
+    row.config, row.secret_names = config, sorted(secrets)
+    row.credentials_encrypted = credentials.seal(secrets, row.id, row.user_id)
+
+
+def _readable(row: Connection) -> dict[str, Any]:
+    """The config, with the secrets where they can still be opened: what cannot is being entered again."""
+    try:
+        return credentials.values(row)
+    except (Misconfigured, Locked):
+        return dict(row.config)
+
+
+def _look_again(session: Session, row: Connection) -> None:
+    """Other records are wanted now: walk all of them again; what is queued or sent is recognised."""
+    row.export_cursor = 0
+    refresh.refilter(session, Profile.saved(session, row))

@@ -1,0 +1,250 @@
+"""Try a connection, saved or not: staged test, how much it would send, and the exact first requests.
+
+A draft is a config and options that nobody has saved. With `ref` it is an edit of that connection: what is
+not given is taken from it, secrets included.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from core import integrations, records
+from core.access import Principal
+from core.access.scope import row_of, row_to_change
+from core.connections.creation import checked_options, guard_proxy, split
+from core.delivery import breaker, outbox, refresh
+from core.delivery.filters import Filter
+from core.delivery.profile import Profile
+from core.delivery.selection import select_new
+from core.http import Previewed, Recorder, sent_text
+from core.http.errors import DeliveryError, Misconfigured
+from core.integrations import Manifest, credentials, options
+from core.integrations.base import Connector, Item, Step
+from core.integrations.options import Options
+from core.platform.errors import Forbidden, Locked
+from core.platform.secret import MASK, redact
+from core.storage import db
+from core.storage.models import Connection, Role
+
+#: headers that carry a credential, whatever the vendor
+_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+#: the newest records that are looked at to count: a form must answer while somebody types
+COUNTED = 10_000
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """One request as it would be sent, to the byte (unpacked) but for the credentials, which are masked."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str
+    keys: list[str]  # of the records inside
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many stored records a connection would send; without `is_all`, of the newest COUNTED only."""
+
+    records: int
+    is_all: bool
+
+
+# --- the staged test ----------------------------------------------------------------------------------
+
+
+def test_draft(who: Principal, slug: str, values: Mapping[str, Any]) -> list[Step]:
+    """Test a config before it is saved. Raises Invalid for a wrong one; a failed stage is a Step."""
+    return list(stages_draft(who, slug, values))
+
+
+def stages_draft(
+    who: Principal, slug: str, values: Mapping[str, Any], ref: str | None = None
+) -> Iterator[Step]:
+    """`test_draft`, each stage as soon as it is known."""
+    manifest = integrations.get(slug)
+    yield from _stages(manifest, _checked(who, manifest, values, ref))
+
+
+def test(who: Principal, ref: str) -> list[Step]:
+    """Test a saved connection. When all is well, what was wrong with it is forgotten and it goes on."""
+    return list(stages(who, ref))
+
+
+def stages(who: Principal, ref: str) -> Iterator[Step]:
+    """`test`, each stage as soon as it is known."""
+    with db.reading() as session:
+        row, slug, _ = row_of(session, who, ref, to_change=True)
+    try:
+        values = credentials.values(row)
+    except DeliveryError as fault:
+        yield Step("credentials", False, fault.message)
+        return
+    is_well = True
+    for step in _stages(integrations.get(slug), values):
+        is_well = is_well and step.ok is not False
+        yield step
+    if is_well:
+        _forgive(who, row.id)
+
+
+def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
+    """Every stage up to the first that fails; a raised fault is the last one."""
+    has_begun = False
+    try:
+        with credentials.live(manifest, values) as live:
+            for step in live.connector.check():
+                has_begun = True
+                yield step
+                if step.ok is False:
+                    return
+    except DeliveryError as fault:
+        yield Step("answer" if has_begun else "network", False, fault.message)
+
+
+@db.unit
+def _forgive(who: Principal, connection_id: str) -> None:
+    with db.session() as session:
+        row, _ = row_to_change(session, who, connection_id)
+        now = db.now(session)
+        breaker.forgive(row)
+        outbox.hasten(session, row.id, now)
+        row.next_wake_at = now
+        session.add(row)
+
+
+# --- the first requests -------------------------------------------------------------------------------
+
+
+def preview(who: Principal, ref: str, limit: int = 3) -> list[PreviewRequest]:
+    """The requests that the next sync would send for at most `limit` records. Sends and changes nothing."""
+    with db.reading() as session:
+        row, slug, _ = row_of(session, who, ref)
+        manifest = integrations.get(slug)
+        items = _next(session, row, manifest, options.parse(row.options, manifest.category), limit)
+    return _recorded(manifest, credentials.values(row), items)
+
+
+def preview_draft(
+    who: Principal,
+    slug: str,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+    limit: int = 3,
+    ref: str | None = None,
+) -> list[PreviewRequest]:
+    """The same for a draft. Raises Invalid for a wrong field or option."""
+    manifest = integrations.get(slug)
+    checked = _checked(who, manifest, values, ref)
+    with db.reading() as session:
+        row, chosen = _draft(session, who, manifest, options, ref)
+        items = _next(session, row, manifest, chosen, limit)
+    return _recorded(manifest, checked, items)
+
+
+def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str | None = None) -> Wanted:
+    """How many of the stored records the options let through, sent already or not."""
+    manifest = integrations.get(slug)
+    with db.reading() as session:
+        row, chosen = _draft(session, who, manifest, options, ref)
+        wants = Filter.of(row, manifest.kind, chosen)
+        wanted, before = 0, None
+        for _ in range(COUNTED // _PAGE):
+            page = records.latest(session, manifest.kind, owner_id=wants.owner_id, limit=_PAGE, before=before)
+            wanted += sum(wants.wants(record) for record in page)
+            if len(page) < _PAGE:
+                return Wanted(wanted, is_all=True)
+            before = page[-1]["change_seq"]
+    return Wanted(wanted, is_all=False)
+
+
+def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options, limit: int) -> list[Item]:
+    """What waits, as its records are now, then what is new."""
+    profile = Profile.of(row, manifest, chosen)
+    waiting = outbox.peek(session, row.id, profile.kind, limit)
+    new = refresh.of(session, profile, [waits for waits, payload in waiting if payload is None]).mapped
+    bodies = [
+        (waits.key, payload or new[waits.id].payload)
+        for waits, payload in waiting
+        if payload or waits.id in new
+    ]
+    if len(bodies) < limit:
+        bodies += [
+            (each.key, each.payload) for each in select_new(session, profile, limit - len(bodies)).rows
+        ]
+    return [Item(key, payload) for key, payload in bodies if payload is not None]
+
+
+def _recorded(manifest: Manifest, values: Mapping[str, Any], items: Sequence[Item]) -> list[PreviewRequest]:
+    secrets = [str(values[name]) for name in integrations.secret_fields(manifest) if values.get(name)]
+    with credentials.recorded(manifest, values) as (connector, recorder):
+        size = manifest.limits.batch_items
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        return [request for batch in batches for request in _requests(connector, recorder, batch, secrets)]
+
+
+def _requests(
+    connector: Connector, recorder: Recorder, batch: Sequence[Item], secrets: Sequence[str]
+) -> Iterator[PreviewRequest]:
+    seen = len(recorder.requests)
+    try:
+        for _ in connector.deliver(batch):
+            continue
+    except Previewed:
+        pass  # the request was kept; nothing is there to answer it
+    for request in recorder.requests[seen:]:
+        yield PreviewRequest(
+            request.method,
+            redact(str(request.url), secrets),
+            {
+                name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets)
+                for name, value in request.headers.items()
+            },
+            redact(sent_text(request), secrets),  # PagerDuty's key is in the body
+            [item.key for item in batch],
+        )
+
+
+# --- drafts -------------------------------------------------------------------------------------------
+
+
+def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
+    """The draft's whole config, secrets as plain strings."""
+    if who.role == Role.VIEWER:
+        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    merged = (_saved(who, ref) if ref else {}) | dict(given)
+    checked = integrations.check_config(
+        manifest, {name: v for name, v in merged.items() if v not in (None, "")}
+    )
+    if ref is None or "proxy" in given:
+        guard_proxy(who, split(manifest, checked)[0])
+    return checked
+
+
+def _saved(who: Principal, ref: str) -> dict[str, Any]:
+    with db.reading() as session:
+        row, _, _ = row_of(session, who, ref, to_change=True)
+    try:
+        return credentials.values(row)
+    except (Misconfigured, Locked):
+        return dict(row.config)  # the secrets cannot be read any more: they are what is being entered
+
+
+def _draft(
+    session: Session, who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None
+) -> tuple[Connection, Options]:
+    """A row that is in no table, as saving would make it."""
+    now = db.now(session)
+    saved = row_of(session, who, ref, to_change=True)[0] if ref is not None else None
+    chosen = options.parse(checked_options(session, who, manifest, given, now, saved), manifest.category)
+    owner, made_at, id = who.user_id, now, str(uuid.uuid4())
+    if saved is not None:
+        owner, made_at, id = saved.user_id, saved.created_at, saved.id
+    return Connection(
+        id=id, user_id=owner, integration_id="", name="", export_cursor=0, created_at=made_at, updated_at=now
+    ), chosen

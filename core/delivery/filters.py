@@ -1,0 +1,80 @@
+"""What a connection wants: one answer for export, claim, preview, count and story."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Table, func
+
+from core.integrations import mapping
+from core.integrations.options import Options
+from core.storage.models import Connection, Kind
+from core.storage.models.words import SEVERITIES
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One connection's wishes. `since` is compared with the time at which a record became wanted."""
+
+    kind: Kind
+    options: Options
+    owner_id: str | None  # None: everybody's
+    since: datetime | None
+    events: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, connection: Connection, kind: Kind, options: Options) -> Self:
+        return cls(
+            kind,
+            options,
+            owner_id=None if options.scope == "all" else connection.user_id,
+            since=None if options.start_from == "all" else datetime.fromisoformat(options.start_from),
+            events=tuple(connection.config.get("events", ())),
+        )
+
+    def wants(self, record: Mapping[str, Any]) -> bool:
+        """Whether `record`, a row of its table, goes out."""
+        return self.why_not(record) is None
+
+    def why_not(self, record: Mapping[str, Any]) -> str | None:
+        """Why `record` does not go out, as the end of a sentence; None when it does."""
+        if self.owner_id not in (None, record["owner_id"]):
+            return (
+                "it is somebody else's, and the connection takes its owner's records only. "
+                "With scope=all it would take it."
+            )
+        if self.since is not None and wanted_since(record) < self.since:
+            return f"the connection takes records that became wanted from {self.options.start_from} on."
+        return mapping.why_not(self.kind, record, self.options) or mapping.unwanted_event(
+            self.kind, record, self.events
+        )
+
+    def may_fit(self, table: Table) -> list[ColumnElement[bool]]:
+        """The part that the database can judge, so that history is walked without reading it out: none that fits is
+        missing, and `wants` says which of them do."""
+        where: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            where.append(func.coalesce(table.c.risen_at, table.c.received_at) >= self.since)
+        if self.kind is Kind.ALERT:
+            where += [table.c.is_read.is_(False), table.c.is_resolved.is_(False)]
+        else:
+            where.append(
+                func.lower(func.coalesce(table.c.status, "")).in_(("", mapping.DUE_STATUS[self.kind]))
+            )
+        if self.kind is Kind.SCAN and self.options.high_risk_threshold > 0:
+            where.append(table.c.high_risk_count >= self.options.high_risk_threshold)
+        if self.unwanted_severities:
+            own = table.c.priority if self.kind is Kind.CASE else table.c.severity
+            where.append(func.lower(func.coalesce(own, "")).not_in(self.unwanted_severities))
+        return where
+
+    @property
+    def unwanted_severities(self) -> tuple[str, ...]:
+        return SEVERITIES[: SEVERITIES.index(self.options.min_severity or SEVERITIES[0])]
+
+
+def wanted_since(record: Mapping[str, Any]) -> datetime:
+    """When `record` was completed, opened again or became more severe; at the latest when it was received."""
+    moment: datetime = record["risen_at"] or record["received_at"]
+    return moment

@@ -1,0 +1,141 @@
+"""The whole story of one record: for each connection, what became of it or why nothing did."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from core import integrations, records
+from core.access import Principal, visible
+from core.delivery.filters import Filter
+from core.delivery.history.serialize import attempts, next_attempts, reason, told
+from core.delivery.selection import keys_of
+from core.integrations import mapping
+from core.integrations import options as options_
+from core.platform.errors import Invalid, NotFound
+from core.storage import db
+from core.storage.models import CatalogEntry, Connection, Delivery, Kind, State
+from core.storage.models.words import KIND_OF
+
+
+def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
+    """The whole story of one scan, case or alert: for each connection, what became of it or why nothing did."""
+    wanted = _kind(kind)
+    with db.reading() as session:
+        record = _record(session, who, wanted, record_id)
+        connections = session.execute(
+            select(Connection, col(CatalogEntry.slug))
+            .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+            .where(visible(who), col(Connection.deleted_at).is_(None))
+            .order_by(col(Connection.name))
+        ).all()
+        stories = [
+            _story(session, who, connection, slug, wanted, record)
+            for connection, slug in connections
+            if KIND_OF[integrations.get(slug).category] is wanted
+        ]
+        return {
+            "kind": wanted,
+            "id": record["id"],
+            "title": _title(wanted, record),
+            "severity": mapping.severity_of(wanted, record),
+            "received_at": record["received_at"],
+            "revision": record["revision"],
+            "connections": stories,
+        }
+
+
+def _title(kind: Kind, record: dict[str, Any]) -> str:
+    title: str = mapping.facts(kind, record, key="", hub_url="", include_raw=False)["title"]
+    return title
+
+
+def _story(
+    session: Session, who: Principal, connection: Connection, slug: str, kind: Kind, record: dict[str, Any]
+) -> dict[str, Any]:
+    base = {"connection": connection.name, "connection_id": connection.id}
+    row = _row(session, connection, kind, record)
+    if row is None:
+        return base | {"state": "not queued", "sentence": _why_not(connection, slug, kind, record)}
+    shown = told(session, [(row, connection.name)])[0]
+    digest = session.get(Delivery, row.digest_id) if row.digest_id is not None else None
+    # A call carries other people's records too: only the connection's owner sees what was exchanged.
+    is_theirs = who.is_admin or connection.user_id == who.user_id
+    tried = attempts(session, digest or row) if is_theirs else []
+    said = _sentence(row, connection, shown["ticket_url"], digest)
+    if row.record_id != record["local_id"]:
+        said = f"The hub has this {kind} twice, by two doors, and sends it once, under one key. {said}"
+    return base | shown | {"sentence": said, "attempts": tried, "next_attempts": next_attempts(session, row)}
+
+
+def _row(session: Session, connection: Connection, kind: Kind, record: dict[str, Any]) -> Delivery | None:
+    """The record's own delivery, else that of the same record by another door, which has its key."""
+    of_record = (col(Delivery.record_kind) == kind, col(Delivery.record_id) == record["local_id"])
+    of_key = (col(Delivery.key) == keys_of(session, kind, [record])[0],)
+    for clauses in (of_record, of_key):
+        wanted = select(Delivery).where(col(Delivery.webhook_id) == connection.id, *clauses)
+        row: Delivery | None = session.execute(wanted).scalar_one_or_none()
+        if row is not None:
+            return row
+    return None
+
+
+def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, Any]) -> str:
+    """Why a record has no row with a connection."""
+    chosen = options_.parse(connection.options, integrations.get(slug).category)
+    reason = Filter.of(connection, kind, chosen).why_not(record)
+    if reason is not None:
+        return f"Filtered: {reason}"
+    if not connection.is_active:
+        return "Waits: the connection is paused. Enable it to send the record."
+    return f"Waits for its turn: {chosen.batch_limit} new records go per sync, oldest change first."
+
+
+def _holding(connection: Connection) -> str:
+    """Why nothing leaves for the connection right now; empty when something would."""
+    if not connection.is_active:
+        return f"{connection.problem or 'The connection is paused.'} Enable it to send what waits."
+    if connection.problem:
+        return connection.problem
+    if connection.next_call_at and connection.wait_reason:
+        return f"The vendor is called again at {connection.next_call_at:%Y-%m-%d %H:%M:%S} UTC."
+    return ""
+
+
+def _sentence(
+    row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
+) -> str:
+    if digest is not None and row.state == State.PENDING:
+        return f"Goes out in a digest (delivery {digest.id}). {_sentence(digest, connection, None)}"
+    together = f" in a digest (delivery {digest.id})" if digest is not None else ""
+    when = row.delivered_at or row.next_attempt_at
+    at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
+    told = {
+        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}{together}."
+        + (f" {row.reason}" if row.reason else ""),
+        State.PENDING: f"Waits. {_holding(connection)}"
+        if _holding(connection)
+        else "Queued; sent with the next sync.",
+        State.SENDING: "Being sent right now.",
+        State.RETRYING: f"Not delivered yet: {row.reason} Tried again at {at}.",
+        State.IN_DOUBT: f"May have arrived: {row.reason} Looked at again at {at}.",
+        State.DEAD: f"Not delivered: {reason(row.state, row.reason)}",
+        State.HELD: str(row.reason),
+        State.SKIPPED: f"Not sent: {row.reason}",
+    }[State(row.state)]
+    return f"{told} {ticket_url}" if ticket_url else told
+
+
+def _record(session: Session, who: Principal, kind: Kind, record_id: str) -> dict[str, Any]:
+    owner = None if who.is_admin else who.user_id
+    found = records.latest(session, kind, owner_id=owner, limit=1, id=record_id)
+    if not found:
+        raise NotFound(f'There is no {kind} "{record_id}". Import it with `hub import {kind}s FILE`.')
+    return found[0]
+
+
+def _kind(word: str) -> Kind:
+    name = word.lower().removesuffix("s")
+    if name not in set(Kind):
+        raise Invalid(f'"{word}" is not a kind of record. Kinds are scan, case and alert.')
+    return Kind(name)

@@ -1,0 +1,169 @@
+"""Runs, deliveries, SIEM events and tickets, newest first, a page at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, true
+from sqlmodel import Session, col
+
+from core.access import Principal, visible
+from core.delivery.history import page
+from core.delivery.history.serialize import attempts, next_attempts, source_ids, told
+from core.delivery.outbox.queries import in_state
+from core.platform.errors import Invalid, NotFound, did_you_mean
+from core.storage import db
+from core.storage.models import (
+    NOT_EXPORTED,
+    Connection,
+    Delivery,
+    HourlyFigures,
+    Kind,
+    RunLog,
+    SiemEvent,
+    State,
+    TicketLink,
+)
+
+T = TypeVar("T", bound=page.Row)
+MAX_LIMIT = 500
+#: in the words of the index of events that wait; without a type, or SQLite reads "… = 1"
+_EXPORTED: ColumnElement[bool] = literal_column("is_exported")
+_NOT_EXPORTED: ColumnElement[bool] = literal_column(str(NOT_EXPORTED))
+
+
+def logs(
+    who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Runs; `before` is the id of the last one seen."""
+    with db.reading() as session:
+        seen = page.chosen(session, who, ref, visible(who))
+        ids = page.newest(session, RunLog, seen, limit=_bounded(limit), before=before)
+        return [_run(row, name) for row, name in _rows(session, RunLog, ids)]
+
+
+def listing(
+    who: Principal,
+    ref: str | None = None,
+    *,
+    state: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """Deliveries; `before` is the id of the last one seen."""
+    if state is not None and state not in set(State):
+        raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
+    with db.reading() as session:
+        mine = page.chosen(session, who, ref, owned(who))
+        find = page.newest if state in (None, State.DELIVERED) else page.newest_of_few
+        fits = true() if state is None else in_state(State(state))
+        ids = find(session, Delivery, mine, fits, limit=_bounded(limit), before=before)
+        return told(session, _rows(session, Delivery, ids))
+
+
+def one(who: Principal, delivery_id: int) -> dict[str, Any]:
+    """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for another's."""
+    with db.reading() as session:
+        row, name = row_and_name(session, who, delivery_id)
+        details: dict[str, Any] = {"payload": row.payload, "attempts": attempts(session, row)}
+        details |= {"next_attempts": next_attempts(session, row)}
+        return told(session, [(row, name)])[0] | details
+
+
+def events(
+    who: Principal,
+    ref: str | None = None,
+    *,
+    exported: bool | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """What SIEMs were given or will be; `before` is the id of the last one seen."""
+    with db.reading() as session:
+        mine = page.chosen(session, who, ref, owned(who))
+        find = page.newest_of_few if exported is False else page.newest
+        fits = {None: true(), True: _EXPORTED, False: _NOT_EXPORTED}[exported]
+        ids = find(session, SiemEvent, mine, fits, limit=_bounded(limit), before=before)
+        return [_event(row, name) for row, name in _rows(session, SiemEvent, ids)]
+
+
+def tickets(
+    who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Which case is which ticket; `before` is the id of the last one seen."""
+    with db.reading() as session:
+        mine = page.chosen(session, who, ref, owned(who))
+        rows = _rows(
+            session, TicketLink, page.newest(session, TicketLink, mine, limit=_bounded(limit), before=before)
+        )
+        cases = source_ids(session, Kind.CASE, {row.case_id for row, _ in rows})
+        return [_ticket(row, name, cases) for row, name in rows]
+
+
+def delivered_since(connection_id: str, moment: datetime) -> int:
+    """Records that arrived from the start of `moment`'s hour on, by the hourly figures."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    wanted = select(func.sum(col(HourlyFigures.delivered))).where(
+        col(HourlyFigures.connection_id) == connection_id, col(HourlyFigures.hour) >= hour
+    )
+    with db.reading() as session:
+        return int(session.execute(wanted).scalar_one() or 0)
+
+
+def row_and_name(session: Session, who: Principal, delivery_id: int) -> tuple[Delivery, str]:
+    wanted = _named(Delivery).where(owned(who), col(Delivery.id) == delivery_id)
+    found = session.execute(wanted).first()
+    if found is None:
+        raise NotFound(f"There is no delivery {delivery_id}. List them with `hub deliveries`.")
+    return found[0], found[1]
+
+
+def owned(who: Principal) -> ColumnElement[bool]:
+    """`shared` shows others a connection, not the records that went through it."""
+    return true() if who.is_admin else col(Connection.user_id) == who.user_id
+
+
+def _rows(session: Session, log: type[T], ids: Sequence[int]) -> list[tuple[T, str]]:
+    """(row, name of its connection), the newest first."""
+    key: Any = log.id
+    query: Any = _named(log).where(key.in_(ids)).order_by(key.desc())
+    return [(row, name) for row, name in session.execute(query)]
+
+
+def _named(log: type[T]) -> Select[T, str]:
+    return select(log, col(Connection.name)).join(Connection, col(Connection.id) == col(page.OF[log]))
+
+
+def _run(row: RunLog, connection: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "connection": connection,
+        "connection_id": row.user_integration_id,
+        "action": row.sync_type,
+        "status": row.status,
+        "records": row.records_synced,
+        "error": row.error_message,
+        "metadata": row.meta,
+        "started_at": row.created_at,
+        "finished_at": row.finished_at,
+    }
+
+
+def _event(row: SiemEvent, connection: str) -> dict[str, Any]:
+    names = ("id", "delivery_id", "event_type", "severity", "source", "title", "description", "raw_data")
+    times = ("is_exported", "exported_at", "created_at")
+    shown = {name: getattr(row, name) for name in (*names, *times)}
+    return shown | {"connection": connection, "connection_id": row.integration_id}
+
+
+def _ticket(row: TicketLink, connection: str, cases: dict[int, str]) -> dict[str, Any]:
+    names = ("id", "external_ticket_id", "ticket_url", "status", "priority", "created_at", "updated_at")
+    return {name: getattr(row, name) for name in names} | {
+        "connection": connection,
+        "connection_id": row.integration_id,
+        "case_id": cases.get(row.case_id),
+    }
+
+
+def _bounded(limit: int) -> int:
+    return max(1, min(limit, MAX_LIMIT))

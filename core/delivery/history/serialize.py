@@ -1,0 +1,104 @@
+"""A delivery as people and programs read it: with the record's own id and the ticket's address."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+from sqlmodel import Session, col
+
+from core.delivery.retry import Policy, planned
+from core.storage.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
+
+
+def told(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
+    """`rows` are (delivery, connection's name). A few statements for all of them."""
+    ids, urls = (
+        _record_ids(session, [row for row, _ in rows]),
+        _ticket_urls(session, [row for row, _ in rows]),
+    )
+    return [_one(row, name, ids, urls) for row, name in rows]
+
+
+def reason(state: str, said: str | None) -> str | None:
+    """Why it stands there; a dead one's reason goes after its time."""
+    return "The reason is not kept any more." if said is None and state == State.DEAD else said
+
+
+def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
+    """Its attempts, oldest first. Of a record that went in batches only the last one is known."""
+    mine = col(Attempt.delivery_id) == row.id
+    if row.attempt_id is not None:
+        last = and_(col(Attempt.id) == row.attempt_id, col(Attempt.connection_id) == row.webhook_id)
+        mine = or_(mine, last)
+    found = session.execute(select(Attempt).where(mine).order_by(col(Attempt.id))).scalars()
+    return [
+        {
+            "started_at": attempt.started_at,
+            "closed_at": attempt.closed_at,
+            "outcome": attempt.outcome,
+            "items": attempt.items,
+            "worker": attempt.worker,
+            "exchanges": attempt.exchanges,
+        }
+        for attempt in found
+    ]
+
+
+def next_attempts(session: Session, row: Delivery) -> list[datetime]:
+    """When a record that failed is tried again, and then again if that fails too; rough, because of the jitter."""
+    if row.state != State.RETRYING or row.next_attempt_at is None:
+        return []
+    options = session.get_one(Connection, row.webhook_id).options
+    return planned(Policy.of(options.get("retry", {})), row.attempt_count, row.next_attempt_at)
+
+
+def source_ids(session: Session, kind: Kind, local_ids: set[int]) -> dict[int, str]:
+    """Local id → FootprintIQ's own id."""
+    table = RECORD_TABLES[kind]
+    found = select(col(table.local_id), col(table.id)).where(col(table.local_id).in_(local_ids))
+    return {local_id: id for local_id, id in session.execute(found) if local_id is not None}
+
+
+def _one(
+    row: Delivery, connection: str, ids: dict[tuple[str, int], str], urls: dict[tuple[str, int], str | None]
+) -> dict[str, Any]:
+    is_case = row.record_kind == Kind.CASE
+    return {
+        "id": row.id,
+        "connection": connection,
+        "connection_id": row.webhook_id,
+        "kind": row.record_kind,
+        "record_id": ids.get((row.record_kind, row.record_id)),
+        "key": row.key,
+        "event_type": row.event_type,
+        "digest_id": row.digest_id,
+        "state": row.state,
+        "reason": reason(row.state, row.reason),
+        "attempt_count": row.attempt_count,
+        "next_attempt_at": row.next_attempt_at,
+        "vendor_id": row.vendor_id,
+        "ticket_url": urls.get((row.webhook_id, row.record_id)) if is_case else None,
+        "response_status": row.response_status,
+        "delivered_at": row.delivered_at,
+        "created_at": row.created_at,
+    }
+
+
+def _record_ids(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, int], str]:
+    found: dict[tuple[str, int], str] = {}
+    for kind in {row.record_kind for row in rows} & set(Kind):  # what the hub says is no record
+        wanted = {row.record_id for row in rows if row.record_kind == kind}
+        found |= {(kind, local): id for local, id in source_ids(session, Kind(kind), wanted).items()}
+    return found
+
+
+def _ticket_urls(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, int], str | None]:
+    cases = [row for row in rows if row.record_kind == Kind.CASE]
+    if not cases:
+        return {}
+    links = select(col(TicketLink.integration_id), col(TicketLink.case_id), col(TicketLink.ticket_url)).where(
+        col(TicketLink.integration_id).in_({row.webhook_id for row in cases}),
+        col(TicketLink.case_id).in_({row.record_id for row in cases}),
+    )
+    return {(connection, case): url for connection, case, url in session.execute(links)}

@@ -1,0 +1,146 @@
+"""The verdicts of an attempt, written behind the fence `WHERE attempt_id = mine`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlmodel import Session, col
+
+from core.delivery.outbox import groups
+from core.delivery.outbox.claims import Claim
+from core.delivery.outcome import Row, Verdict
+from core.storage import db
+from core.storage.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
+
+
+def close(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: datetime) -> int:
+    """Write verdicts for rows that are still this attempt's. Returns how many were; fewer means: fenced."""
+    if not verdicts:
+        return 0
+    verdicts = groups.ended(claim, verdicts)
+    is_plain = [v.state is State.DELIVERED and not v.vendor_id and not v.reason for v in verdicts]
+    plain = [v.id for v, easy in zip(verdicts, is_plain, strict=True) if easy]
+    closed = _close_plain(session, claim, plain, now) if plain else 0
+    rest = [v for v, easy in zip(verdicts, is_plain, strict=True) if not easy]
+    closed += _close_each(session, claim, rest, now) if rest else 0
+    groups.close_members(session, claim, verdicts, now)
+    _follow_up(session, claim, [v for v in verdicts if v.state is State.DELIVERED], now)
+    return closed
+
+
+def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: datetime) -> int:
+    """The hot path: a batch that arrived whole is one statement."""
+    closed = session.execute(
+        update(Delivery)
+        .where(_mine(claim), col(Delivery.id).in_(ids))
+        .values(
+            state=State.DELIVERED,
+            reason=None,
+            attempt_count=col(Delivery.attempt_count) + 1,
+            next_attempt_at=None,
+            in_doubt_since=None,
+            delivered_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return db.affected(closed)
+
+
+def _close_each(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: datetime) -> int:
+    table = Delivery.__table__  # type: ignore[attr-defined]
+    closed = session.connection().execute(
+        update(table)
+        .where(_mine(claim), table.c.id == bindparam("row_id"))
+        .values(
+            state=bindparam("new_state"),
+            reason=bindparam("new_reason"),
+            attempt_count=bindparam("attempts"),
+            next_attempt_at=bindparam("next_at"),
+            in_doubt_since=bindparam("doubt_since"),
+            look_ups=bindparam("looked"),
+            vendor_id=bindparam("vendor"),
+            place=bindparam("where"),
+            response_status=bindparam("status"),
+            response_body=bindparam("body"),
+            delivered_at=bindparam("delivered"),
+        ),
+        [_parameters(verdict, now) for verdict in verdicts],
+    )
+    return db.affected(closed)
+
+
+def _mine(claim: Claim) -> ColumnElement[bool]:
+    """The fence."""
+    return and_(col(Delivery.attempt_id) == claim.attempt_id, col(Delivery.state) == State.SENDING)
+
+
+def _parameters(verdict: Verdict, now: datetime) -> dict[str, Any]:
+    return {
+        "row_id": verdict.id,
+        "new_state": verdict.state,
+        "new_reason": verdict.reason,
+        "attempts": verdict.attempts,
+        "next_at": verdict.next_attempt_at,
+        "doubt_since": verdict.in_doubt_since,
+        "looked": verdict.look_ups,
+        "vendor": verdict.vendor_id,
+        "where": verdict.place,
+        "status": verdict.status,
+        "body": verdict.body,
+        "delivered": now if verdict.state is State.DELIVERED else None,
+    }
+
+
+def end_attempt(session: Session, attempt_id: int, exchanges: Sequence[Any], now: datetime) -> bool:
+    """Close the attempt row itself with what was exchanged. False when it had been reaped."""
+    ended = session.execute(
+        update(Attempt)
+        .where(col(Attempt.id) == attempt_id, col(Attempt.outcome) == AttemptOutcome.OPEN)
+        .values(outcome=AttemptOutcome.CLOSED, closed_at=now, exchanges=[asdict(e) for e in exchanges])
+    )
+    return db.affected(ended) > 0
+
+
+def _follow_up(session: Session, claim: Claim, delivered: Sequence[Verdict], now: datetime) -> None:
+    """The SIEM event becomes exported, the case gets its ticket: with the delivery or not at all."""
+    if not delivered:
+        return
+    mine = select(col(Delivery.id)).where(
+        col(Delivery.id).in_([v.id for v in delivered]),
+        col(Delivery.attempt_id) == claim.attempt_id,
+        col(Delivery.state) == State.DELIVERED,
+    )
+    session.execute(
+        update(SiemEvent)
+        .where(col(SiemEvent.delivery_id).in_(mine))
+        .values(is_exported=True, exported_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    rows = {row.id: row for row in claim.rows if row.record_kind == "case"}
+    tickets = [v for v in delivered if v.id in rows and v.vendor_id]
+    if not tickets:
+        return
+    still_mine = set(session.execute(mine).scalars())
+    for verdict in tickets:
+        if verdict.id in still_mine:
+            _link_ticket(session, claim.connection_id, rows[verdict.id], verdict, now)
+
+
+def _link_ticket(session: Session, connection_id: str, row: Row, verdict: Verdict, now: datetime) -> None:
+    owner = select(col(Delivery.user_id)).where(col(Delivery.id) == row.id).scalar_subquery()
+    statement = db.upsert(session, TicketLink).values(
+        user_id=owner,
+        integration_id=connection_id,
+        case_id=row.record_id,
+        external_ticket_id=verdict.vendor_id,
+        ticket_url=verdict.url,
+        status="open",
+        priority=orjson.loads(row.payload).get("priority"),
+        meta={},
+        created_at=now,
+        updated_at=now,
+    )
+    session.execute(statement.on_conflict_do_nothing())

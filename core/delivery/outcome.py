@@ -1,0 +1,213 @@
+"""From a receipt to a delivery's next state: the state table of the outbox as pure functions."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.delivery.retry import Policy, next_wait_s
+from core.http.errors import (
+    Contested,
+    DeliveryError,
+    InDoubt,
+    Misconfigured,
+    NotTried,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
+from core.integrations.base import Receipt
+from core.storage.models import State
+
+#: a 409 that lasts longer than three tries is no coincidence
+CONTESTED_ATTEMPTS = 3
+#: what the hub does about a lost answer, by the manifest's word
+_WHAT_NEXT = {
+    "native_key": "It is sent again under the same key, which the tool keeps once.",
+    "look_up": "The hub looks for it before it creates it again.",
+    "may_repeat": "It is sent again, and may then be there twice.",
+}
+_MAY_BE_TWICE = "An earlier attempt may have arrived, so it may be there twice."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claimed delivery. `in_doubt_since` is set when it may already have arrived.
+
+    `place`, of a case: where its ticket may be from before this claim; None when it is certainly nowhere.
+    """
+
+    id: int
+    key: str
+    payload: str
+    record_kind: str
+    record_id: int
+    attempt_count: int
+    look_ups: int
+    in_doubt_since: datetime | None
+    wanted_at: datetime
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """How this vendor's unanswered calls are resolved; from the manifest."""
+
+    mode: str  # native_key | look_up | may_repeat
+    look_up_after_s: tuple[int, ...] = ()
+
+    def first_wait_s(self, policy: Policy, attempts: int, random: float) -> float | None:
+        """Seconds until the first look; None when the row's attempts are used up."""
+        wait_s = next_wait_s(policy, attempts, random)
+        return float(self.look_up_after_s[0]) if self.mode == "look_up" and wait_s is not None else wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one claimed row."""
+
+    id: int
+    state: State
+    attempts: int
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+    in_doubt_since: datetime | None = None
+    look_ups: int = 0
+    vendor_id: str | None = None
+    url: str | None = None
+    status: int | None = None
+    body: str | None = None
+    place: str | None = None  # where its ticket is, or may be
+
+
+def judge(
+    row: Row,
+    receipt: Receipt,
+    *,
+    doubt: Doubt,
+    policy: Policy,
+    random: float,
+    now: datetime,
+    place: str | None = None,
+) -> Verdict:
+    """From a receipt to the row's next state: the table of states in DESIGN.md, pure. `place`: what was asked."""
+    if receipt.fault is None:
+        return delivered(row, receipt, doubt, place)
+    verdict = _failed(row, receipt.fault, doubt, policy, random, now)
+    where = place if isinstance(receipt.fault, InDoubt) else row.place
+    return verdict if where is None else replace(verdict, place=where)
+
+
+def delivered(row: Row, receipt: Receipt, doubt: Doubt, place: str | None = None) -> Verdict:
+    """The verdict on what is there: taken now, or found at `place`."""
+    return Verdict(
+        row.id,
+        State.DELIVERED,
+        row.attempt_count + 1,
+        reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
+        vendor_id=receipt.vendor_id,
+        url=receipt.url,
+        look_ups=row.look_ups,
+        place=place,
+    )
+
+
+def _failed(
+    row: Row, fault: DeliveryError, doubt: Doubt, policy: Policy, random: float, now: datetime
+) -> Verdict:
+    answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
+    if isinstance(fault, Contested) and row.attempt_count + 1 < CONTESTED_ATTEMPTS:
+        return _again(row, policy, random, now, answer)
+    if isinstance(fault, Rejected):
+        # still marked, so that a replay looks for it first
+        doubt_since = row.in_doubt_since
+        return Verdict(row.id, State.DEAD, row.attempt_count + 1, in_doubt_since=doubt_since, **answer)
+    if isinstance(fault, Misconfigured | Throttled | NotTried):
+        return _unspent(row, now, answer)
+    if isinstance(fault, InDoubt):
+        return _in_doubt(row, doubt, policy, random, now, answer)
+    assert isinstance(fault, Unavailable)
+    return _again(row, policy, random, now, answer)
+
+
+def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Verdict:
+    """Certainly not delivered and not the record's fault: the connection waits, the row keeps its place."""
+    state = State.IN_DOUBT if row.in_doubt_since else State.PENDING
+    return Verdict(
+        row.id,
+        state,
+        row.attempt_count,
+        next_attempt_at=now,
+        in_doubt_since=row.in_doubt_since,
+        look_ups=row.look_ups,
+        **answer,
+    )
+
+
+def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[str, Any]) -> Verdict:
+    attempts = row.attempt_count + 1
+    wait_s = next_wait_s(policy, attempts, random)
+    if wait_s is None:
+        return _over(row, attempts, answer)
+    return Verdict(
+        row.id,
+        State.IN_DOUBT if row.in_doubt_since else State.RETRYING,
+        attempts,
+        next_attempt_at=now + timedelta(seconds=wait_s),
+        in_doubt_since=row.in_doubt_since,
+        look_ups=row.look_ups,
+        **answer,
+    )
+
+
+def _in_doubt(
+    row: Row, doubt: Doubt, policy: Policy, random: float, now: datetime, answer: dict[str, Any]
+) -> Verdict:
+    attempts = row.attempt_count + 1
+    over = next_wait_s(policy, attempts, random) is None
+    wait_s = doubt.first_wait_s(policy, attempts, random)
+    if over or wait_s is None:
+        return _over(row, attempts, answer, in_doubt_since=now)
+    told = f"{answer['reason']} {_WHAT_NEXT[doubt.mode]}"
+    return Verdict(
+        row.id,
+        State.IN_DOUBT,
+        attempts,
+        next_attempt_at=now + timedelta(seconds=wait_s),
+        in_doubt_since=now,
+        **answer | {"reason": told},
+    )
+
+
+def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datetime | None = None) -> Verdict:
+    """Dead, and marked where it may have arrived: the ticket of a replayed row is looked for first."""
+    since = in_doubt_since or row.in_doubt_since
+    many = "attempt" if attempts == 1 else "attempts"
+    last = str(answer["reason"]).removesuffix(" What waits is tried again.")
+    reason = f"Given up after {attempts} {many}. Last answer: {last}"
+    reason += " It may be there; look before you replay it." if since else ""
+    return Verdict(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
+
+
+def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
+    """The verdict after a look-up found nothing; None when all look-ups are done and it may be sent again.
+
+    A look-up before its time (a person pressed Sync) does not count: the vendor's index may lag.
+    """
+    assert row.in_doubt_since is not None
+    after = doubt.look_up_after_s
+    if not after:  # native_key: one look is a courtesy, the key itself keeps a second one from being made
+        return None
+    due = row.in_doubt_since + timedelta(seconds=after[min(row.look_ups, len(after) - 1)])
+    looked = row.look_ups + 1 if now >= due else row.look_ups
+    if looked >= len(after):
+        return None
+    return Verdict(
+        row.id,
+        State.IN_DOUBT,
+        row.attempt_count,
+        reason=f"It may have been created; look-up {looked} of {len(after)} found nothing yet.",
+        next_attempt_at=row.in_doubt_since + timedelta(seconds=after[looked]),
+        in_doubt_since=row.in_doubt_since,
+        look_ups=looked,
+        place=row.place,
+    )

@@ -1,0 +1,71 @@
+"""How one connection judges and maps records: built once, handed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlmodel import Session
+
+from core import integrations
+from core.delivery.filters import Filter, wanted_since
+from core.delivery.outbox import New
+from core.integrations import Manifest, mapping
+from core.integrations import options as options_
+from core.integrations.mapping import Mapper, Unmappable
+from core.integrations.options import Options
+from core.platform.settings import settings
+from core.storage.models import CatalogEntry, Connection, Kind
+
+
+@dataclass(frozen=True)
+class Profile:
+    connection: Connection
+    manifest: Manifest
+    options: Options
+    wants: Filter
+    mapper: Mapper
+
+    @classmethod
+    def of(cls, connection: Connection, manifest: Manifest, options: Options) -> Self:
+        """Raises Invalid for a mapping that names what the vendor's body does not have."""
+        kind = manifest.kind
+        mapper = mapping.compile(manifest.mapping[kind], manifest.record, manifest.severity, options.mapping)
+        return cls(connection, manifest, options, Filter.of(connection, kind, options), mapper)
+
+    @classmethod
+    def saved(cls, session: Session, connection: Connection) -> Self:
+        """As the connection is saved."""
+        manifest = integrations.get(session.get_one(CatalogEntry, connection.integration_id).slug)
+        return cls.of(connection, manifest, options_.parse(connection.options, manifest.category))
+
+    @property
+    def kind(self) -> Kind:
+        return self.manifest.kind
+
+    def mapped(self, record: Mapping[str, Any], key: str) -> New:
+        """Map one row of a record table for the outbox, where it has this `key`.
+
+        A record that cannot be mapped has no `payload`, and `reason` says why.
+        """
+        facts = mapping.facts(
+            self.kind, record, key=key, hub_url=settings().public_url, include_raw=self.options.include_raw
+        )
+        payload, reason = None, None
+        try:
+            payload = self.mapper.body(facts)
+        except Unmappable as error:
+            reason = f"Cannot be mapped for {self.manifest.name}: {'; '.join(error.reasons)}"
+        return New(
+            kind=self.kind,
+            record_id=record["local_id"],
+            revision=record["revision"],
+            record_seq=record["change_seq"],
+            key=key,
+            event_type=facts["event_type"],
+            payload=payload,
+            reason=reason,
+            wanted_at=max(wanted_since(record), self.connection.created_at),
+            severity=facts["severity"],
+            title=facts["title"],
+            made_at=record["created_at"] or record["received_at"],
+        )

@@ -1,0 +1,348 @@
+"""One run of a connection: its lease, its log, and how it ends.
+
+Stores of the flow: each function takes a session, and `core.delivery.sync` owns the transactions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from random import random
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import case, or_, select, update
+from sqlmodel import Session, col
+
+from core import integrations
+from core.access import Principal, changeable
+from core.delivery import journal, outbox
+from core.delivery.batch import LeaseLost
+from core.delivery.journal import Tally
+from core.delivery.outcome import Doubt
+from core.delivery.retry import Policy
+from core.http.errors import DeliveryError
+from core.integrations import options
+from core.platform.errors import Conflict, NotFound
+from core.storage import db
+from core.storage.models import CatalogEntry, Connection, Delivery, Kind, RunStatus
+from core.storage.models.words import KIND_OF
+
+#: a worker that was not heard of for so long is dead; a call ends within a third of it
+LEASE_S = 60.0
+
+
+@dataclass
+class Run:
+    """What a run works on, and what it has done so far."""
+
+    id: str
+    action: str  # manual | scheduled | webhook
+    connection: Connection
+    manifest: integrations.Manifest
+    options: options.Options
+    stopping: Callable[[], bool]
+    deadline: float  # monotonic seconds
+    woken_at: datetime | None  # when the connection was due before this run took it
+    exports: bool  # due for new records, not only for retries
+    begun: float = field(default_factory=monotonic)
+    logged: bool = False
+    exported: int = 0
+    held: int = 0  # of those, for a person
+    more: bool = False
+    fault: DeliveryError | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def kind(self) -> Kind:
+        return KIND_OF[self.manifest.category]
+
+    @property
+    def policy(self) -> Policy:
+        return Policy.of(self.options.retry)
+
+    @property
+    def doubt(self) -> Doubt:
+        return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
+
+    @property
+    def target(self) -> outbox.Target | None:
+        """Where it creates tickets, if it does."""
+        place = integrations.place_of(self.manifest, self.connection.config)
+        return None if place is None else outbox.Target(place, self.doubt)
+
+    @property
+    def drains(self) -> bool:
+        return self.options.drain or self.options.realtime
+
+    def room(self, together: int) -> int:
+        """How many new records may be exported now: who drains takes all there is, `together` at once at least."""
+        return max(self.options.batch_limit, together) if self.drains else self._left()
+
+    def has_more(self) -> bool:
+        """Whether this run is to look for new records once more."""
+        return self.exports and self.more and (self.drains or self._left() > 0)
+
+    def add(self, exported: int, held: int, dead: int) -> None:
+        """What an export put in the queue, once it is committed."""
+        self.exported += exported
+        self.held += held
+        self.tally.dead += dead
+
+    @property
+    def unfinished(self) -> bool:
+        """Told to end before it had looked at all that is new to it."""
+        return self.fault is None and self.has_more()
+
+    def over(self) -> bool:
+        return self.fault is not None or self.stopping() or monotonic() >= self.deadline
+
+    def _left(self) -> int:
+        return max(0, self.options.batch_limit - self.exported)
+
+
+def find(session: Session, connection_id: str, who: Principal | None) -> tuple[Connection, str]:
+    """(connection, slug), locked until commit. Raises NotFound, also for one that `who` may not change."""
+    wanted = (
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(col(Connection.id) == connection_id, col(Connection.deleted_at).is_(None))
+    )
+    if who is not None:
+        wanted = wanted.where(changeable(who))
+    found = session.execute(wanted.with_for_update(of=Connection, key_share=True)).first()
+    if found is None:
+        raise NotFound("There is no such connection. List yours with `hub connections`.")
+    return found[0], found[1]
+
+
+def take(session: Session, connection: Connection, run_id: str, worker: str, now: datetime) -> str | None:
+    """Take the connection's lease: one winner. Raises Conflict while another run has it.
+
+    While the lease is held, the connection is due when it runs out; whoever wants it earlier says so in
+    `next_wake_at`, and that stays (`finish`). Returns the id of a run whose worker died with the lease in hand.
+    """
+    until = now + timedelta(seconds=LEASE_S)
+    if not connection.is_active:
+        raise Conflict(f'"{connection.name}" is paused. Enable it, then sync.')
+    free = or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
+    won = session.execute(
+        update(Connection)
+        .where(col(Connection.id) == connection.id, free)
+        .values(run_id=run_id, run_worker=worker, lease_until=until, next_wake_at=until)
+        .execution_options(synchronize_session=False)
+    )
+    if not db.affected(won):
+        raise Conflict(f'A sync of "{connection.name}" is already running. Wait for it to end.')
+    return connection.run_id
+
+
+def keep(session: Session, run: Run, now: datetime) -> bool:
+    """Renew the run's lease. False when another run took the connection over."""
+    until = now + timedelta(seconds=LEASE_S)
+    asked_for = col(Connection.next_wake_at) < col(Connection.lease_until)
+    kept = session.execute(
+        update(Connection)
+        .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
+        .values(lease_until=until, next_wake_at=case((asked_for, col(Connection.next_wake_at)), else_=until))
+        .execution_options(synchronize_session=False)
+    )
+    return db.affected(kept) > 0
+
+
+def hold(session: Session, run: Run) -> Connection:
+    """The run's connection as it is now, locked until commit. Raises LeaseLost when another run took it over."""
+    connection = db.locked(session, Connection, run.connection.id)
+    if connection.run_id != run.id:
+        raise LeaseLost
+    return connection
+
+
+def is_edited(run: Run, connection: Connection) -> bool:
+    """Whether the vendor's address or secrets were changed since the run opened its client: the next run has them."""
+    mine = run.connection
+    return (mine.config, mine.credentials_encrypted) != (connection.config, connection.credentials_encrypted)
+
+
+def release(session: Session, worker: str, now: datetime) -> None:
+    """A worker ends: its runs are interrupted, its connections free and due again."""
+    mine = (col(Connection.run_worker) == worker, col(Connection.run_id).is_not(None))
+    found = select(col(Connection.id), col(Connection.run_id)).where(*mine).order_by(col(Connection.id))
+    held = session.execute(found.with_for_update(key_share=True)).all()
+    session.execute(
+        update(Connection)
+        .where(col(Connection.id).in_([id for id, _ in held]))
+        .values(run_id=None, run_worker=None, lease_until=None, next_wake_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    for _, run_id in held:
+        journal.interrupt(session, str(run_id), now)
+
+
+def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
+    """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
+    try:
+        connection = hold(session, run)
+    except LeaseLost:
+        return journal.interrupt(session, run.id, now, reason)
+    connection.next_wake_at = _earliest(_asked_for(connection), run.woken_at)
+    connection.run_id = connection.run_worker = connection.lease_until = None
+    session.add(connection)
+    session.flush()
+    journal.interrupt(session, run.id, now, reason)
+
+
+def open_log(session: Session, run: Run, now: datetime) -> None:
+    """The run's log row, in the transaction that found its first work; while the lease is still its own:
+    the row of a run that was taken over meanwhile would never be closed. Raises LeaseLost."""
+    if not run.logged:
+        if not keep(session, run, now):
+            raise LeaseLost
+        journal.begin(session, run.connection.id, run.id, run.action, now)
+        db.afterwards(session, partial(setattr, run, "logged", True))
+
+
+def hasten(session: Session, connection: Connection, now: datetime) -> None:
+    """A person asked: retries and look-ups are due now, except while the vendor named a time."""
+    if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:
+        return
+    outbox.hasten(session, connection.id, now)
+    connection.next_call_at = connection.wait_reason = None
+    session.add(connection)
+
+
+def reap(
+    session: Session, attempt_id: int, connection_id: str, now: datetime, worker: str | None = None
+) -> int:
+    """Close an attempt whose lease ran out (or, alive or not, one of `worker`'s); its rows become in doubt."""
+    connection, slug = _locked(session, connection_id)
+    manifest = integrations.manifests().get(slug)  # None where somebody took a preset's file away
+    policy = Policy.of(connection.options.get("retry", {}))
+    doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
+    wait_s = partial(doubt.first_wait_s, policy, random=random())
+    reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
+    outbox.give_up(session, attempt_id)
+    if reaped:  # the run that left them is over, and another may have planned the next one without them
+        connection.next_wake_at = now
+        session.add(connection)
+    return reaped
+
+
+def of_deleted(session: Session) -> list[str]:
+    """Ids of deleted connections for which something still waits: it was being sent when somebody deleted theirs."""
+    waits = select(col(Delivery.id)).where(outbox.waiting(col(Connection.id))).exists()
+    found = select(col(Connection.id)).where(col(Connection.deleted_at).is_not(None), waits)
+    return list(session.execute(found).scalars())
+
+
+def _locked(session: Session, connection_id: str) -> tuple[Connection, str]:
+    """(connection, slug), also of a deleted one."""
+    row = session.execute(
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(col(Connection.id) == connection_id)
+        .with_for_update(of=Connection, key_share=True)
+    ).one()
+    return row[0], row[1]
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
+    """Close the run: log, figures, strip, and the connection's next due time. None when it was taken over.
+
+    A run that was stopped before it had looked at all that is new is due again at once.
+    """
+    try:
+        connection = hold(session, run)
+    except LeaseLost:
+        return None
+    status = _status(run)
+    _journal(session, run, connection, status, now)
+    is_due = (
+        connection.next_sync_at is None or connection.next_sync_at <= now
+    )  # a person's sync moves no grid
+    if is_due and not run.unfinished:
+        connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
+    # who is due again at once stands behind those who wait
+    wake_at = now if run.unfinished else next_wake(session, connection, now)
+    connection.next_wake_at = _earliest(_asked_for(connection), wake_at)
+    connection.run_id = connection.run_worker = connection.lease_until = None
+    connection.last_sync, connection.held_s = now, round(monotonic() - run.begun, 1)
+    session.add(connection)
+    return status
+
+
+def _asked_for(connection: Connection) -> datetime | None:
+    """The time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
+    asked, until = connection.next_wake_at, connection.lease_until
+    return asked if asked and until and asked < until else None
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((moment for moment in times if moment is not None), default=None)
+
+
+def _status(run: Run) -> RunStatus:
+    if run.fault is not None:
+        return RunStatus.FAILED
+    return RunStatus.PARTIAL if run.tally.dead or run.tally.in_doubt else RunStatus.SUCCESS
+
+
+def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
+    """A run that found nothing to do is only on the strip: neither the log nor the figures grow by it."""
+    connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
+    if not run.logged:
+        return
+    counted = Tally(
+        runs_ok=status is RunStatus.SUCCESS,
+        runs_partial=status is RunStatus.PARTIAL,
+        runs_failed=status is RunStatus.FAILED,
+    )
+    journal.count(session, connection.id, counted, now)
+    journal.finish(
+        session,
+        run.id,
+        status=status,
+        count=run.tally.delivered,
+        error=run.fault.message if run.fault else None,
+        metadata=metadata(run),
+        now=now,
+    )
+
+
+def metadata(run: Run) -> dict[str, Any]:
+    done = run.tally
+    return {
+        "run_id": run.id,
+        "exported": run.exported,
+        "delivered": done.delivered,
+        "dead": done.dead,
+        "retrying": done.retried,
+        "in_doubt": done.in_doubt,
+        "held": run.held,
+        "more": run.more,
+    }
+
+
+def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetime:
+    """The next time on the connection's own grid; runs missed while asleep are one run, not many."""
+    if previous is None:
+        return now + timedelta(seconds=every_s)
+    missed = max(0, int((now - previous).total_seconds() // every_s))
+    return previous + timedelta(seconds=every_s * (missed + 1))
+
+
+def next_wake(session: Session, connection: Connection, now: datetime) -> datetime:
+    """The earliest of next sync, next retry, next probe, next look-up."""
+    assert connection.next_sync_at is not None
+    due = outbox.next_due_at(session, connection.id)
+    return earliest(connection.next_sync_at, due, connection.next_call_at, now)
+
+
+def earliest(
+    next_sync_at: datetime, due_at: datetime | None, next_call_at: datetime | None, now: datetime
+) -> datetime:
+    """The next sync, or before it what waits, as soon as the vendor may be called."""
+    return next_sync_at if due_at is None else min(next_sync_at, max(due_at, next_call_at or now))

@@ -1,0 +1,91 @@
+"""Whose time has come, and when the next one's does."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, func, literal_column, or_, select
+from sqlmodel import Session, col
+
+from core.integrations import credentials
+from core.storage import db
+from core.storage.models import Connection
+
+#: a run that held its worker for longer was slow, and so, it is taken, is the connection's next one
+SLOW_S = 2.0
+
+
+class Due(NamedTuple):
+    id: str
+    since: datetime
+    is_failing: bool
+    is_slow: bool
+
+
+def due(
+    room: int, failing_room: int | None = None, slow_room: int | None = None, until: datetime | None = None
+) -> list[Due]:
+    """At most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first.
+
+    Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
+    the threads of the others are not spent on waiting for it. Of those whose last run was slow there are never
+    more than `slow_room`, for the same reason.
+    """
+    with db.reading() as session:
+        now = until or db.now(session)
+        fails, is_slow = col(Connection.failures) > 0, col(Connection.held_s) > SLOW_S
+        failing = _longest(session, now, fails, _share(room, failing_room))
+        room -= len(failing)
+        slow = _longest(session, now, ~fails & is_slow, _share(room, slow_room))
+        quick = _longest(session, now, ~fails & ~is_slow, room)
+        return [*failing, *sorted([*slow, *quick], key=lambda each: each.since)[:room]]
+
+
+def someone_waits(running: Collection[str], until: datetime) -> bool:
+    """Whether a connection is due (by `until`) that nobody works on, besides those that are about to run."""
+    with db.reading() as session:
+        others = _due(until).where(col(Connection.id).not_in(running)).limit(1)
+        return session.execute(others).first() is not None
+
+
+def seconds_to_next() -> float | None:
+    """How long until the next connection is due; None when none ever is."""
+    with db.reading() as session:
+        now = db.now(session)
+        later = select(func.min(col(Connection.next_wake_at))).where(
+            wakes(), col(Connection.next_wake_at) > now
+        )
+        earliest = session.execute(later).scalar_one()
+        return (earliest - now).total_seconds() if earliest else None
+
+
+def _share(room: int, most: int | None) -> int:
+    return room if most is None else max(0, min(room, most))
+
+
+def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due]:
+    """Those that wait the longest."""
+    found = _due(now).where(which).order_by(col(Connection.next_wake_at)).limit(room)
+    return [
+        Due(id, since, failures > 0, held_s > SLOW_S)
+        for id, since, failures, held_s in session.execute(found)
+    ]
+
+
+def _due(now: datetime) -> Any:
+    columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
+    return select(*map(col, columns)).where(
+        wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open()
+    )
+
+
+def wakes() -> Any:
+    """Where clause: connections that the scheduler looks at.
+
+    Spelled as the indexes are: a Boolean is rendered as "… = 1" on SQLite, and then each look reads all of them.
+    """
+    return and_(literal_column("user_integrations.is_active"), col(Connection.deleted_at).is_(None))
+
+
+def _free(now: datetime) -> Any:
+    return or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)

@@ -1,0 +1,206 @@
+"""One claim on its way to the vendor: what is known is closed before each call, the rest at the end."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import product
+from random import random
+from time import sleep, time
+
+import structlog
+from sqlmodel import Session
+
+from core import integrations
+from core.delivery import breaker, journal, outbox, runs
+from core.delivery.batch import LeaseLost
+from core.delivery.journal import Tally
+from core.delivery.outbox import Claim
+from core.delivery.outcome import Row, Verdict, delivered, judge
+from core.delivery.retry import charge
+from core.delivery.runs import LEASE_S, Run
+from core.http import Exchange
+from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
+from core.integrations.base import Receipt, Tracker
+from core.integrations.credentials import Live
+from core.platform.errors import Unusable
+from core.storage import db
+from core.storage.models import Connection, Said, State
+
+#: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
+FRESH_S = 5.0
+#: a server restarts within seconds; with four busy timeouts of 10 s (SQLite), or four waits of 5 s for a lock
+#: (PostgreSQL), this is still less than LEASE_S
+CLOSE_WAITS_S = (0.5, 2.0, 5.0)
+
+log = structlog.get_logger("hub.sync")
+
+
+@dataclass
+class Call:
+    run: Run
+    live: Live
+    claim: Claim
+    renewed: float  # when the lease was asked for, epoch s
+    receipts: list[Receipt] = field(default_factory=list)
+    open_receipts: list[Receipt] = field(default_factory=list)
+    open_verdicts: list[Verdict] = field(default_factory=list)
+
+    @db.unit
+    def before(self) -> None:
+        """Before each byte leaves: keep the leases, or raise LeaseLost when they were taken over.
+
+        What was answered is written in any case, as long as the attempt is this one's.
+        """
+        if not self.open_receipts and not self.open_verdicts and abs(time() - self.renewed) < FRESH_S:
+            return
+        with db.session() as session:
+            now = db.now(session)
+            db.locked(session, Connection, self.claim.connection_id)
+            is_kept = runs.keep(session, self.run, now)
+            # nothing more is sent without the run: what is left is for whoever looks for dead attempts, at once
+            if not outbox.renew(session, self.claim.attempt_id, LEASE_S if is_kept else 0.0, now):
+                raise LeaseLost
+            self._count(session, self._write(session, now), now)
+        if not is_kept:
+            raise LeaseLost
+        self.renewed = time()
+
+    def settle(self, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+        self.open_receipts.append(receipt)
+
+    def settle_found(self, tracker: Tracker, row: Row) -> bool:
+        """Look for the row's ticket as its claim says. False when it may be created now."""
+        search = self.claim.searches.get(row.id)
+        if search is None:
+            return False
+        if search.known is not None:
+            known = Receipt(row.key, vendor_id=search.known.id, url=search.known.url)
+            self.open_verdicts.append(delivered(row, known, self.run.doubt, self.claim.place))
+            return True
+        if any(self._looked(tracker, row, place, key) for place, key in product(search.places, search.keys)):
+            return True
+        if search.missing is not None:
+            self.open_verdicts.append(search.missing)
+        return search.missing is not None
+
+    def _looked(self, tracker: Tracker, row: Row, place: str, key: str) -> bool:
+        """Settle the row by one look. False when nothing is there."""
+        is_here = place == self.claim.place
+        there = tracker if is_here else tracker.at(**integrations.fields_of(self.run.manifest, place))
+        try:
+            ticket = there.find(key)
+        except InDoubt as fault:  # a search changes nothing: asking again is safe
+            self.settle(Receipt(row.key, fault=Unavailable(fault.message, status=fault.status)))
+            return True
+        except DeliveryError as fault:
+            if (
+                isinstance(fault, Misconfigured) and not is_here
+            ):  # of the old place: this one was just searched
+                self.open_verdicts.append(outbox.held(row, place, fault.message))
+            else:
+                self.settle(Receipt(row.key, fault=fault))
+            return True
+        if ticket is None:
+            return False
+        receipt = Receipt(row.key, vendor_id=ticket.id, url=ticket.url)
+        self.receipts.append(receipt)
+        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place))
+        return True
+
+    def close(self, learned: int | None) -> None:
+        """The last transaction of the claim: rows, attempt, figures, and what the connection learned."""
+        fault = breaker.fault_of(self.receipts)
+        with db.session() as session:
+            now = db.now(session)
+            connection = db.locked(session, Connection, self.claim.connection_id)
+            if not outbox.end_attempt(session, self.claim.attempt_id, self.live.client.exchanges, now):
+                raise LeaseLost
+            tally = self._write(session, now)
+            tally.add(_traffic(self.live.client.exchanges))
+            if self.receipts:
+                self._learn(session, connection, fault, now)
+            if learned is not None:
+                connection.batch_learned = learned
+            per_minute = self.run.manifest.limits.requests_per_minute
+            more = len(self.live.client.exchanges) - 1
+            connection.rate_until = charge(connection.rate_until, per_minute, more)
+            self._count(session, tally, now)
+        self.run.fault = fault
+
+    def close_patiently(self, learned: int | None) -> None:
+        """What the vendor answered is in memory alone: a database that is away for a moment is waited for.
+
+        The waits and the busy timeouts together end within the lease. A commit whose answer was lost is not
+        made twice: the fence finds the rows closed, and the run gives up.
+        """
+        for wait_s in CLOSE_WAITS_S:
+            try:
+                return self.close(learned)
+            except Unusable as error:
+                log.warning("answer not written yet", attempt=self.claim.attempt_id, reason=error.message)
+                sleep(wait_s)
+        self.close(learned)
+
+    def _learn(
+        self, session: Session, connection: Connection, fault: DeliveryError | None, now: datetime
+    ) -> None:
+        was_failing = connection.failures > 0
+        breaker.learn(session, connection, fault, now, succeeded=breaker.took_something(self.receipts))
+        if was_failing and fault is None:  # the probe went through: who waited for the vendor waits no longer
+            outbox.recover(session, connection.id, now, doubtful=self.run.doubt.mode != "look_up")
+
+    def _write(self, session: Session, now: datetime) -> Tally:
+        """Close what is known, while it is this attempt's, and return what that adds up to. Raises LeaseLost."""
+        rows = {row.key: row for row in self.claim.rows}
+        verdicts = self.open_verdicts + [
+            judge(
+                rows[receipt.key],
+                receipt,
+                doubt=self.run.doubt,
+                policy=self.run.policy,
+                random=random(),
+                now=now,
+                place=self.claim.place,
+            )
+            for receipt in self.open_receipts
+        ]
+        carried = outbox.members(
+            session, [row.id for row in self.claim.rows if row.record_kind == Said.DIGEST]
+        )
+        if outbox.close(session, self.claim, verdicts, now) < len(verdicts):
+            raise LeaseLost
+        db.afterwards(session, self._forget)
+        return self._tally(verdicts, now, carried)
+
+    def _forget(self) -> None:
+        self.open_receipts, self.open_verdicts = [], []
+
+    def _tally(self, verdicts: list[Verdict], now: datetime, carried: Mapping[int, int]) -> Tally:
+        """`carried`: a digest counts as the records in it."""
+        tally, wanted = Tally(), {row.id: row.wanted_at for row in self.claim.rows}
+        states: Counter[State] = Counter()
+        for verdict in verdicts:
+            states[verdict.state] += carried.get(verdict.id, 1)
+        tally.delivered, tally.dead = states[State.DELIVERED], states[State.DEAD]
+        tally.retried, tally.in_doubt = states[State.RETRYING], states[State.IN_DOUBT]
+        tally.delay_s = [
+            (now - wanted[verdict.id]).total_seconds()
+            for verdict in verdicts
+            if verdict.state is State.DELIVERED
+        ]
+        return tally
+
+    def _count(self, session: Session, tally: Tally, now: datetime) -> None:
+        journal.count(session, self.claim.connection_id, tally, now)
+        db.afterwards(session, partial(self.run.tally.add, tally))
+
+
+def _traffic(exchanges: Sequence[Exchange]) -> Tally:
+    return Tally(
+        calls=len(exchanges),
+        bytes_out=sum(exchange.bytes_out for exchange in exchanges),
+        call_ms=[exchange.ms for exchange in exchanges],
+    )

@@ -1,0 +1,243 @@
+"""Everything the health page shows, in one reading transaction.
+
+What is over time comes from `hourly_figures`, which also say where in the log to look: the cost of the
+page follows the hours and connections shown, never the length of the log.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, select
+from sqlmodel import Session, col
+
+from core import access
+from core.access import Principal
+from core.delivery import outbox
+from core.health import figures
+from core.health.figures import BUCKET_H, Figure, Past, Span
+from core.health.hourly import Query
+from core.health.recent_runs import Run, newest
+from core.health.status import Standing, standing
+from core.platform.errors import Invalid
+from core.storage import db
+from core.storage.models import WAITING, CatalogEntry, Connection, Heartbeat, RunStatus, State, User
+
+OBJECTIVE = 0.99  # of the runs deliver every record
+SCHEDULER = "scheduler"
+#: a person reads the worst ones, and each strip is up to 60 blocks in the browser
+MAX_STRIPS = 60
+#: what a heat map may have and still be drawn at once
+HEAT_CELLS = 600
+
+
+class Trouble(NamedTuple):
+    """What failed of one connection in one bucket of time."""
+
+    at: datetime
+    connection_id: str
+    name: str
+    failed_runs: int
+    dead: int
+    retried: int
+
+
+class HeatCell(NamedTuple):
+    at: datetime
+    runs: int
+    failed: int  # also those that delivered in part
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One connection's row of the heat map; a bucket in which it did not run is missing."""
+
+    name: str
+    cells: tuple[HeatCell, ...]
+
+    @property
+    def share(self) -> float:
+        """Of all its runs that failed."""
+        return sum(cell.failed for cell in self.cells) / sum(cell.runs for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One connection: how it stands, and its last runs."""
+
+    connection_id: str
+    name: str  # with the owner's e-mail where two connections have the same name
+    vendor: str
+    category: str
+    standing: Standing
+    last_sync: datetime | None
+    waiting: int
+    held: int  # wait for a person
+    recent: Sequence[Any]  # its last runs, oldest first: [epoch s, status, records]
+
+
+@dataclass(frozen=True)
+class Overview:
+    at: datetime
+    hours: int
+    bucket_h: int
+    since: datetime
+    success: Figure  # share of runs, 0 to 1
+    delivered: Figure
+    attention: Figure  # connections that need somebody now; the series: how many failed in each bucket
+    delay_p95_s: Figure
+    timeline: tuple[Trouble, ...]
+    heat: tuple[Heat, ...]  # the worst first
+    strips: tuple[Strip, ...]  # the worst first, at most MAX_STRIPS
+    connections: int
+    needs_you: tuple[Strip, ...]
+    recent_runs: tuple[Run, ...]
+    recent_failures: tuple[Run, ...]
+    heartbeat_age_s: float | None  # of the scheduler; None: it never ran
+
+    @property
+    def times(self) -> list[datetime]:
+        """When each bucket begins."""
+        return [self.since + timedelta(hours=hour) for hour in range(0, self.hours, self.bucket_h)]
+
+
+def overview(
+    who: Principal, hours: int, category: str | None = None, connection: str | None = None
+) -> Overview:
+    """For the connections `who` may see; `connection` is an id. Raises Invalid for another range."""
+    if hours not in BUCKET_H:
+        raise Invalid(f"{hours} hours is not a range of this page; choose 24, 168 or 720.")
+    with db.reading() as session:
+        now = db.now(session)
+        span, chosen = Span.ending(now, hours), _chosen(who, category, connection)
+        ids: Query = select(col(Connection.id)).where(*chosen)
+        strips = _strips(session, chosen, ids, now)
+        names = {strip.connection_id: strip.name for strip in strips}
+        past = figures.read(session, ids, frozenset(names), span)
+        timeline = _timeline(past, span, names)
+        needs_you = tuple(strip for strip in strips if strip.standing.needs_attention)
+        return Overview(
+            at=now,
+            hours=hours,
+            bucket_h=BUCKET_H[hours],
+            since=span.start,
+            success=past.figure(figures.success_rate),
+            delivered=past.figure(figures.delivered),
+            attention=_attention(len(needs_you), timeline, span),
+            delay_p95_s=past.figure(figures.delay_p95_s),
+            timeline=timeline,
+            heat=_heat(past, span, names),
+            strips=strips[:MAX_STRIPS],
+            connections=len(strips),
+            needs_you=needs_you,
+            recent_runs=newest(session, ids, span, names, tuple(RunStatus)),
+            recent_failures=newest(session, ids, span, names, (RunStatus.FAILED, RunStatus.PARTIAL)),
+            heartbeat_age_s=_heartbeat_age_s(session, now),
+        )
+
+
+def choices(who: Principal) -> list[tuple[str, str, str]]:
+    """(id, name, category) of every connection they may see, by name: what the filters offer."""
+    wanted = (col(Connection.id), col(Connection.name), col(User.email), col(CatalogEntry.category))
+    with db.reading() as session:
+        rows = session.execute(_joined(select(*wanted), _chosen(who, None, None))).all()
+    named = _labels([row[:3] for row in rows])
+    found = [(row.id, named[row.id], str(row.category)) for row in rows]
+    return sorted(found, key=lambda choice: (choice[1].lower(), choice[0]))
+
+
+def _chosen(who: Principal, category: str | None, connection: str | None) -> list[ColumnElement[bool]]:
+    chosen = [access.visible(who), col(Connection.deleted_at).is_(None)]
+    if category:
+        entries = select(col(CatalogEntry.id)).where(col(CatalogEntry.category) == category)
+        chosen.append(col(Connection.integration_id).in_(entries))
+    if connection:
+        chosen.append(col(Connection.id) == connection)
+    return chosen
+
+
+def _joined(query: Query, chosen: list[ColumnElement[bool]]) -> Query:
+    """Each connection with its catalog entry and its owner."""
+    return (
+        query.join_from(Connection, CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .join(User, col(User.id) == col(Connection.user_id))
+        .where(*chosen)
+    )
+
+
+def _strips(
+    session: Session, chosen: list[ColumnElement[bool]], ids: Query, now: datetime
+) -> tuple[Strip, ...]:
+    wanted = (Connection, col(User.email), col(CatalogEntry.name), col(CatalogEntry.category))
+    rows = session.execute(_joined(select(*wanted), chosen)).all()
+    queues, labels = _queues(session, ids), _labels([(row[0].id, row[0].name, row.email) for row in rows])
+    strips = [
+        _strip(connection, labels[connection.id], vendor, category, queues[connection.id], now)
+        for connection, _, vendor, category in rows
+    ]
+    return tuple(sorted(strips, key=lambda strip: (strip.standing.rank, strip.name.lower())))
+
+
+def _strip(
+    connection: Connection, label: str, vendor: str, category: str, queue: Counter[str], now: datetime
+) -> Strip:
+    held = queue.pop(State.HELD, 0)
+    waiting, retrying = queue.total(), queue[State.RETRYING] + queue[State.IN_DOUBT]
+    return Strip(
+        connection_id=connection.id,
+        name=label,
+        vendor=vendor,
+        category=category,
+        standing=standing(connection, waiting=waiting, retrying=retrying, now=now, held=held),
+        held=held,
+        last_sync=connection.last_sync,
+        waiting=waiting,
+        recent=connection.recent,
+    )
+
+
+def _labels(owned: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """Id, name, owner → id, label. A name is unique per owner only; an admin sees two of them with theirs."""
+    times = Counter(name for _, name, _ in owned)
+    return {found: name if times[name] == 1 else f"{name} ({email})" for found, name, email in owned}
+
+
+def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
+    queues: dict[str, Counter[str]] = defaultdict(Counter)
+    for (connection_id, state), count in outbox.standing(session, ids, (*WAITING, State.HELD)).items():
+        queues[connection_id][state] = count
+    return queues
+
+
+def _timeline(past: Past, span: Span, names: dict[str, str]) -> tuple[Trouble, ...]:
+    return tuple(
+        Trouble(at, cell.connection_id, names[cell.connection_id], cell.failed, cell.dead, cell.retried)
+        for at, bucket in zip(span.times, past.buckets, strict=True)
+        for cell in bucket.cells
+        if cell.failed or cell.dead or cell.retried
+    )
+
+
+def _heat(past: Past, span: Span, names: dict[str, str]) -> tuple[Heat, ...]:
+    """The connections that failed most, as many as HEAT_CELLS has room for."""
+    ran: dict[str, list[HeatCell]] = defaultdict(list)
+    for at, bucket in zip(span.times, past.buckets, strict=True):
+        for cell in bucket.cells:
+            if cell.runs:
+                ran[cell.connection_id].append(HeatCell(at, cell.runs, cell.partial + cell.failed))
+    rows = [Heat(names[connection], tuple(cells)) for connection, cells in ran.items()]
+    rows.sort(key=lambda row: (-row.share, row.name.lower()))
+    return tuple(rows[: HEAT_CELLS // span.buckets])
+
+
+def _attention(count: int, timeline: tuple[Trouble, ...], span: Span) -> Figure:
+    failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs)
+    series = tuple(float(failed[at]) for at in span.times)
+    return Figure(float(count), None, series)
+
+
+def _heartbeat_age_s(session: Session, now: datetime) -> float | None:
+    beat = session.get(Heartbeat, SCHEDULER)
+    return (now - beat.beat_at).total_seconds() if beat else None

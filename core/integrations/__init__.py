@@ -1,0 +1,21 @@
+"""`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
+
+from core.integrations.fields import check_config, generated
+from core.integrations.manifest import Limits, Manifest, get, load, manifests, secret_fields
+from core.integrations.place import fields_of, place_of, site_of
+from core.storage.models.words import KIND_OF
+
+__all__ = [
+    "KIND_OF",
+    "Limits",
+    "Manifest",
+    "check_config",
+    "fields_of",
+    "generated",
+    "get",
+    "load",
+    "manifests",
+    "place_of",
+    "secret_fields",
+    "site_of",
+]

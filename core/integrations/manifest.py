@@ -1,0 +1,242 @@
+"""`data/catalog/<slug>.toml` → Manifest. A broken file stops the start with a sentence that names the key.
+
+The file's layout is `data/catalog/manifest.schema.json`; what that cannot say is checked here.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from core.integrations import mapping
+from core.integrations.limits import Storm
+from core.platform.errors import Invalid, NotFound, Unusable, did_you_mean
+from core.storage.models import Category, Kind
+from core.storage.models.words import KIND_OF
+
+DIRECTORY = Path(__file__).parents[2] / "data" / "catalog"
+#: of an entry for people that does not say: a channel with more is not read any more
+STORM = Storm(messages=20, window_s=300)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one call to the vendor; the hub never goes over them."""
+
+    batch_items: int
+    batch_bytes: int | None = None
+    requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One integration: every word and number about it."""
+
+    slug: str
+    name: str
+    category: Category
+    icon: str
+    provider: str
+    summary: str
+    description: str
+    docs_url: str
+    setup: tuple[str, ...]
+    permissions: tuple[str, ...]
+    config: dict[str, Any]  # JSON Schema of the config, secrets (`writeOnly`) and common fields included
+    record: dict[str, Any]  # JSON Schema of the mapped body
+    mapping: dict[Kind, dict[str, Any]]
+    severity: dict[str, Any]  # our word → the vendor's
+    limits: Limits
+    in_doubt: Literal["native_key", "look_up", "may_repeat"]
+    delivered_means: str
+    known_limits: tuple[str, ...]
+    tier: str
+    cost_note: str
+    look_up_after_s: tuple[int, ...] = ()
+    place: tuple[str, ...] = ()  # of a tracker: the fields that say where its tickets are, the site first
+    pinned_hosts: tuple[str, ...] = ()
+    preset_of: str = ""  # the entry whose connector it uses, and whose words where it has none of its own
+    storm: Storm | None = None  # more messages than that become one digest
+
+    @property
+    def connector(self) -> str:
+        """The name of its connector."""
+        return self.preset_of or self.slug
+
+    @property
+    def kind(self) -> Kind:
+        """What its connections export."""
+        return KIND_OF[self.category]
+
+
+@cache
+def manifests() -> dict[str, Manifest]:
+    """All entries by slug, by name. Raises Unusable when a file is broken."""
+    loaded = [load(path) for path in DIRECTORY.glob("[a-z]*.toml")]
+    return {entry.slug: entry for entry in sorted(loaded, key=lambda entry: entry.name.lower())}
+
+
+def get(slug: str) -> Manifest:
+    """One entry. Raises NotFound with the nearest slug."""
+    known = manifests()
+    if slug not in known:
+        raise NotFound(
+            f'The catalog has no "{slug}".{did_you_mean(slug, known)} It has {", ".join(sorted(known))}.'
+        )
+    return known[slug]
+
+
+def secret_fields(manifest: Manifest) -> frozenset[str]:
+    return frozenset(n for n, field in manifest.config["properties"].items() if field.get("writeOnly"))
+
+
+def load(path: Path) -> Manifest:
+    """The manifest in one file. Raises Unusable with the file, the key and what is wrong with it."""
+    try:
+        content = _read(path)
+        _check_layout(content)
+        if content["slug"] != path.stem:
+            raise Invalid(f'slug is "{content["slug"]}", but the file is named {path.name}.')
+        _check_kinds(content)
+        config = _with_common(content["config"])
+        _check_fields(config, content.get("place", ()))
+        _check_mapping(content)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, Invalid) as error:
+        raise Unusable(f"data/catalog/{path.name}: {error} Correct the file and start again.") from None
+    return _build(content, config)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says; a preset's keys and tables stand in the place of those of its base."""
+    own = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "preset_of" not in own:
+        return own
+    bases = {file.stem for file in path.parent.glob("[a-z]*.toml")} - {path.stem}
+    base = str(own["preset_of"])
+    if base not in bases:
+        raise Invalid(f'preset_of names "{base}", which is no other file here.{did_you_mean(base, bases)}')
+    content = tomllib.loads(path.with_name(f"{base}.toml").read_text(encoding="utf-8"))
+    if "preset_of" in content:
+        raise Invalid(f'preset_of names "{base}", which is a preset itself; name its base.')
+    return content | own
+
+
+def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:
+    plain: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
+    plain["category"] = Category(content["category"])
+    plain["config"] = config
+    plain["limits"] = Limits(**content["limits"])
+    plain["storm"] = _storm(plain["category"], content.get("storm"))
+    plain["mapping"] = {Kind(kind): tree for kind, tree in content["mapping"].items()}
+    return Manifest(**plain)
+
+
+def _storm(category: Category, given: dict[str, int] | None) -> Storm | None:
+    """`messages = 0`: each record goes by itself, however many there are."""
+    if category is not Category.COMMUNICATION:
+        return None
+    if given is None:
+        return STORM
+    return Storm(given["messages"], given["minutes"] * 60) if given["messages"] else None
+
+
+# --- what a file may say ------------------------------------------------------------------------------
+
+
+@cache
+def _layout() -> Draft202012Validator:
+    schema = json.loads((DIRECTORY / "manifest.schema.json").read_text(encoding="utf-8"))
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+@cache
+def _common() -> dict[str, Any]:
+    return tomllib.loads((DIRECTORY / "_common.toml").read_text(encoding="utf-8"))
+
+
+def _check_layout(content: dict[str, Any]) -> None:
+    faults = sorted(_layout().iter_errors(content), key=lambda fault: len(fault.absolute_path))
+    if faults:
+        raise Invalid(_sentence(faults[0]))
+
+
+def _sentence(fault: ValidationError) -> str:
+    table = ".".join(map(str, fault.absolute_path))
+    where = f" in [{table}]" if table else ""
+    content: Any = fault.instance
+    if fault.validator == "additionalProperties":
+        schema: Any = fault.schema
+        known = schema.get("properties", {})
+        name = next(name for name in content if name not in known)
+        return f'unknown key "{name}"{where}.{did_you_mean(name, known)}'
+    if fault.validator == "required":
+        needed: Any = fault.validator_value
+        name = next(name for name in needed if name not in content)
+        return f'the key "{name}" is missing{where}.'
+    return f"{table}: {fault.message[:300]}."
+
+
+def _check_kinds(content: dict[str, Any]) -> None:
+    kind = KIND_OF[Category(content["category"])]
+    if kind not in content["mapping"]:
+        raise Invalid(f"[mapping.{kind}] is missing; entries of this category export {kind}s.")
+    if "storm" in content and content["category"] != Category.COMMUNICATION:
+        raise Invalid("[storm] is for entries of the category communication; leave it out.")
+    if (content["in_doubt"] == "look_up") != bool(content.get("look_up_after_s")):
+        raise Invalid('"look_up_after_s" goes with in_doubt = "look_up", and only with it.')
+    if (kind is Kind.CASE) != ("place" in content):
+        raise Invalid('"place" goes with category = "ticketing", and only with it.')
+
+
+def _with_common(config: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the whole config. The vendor's fields come first, for the form."""
+    common = _common()
+    for name in config["properties"]:
+        if name in common["properties"]:
+            raise Invalid(f'[config.properties.{name}] is a field every entry has; leave "{name}" out.')
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [],
+        **config,
+        "properties": config["properties"] | common["properties"],
+        "dependentRequired": config.get("dependentRequired", {}) | common["dependentRequired"],
+    }
+
+
+def _check_fields(config: dict[str, Any], place: Sequence[str]) -> None:
+    fields = config["properties"]
+    groups = [config["required"], *(group["required"] for group in config.get("anyOf", []))]
+    groups += [[name, *needed] for name, needed in config["dependentRequired"].items()]
+    for name in (name for group in groups for name in group):
+        if name not in fields:
+            raise Invalid(f'[config] requires "{name}", which is no field of it.{did_you_mean(name, fields)}')
+    for name in place:
+        if name not in fields or fields[name].get("writeOnly"):
+            raise Invalid(f'place names "{name}", which is no open field of [config].')
+    for name, field in fields.items():
+        _check_samples(name, field)
+
+
+def _check_samples(name: str, field: Mapping[str, Any]) -> None:
+    if field.get("writeOnly") and "default" in field:
+        raise Invalid(f"[config.properties.{name}] is a secret and cannot have a default.")
+    validator = Draft202012Validator(field)
+    defaults = [field["default"]] if "default" in field else []
+    for sample in (*field["examples"], *defaults):
+        for fault in validator.iter_errors(sample):
+            raise Invalid(f"[config.properties.{name}] does not accept its own example: {fault.message}.")
+
+
+def _check_mapping(content: dict[str, Any]) -> None:
+    """Every template compiles, and names only fields that [record] has."""
+    for tree in content["mapping"].values():
+        mapping.compile({}, content["record"], content["severity"], tree)

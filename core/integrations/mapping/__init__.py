@@ -1,0 +1,31 @@
+"""Pure: record + field rules → vendor body, or the reasons it cannot be.
+
+`facts` turns a record into the names a template may use; `compile` turns a manifest's template tree into a
+`Mapper`, once, and `Mapper.body` runs it for every record. Hostile text stays data: it is never expanded a
+second time, and characters that nobody can see are taken out. Escaping for the vendor is the connector's.
+"""
+
+from core.integrations.mapping.record_facts import facts, message_facts
+from core.integrations.mapping.severity import (
+    DUE_STATUS,
+    delivery_key,
+    has_risen,
+    severity_of,
+    unwanted_event,
+    why_not,
+)
+from core.integrations.mapping.template import Mapper, Unmappable, compile
+
+__all__ = [
+    "DUE_STATUS",
+    "Mapper",
+    "Unmappable",
+    "compile",
+    "delivery_key",
+    "facts",
+    "has_risen",
+    "message_facts",
+    "severity_of",
+    "unwanted_event",
+    "why_not",
+]

@@ -1,0 +1,214 @@
+"""A manifest's template tree → a function that makes one body, compiled once and run for every record."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from core.integrations.mapping.record_facts import NAMES
+from core.integrations.mapping.schema import Check, Schema, compile_check
+from core.integrations.mapping.values import as_iso, as_moment, clean, many_lines, one_line
+from core.platform.errors import HubError, Invalid, did_you_mean
+
+Facts = Mapping[str, Any]
+Render = Callable[[Facts], Any]
+
+_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_JSON = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+#: how control characters inside a raw record look in orjson's output. Backslashes and signs (£, °) of a text
+#: match too; that only costs time
+_SUSPECT = (b"\\u00", b"\\b", b"\\f", b"\x7f", b"\xc2")
+
+
+class Unmappable(HubError):
+    """The record cannot become a body; the caller puts it in the outbox as dead, with these reasons."""
+
+    code = "unmappable"
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class Mapper:
+    """One connection's mapping, ready to run."""
+
+    def __init__(self, render: Render, check: Check) -> None:
+        self._render = render
+        self._check = check
+
+    def body(self, facts: Facts) -> str:
+        """The body as JSON text, its fields in the template's order. Raises Unmappable."""
+        value = self._render(facts)
+        self._refuse_misfit(value)
+        payload = _dump(value)
+        if payload is None or any(mark in payload for mark in _SUSPECT):
+            value = self._clean(value)
+            payload = _dump(value)
+        if payload is None:
+            raise Unmappable(("it is nested too deeply to be JSON",))
+        return payload.decode()
+
+    def _clean(self, value: Any) -> Any:
+        try:
+            value = clean(value)
+        except ValueError as error:
+            raise Unmappable((str(error),)) from None
+        self._refuse_misfit(value)
+        return value
+
+    def _refuse_misfit(self, value: Any) -> None:
+        reasons: list[str] = []
+        self._check(value, "", reasons)
+        if reasons:
+            raise Unmappable(tuple(dict.fromkeys(reasons)))
+
+
+def compile(
+    tree: Mapping[str, Any],
+    record_schema: Schema,
+    severity_map: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+) -> Mapper:
+    """The mapper of one connection. `overrides` replace the tree's fields by name; None removes one.
+
+    `"{name}"` alone keeps the value's type; with text around it becomes text. What is no name prints as it
+    was written, so `{0.__class__}` and `{{7*7}}` do nothing. Raises Invalid for a field the body does not
+    have, for removing one it needs, and for a schema keyword that is not supported.
+    """
+    check = compile_check(record_schema)
+    merged = _merge(tree, overrides or {}, record_schema, "")
+    return Mapper(_compile(merged, record_schema, severity_map), check)
+
+
+def _merge(
+    tree: Mapping[str, Any], overrides: Mapping[str, Any], schema: Schema, path: str
+) -> dict[str, Any]:
+    merged = dict(tree)
+    for name, value in overrides.items():
+        where = f"{path}{name}"
+        fields = schema.get("properties", {})
+        if name not in fields and not schema.get("additionalProperties", True):
+            raise Invalid(
+                f'The mapping names "{where}", which the body does not have.{did_you_mean(name, fields)}',
+                {"mapping": where},
+            )
+        if value is None and name in schema.get("required", ()):
+            raise Invalid(
+                f'The mapping removes "{where}", which the body needs; give it a value.', {"mapping": where}
+            )
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            old = merged.get(name)
+            inner = old if isinstance(old, Mapping) else {}
+            merged[name] = _merge(inner, value, fields.get(name, {}), f"{where}.")
+        else:
+            merged[name] = value
+    return merged
+
+
+def _compile(node: Any, schema: Schema, severity_map: Mapping[str, Any]) -> Render:
+    if isinstance(node, Mapping):
+        properties = schema.get("properties", {})
+        return _object({k: _compile(v, properties.get(k, {}), severity_map) for k, v in node.items()})
+    if isinstance(node, list):
+        return _list([_compile(entry, schema.get("items", {}), severity_map) for entry in node])
+    if isinstance(node, str):
+        return _string(node, schema, severity_map)
+    return lambda facts: node
+
+
+def _object(fields: dict[str, Render]) -> Render:
+    pairs = tuple(fields.items())
+
+    def render(facts: Facts) -> dict[str, Any]:
+        return {name: value for name, make in pairs if (value := make(facts)) is not None}
+
+    return render
+
+
+def _list(entries: list[Render]) -> Render:
+    def render(facts: Facts) -> list[Any]:
+        return [value for make in entries if (value := make(facts)) is not None]
+
+    return render
+
+
+def _string(template: str, schema: Schema, severity_map: Mapping[str, Any]) -> Render:
+    texts = _PLACEHOLDER.split(template)  # text, name, text, name, …, text
+    finish = _finisher(schema)
+    looks = [_look_up(name, severity_map) for name in texts[1::2]]
+    if not looks:
+        constant = finish(template)
+        return lambda facts: constant
+    if len(looks) == 1 and not any(texts[::2]):
+        look = looks[0]
+        return lambda facts: finish(look(facts))
+
+    def render(facts: Facts) -> Any:
+        filled = list(texts)
+        filled[1::2] = [_as_text(look(facts)) for look in looks]
+        return finish("".join(filled))
+
+    return render
+
+
+def _look_up(name: str, severity_map: Mapping[str, Any]) -> Render:
+    if name == "vendor_severity":
+        return lambda facts: severity_map.get(facts["severity"])
+    if name in NAMES:
+        return lambda facts: facts.get(name)
+    literal = f"{{{name}}}"
+    return lambda facts: facts.get(name, literal)
+
+
+def _finisher(schema: Schema) -> Callable[[Any], Any]:
+    """What every value of a field goes through: cleaned, one line unless the schema says text/plain, cut."""
+    tidy = many_lines if schema.get("contentMediaType") == "text/plain" else one_line
+    limit = schema.get("maxLength")
+    is_text = schema.get("type") == "string"
+
+    def finish(value: Any) -> Any:
+        if not isinstance(value, str):
+            value = _plain(value)
+            if is_text and isinstance(value, int | float):
+                value = _as_text(value)
+        if isinstance(value, str):
+            value = value if value.isprintable() else tidy(value)
+            if limit is not None and len(value) > limit:
+                value = value[: limit - 1] + "…"
+        return value
+
+    return finish
+
+
+def _plain(value: Any) -> Any:
+    """A value JSON has a word for; None where it has none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int | dict | list):
+        return value
+    moment = as_moment(value)
+    return as_iso(moment) if moment else str(value)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    value = _plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool | dict | list):
+        return (_dump(value) or b"").decode()
+    return str(value)
+
+
+def _dump(value: Any) -> bytes | None:
+    """None when orjson cannot: a lone surrogate, more than 64 bits, more than 254 levels."""
+    try:
+        return orjson.dumps(value, default=str, option=_JSON)
+    except TypeError:
+        return None

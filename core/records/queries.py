@@ -1,0 +1,98 @@
+"""What is stored, in the order of its changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, select
+from sqlmodel import Session
+
+from core.records.tables import TABLES, as_dicts
+from core.storage.models import Kind
+
+CHUNK = 500  # ids per statement
+
+
+def changes(
+    session: Session,
+    kind: Kind,
+    *,
+    after: int,
+    owner_id: str | None,
+    limit: int,
+    upto: int | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
+) -> list[dict[str, Any]]:
+    """Records with a `change_seq` above `after`, up to `upto`, in its order, every column. No owner: everybody's.
+
+    `where`: conditions on that table, of those who know which of them may fit.
+    """
+    table = TABLES[kind]
+    query = select(table).where(table.c.change_seq > after).order_by(table.c.change_seq).limit(limit)
+    if owner_id is not None:
+        query = query.where(table.c.owner_id == owner_id)
+    if upto is not None:
+        query = query.where(table.c.change_seq <= upto)
+    return as_dicts(session.connection().execute(query.where(*where)))
+
+
+def latest(
+    session: Session,
+    kind: Kind,
+    *,
+    owner_id: str | None,
+    limit: int,
+    before: int | None = None,
+    id: str | None = None,
+) -> list[dict[str, Any]]:
+    """The newest changes first, with a `change_seq` below `before`; with `id` only that record."""
+    table = TABLES[kind]
+    query = select(table).limit(limit)
+    if owner_id is not None:
+        query = query.where(table.c.owner_id == owner_id)
+    if before is not None:
+        query = query.where(table.c.change_seq < before)
+    if id is None:
+        query = query.order_by(table.c.change_seq.desc())
+    else:
+        # an order that no index has: PostgreSQL without statistics would walk every change to spare itself a sort
+        query = query.where(table.c.id == id).order_by(-table.c.change_seq)
+    return as_dicts(session.connection().execute(query))
+
+
+def local_ids(session: Session, kind: Kind, id: str) -> list[int]:
+    """Of the records that FootprintIQ calls so; several where two people have one of that id."""
+    query = select(TABLES[kind].c.local_id).where(TABLES[kind].c.id == id)
+    return list(session.connection().execute(query).scalars())
+
+
+def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Local id → record, for those that are still there."""
+    table = TABLES[kind]
+    found: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(local_ids), CHUNK):
+        query = select(table).where(table.c.local_id.in_(local_ids[start : start + CHUNK]))
+        found |= {row["local_id"]: row for row in as_dicts(session.connection().execute(query))}
+    return found
+
+
+def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> ScalarSelect[int | None]:
+    """The highest `change_seq` of this kind, for a larger statement; of one owner, or of all. By an index."""
+    table = TABLES[kind]
+    query = select(func.max(table.c.change_seq))
+    return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()
+
+
+def count_others(session: Session, kind: Kind, owner_id: str, most: int) -> int:
+    """Records of anybody else; not counted further than `most`."""
+    table, found = TABLES[kind], 0
+    for side in (table.c.owner_id < owner_id, table.c.owner_id > owner_id):  # each a range of an index
+        some = select(table.c.local_id).where(side).limit(most - found).subquery()
+        found += session.connection().execute(select(func.count()).select_from(some)).scalar_one()
+    return found
+
+
+def count(session: Session, kind: Kind, owner_id: str | None) -> int:
+    query = select(func.count()).select_from(TABLES[kind])
+    if owner_id is not None:
+        query = query.where(TABLES[kind].c.owner_id == owner_id)
+    return int(session.connection().execute(query).scalar_one())

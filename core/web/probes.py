@@ -1,0 +1,88 @@
+"""For machines that watch the hub: is it ready, and its figures for Prometheus."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core import access
+from core.health import metrics, self_check
+from core.integrations import credentials
+from core.platform.errors import Forbidden, HubError
+from core.platform.settings import settings
+from core.storage import db, disk
+from core.web.api import Unauthorized, problem
+from core.web.api.auth import token_of
+from core.web.origins import LOOPBACK
+
+#: a scheduler beats every 2 s, and another may take its place after 10 s
+SCHEDULER_SILENT_S = 30.0
+
+
+def routes() -> list[Route]:
+    return [Route("/readyz", _ready), Route("/metrics", partial(_metrics, metrics.Metrics()))]
+
+
+async def _ready(request: Request) -> Response:
+    """Words only: anybody may ask."""
+    checks = await to_thread.run_sync(_checks)
+    is_ready = all(word == "ok" for word in checks.values())
+    status = 200 if is_ready else 503
+    return JSONResponse({"status": "ok" if is_ready else "not ready", "checks": checks}, status)
+
+
+def _checks() -> dict[str, str]:
+    try:
+        db.check_current()
+        age_s = metrics.heartbeat_age_s()
+        found = {one.what for one in self_check.standing()}
+    except HubError:
+        return {"database": "cannot be used, or is not migrated", "scheduler": "unknown"}
+    is_beating = age_s is not None and age_s < SCHEDULER_SILENT_S
+    beat = "ok" if is_beating else "not heard of"
+    if is_beating and self_check.SCHEDULER in found:
+        beat = "cannot work; its log says why"
+    return {"database": "ok", "scheduler": beat} | _words()
+
+
+def _words() -> dict[str, str]:
+    """Without paths and numbers of connections: anybody may ask."""
+    room, words = disk.lacking(), {"disk": "ok"}
+    if room:
+        words["disk"] = f"nearly full, {-(-room.missing_bytes // disk.MIB):,} MiB are missing"
+    with db.reading() as session:
+        kids = [lock.kid for lock in credentials.locks(session)]
+    return words | {"keys": f"{', '.join(kids)} missing" if kids else "ok"}
+
+
+async def _metrics(figures: metrics.Metrics, request: Request) -> Response:
+    try:
+        await to_thread.run_sync(_admit, request)
+        return Response(await to_thread.run_sync(figures.text), media_type=metrics.CONTENT_TYPE)
+    except HubError as error:
+        return problem(error)
+
+
+def _admit(request: Request) -> None:
+    """An admin's token, or a program on this machine.
+
+    Behind a proxy every request comes from this machine: as soon as the hub has a public address, only the
+    token counts.
+    """
+    token = token_of(request)
+    if not token and _is_local(request):
+        return
+    who = access.by_token(token) if token else None
+    if who is None:
+        raise Unauthorized("Send an admin's API token as `Authorization: Bearer TOKEN`.")
+    if not who.is_admin:
+        raise Forbidden("Only an admin's token may read the figures of all. Ask one of yours.")
+
+
+def _is_local(request: Request) -> bool:
+    peer: Any = request.client.host if request.client else None
+    return peer in LOOPBACK and urlsplit(settings().public_url).hostname in LOOPBACK

@@ -1,0 +1,103 @@
+"""Sign-in and sign-out: one self-contained page, and the cookie that only the server can set."""
+
+import secrets
+from functools import partial
+from urllib.parse import parse_qs
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from core import access
+from core.access import TooMany
+from core.platform.errors import Forbidden, HubError
+from core.platform.secret import Secret
+from core.platform.settings import settings
+from core.web.middleware import session_token
+from core.web.next_page import SIGN_IN, safe_next
+from core.web.origins import is_own_page
+from core.web.sign_in_page import PAGE_POLICY, sign_in_page
+
+MAX_FORM_BYTES = 8192
+# Hashing waits for its turn in a thread of its own kind: a flood of sign-ins must not hold up the pages.
+_THREADS = CapacityLimiter(4)
+
+
+async def show(request: Request) -> Response:
+    wanted = safe_next(request.query_params.get("next", ""))
+    if await to_thread.run_sync(access.signed_in, session_token(request.headers)):
+        return RedirectResponse(wanted, 303)
+    return _page(200, wanted)
+
+
+async def sign_in(request: Request) -> Response:
+    form = await _form(request)
+    if form is None:
+        return _page(403, "/", problem="That did not come from this page. Sign in here.")
+    wanted, email = safe_next(form.get("next", "")), form.get("email", "")
+    address = request.client.host if request.client else ""
+    check = partial(access.sign_in, email, Secret(form.get("password", "")), address)
+    try:
+        token = await to_thread.run_sync(check, limiter=_THREADS)
+    except TooMany as error:
+        return _page(429, wanted, email, error.message, {"Retry-After": str(error.wait_s)})
+    except Forbidden as error:
+        return _page(401, wanted, email, error.message)
+    except HubError as error:
+        return _page(503, wanted, email, error.message)
+    await _end_session(request)
+    return _with_cookie(RedirectResponse(wanted, 303), token)
+
+
+async def sign_out(request: Request) -> Response:
+    if not is_own_page(request.headers, settings().public_url):
+        return _page(403, "/", problem="That did not come from a page of this hub. You are still signed in.")
+    await _end_session(request)
+    answer = RedirectResponse(SIGN_IN, 303)
+    answer.delete_cookie(access.COOKIE, httponly=True, samesite="lax", secure=_is_secure())
+    return answer
+
+
+async def _form(request: Request) -> dict[str, str] | None:
+    """The fields of a small form that one of our pages sent, or None."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded" or not is_own_page(request.headers, settings().public_url):
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            return None
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        return None
+    return {name: values[0] for name, values in fields.items()}
+
+
+async def _end_session(request: Request) -> None:
+    token = session_token(request.headers)
+    if token:
+        await to_thread.run_sync(access.sign_out, token)
+
+
+def _with_cookie(answer: Response, token: str) -> Response:
+    age_s = int(access.ABSOLUTE.total_seconds())
+    answer.set_cookie(access.COOKIE, token, age_s, httponly=True, samesite="lax", secure=_is_secure())
+    return answer
+
+
+def _is_secure() -> bool:
+    return settings().public_url.startswith("https:")
+
+
+def _page(
+    status: int,
+    wanted: str,
+    email: str = "",
+    problem: str = "",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    nonce = secrets.token_urlsafe(16)
+    safe = {"content-security-policy": PAGE_POLICY.format(nonce=nonce), "cache-control": "no-store"}
+    return HTMLResponse(sign_in_page(nonce, wanted, email, problem), status, safe | (headers or {}))

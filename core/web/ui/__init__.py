@@ -1,0 +1,26 @@
+"""Shared pieces of the pages: who looks, how things look, how numbers and times are said."""
+
+from core.web.ui.errors import doing, flash, gone, guarded, show_flash
+from core.web.ui.markup import escaped, muted
+from core.web.ui.session import require_user, sign_out_button, watching_user
+from core.web.ui.theme import STATE_COLOR, STATE_ICON, Palette, icon, is_dark, logo, palette
+
+__all__ = [
+    "STATE_COLOR",
+    "STATE_ICON",
+    "Palette",
+    "doing",
+    "escaped",
+    "flash",
+    "gone",
+    "guarded",
+    "icon",
+    "is_dark",
+    "logo",
+    "muted",
+    "palette",
+    "require_user",
+    "show_flash",
+    "sign_out_button",
+    "watching_user",
+]

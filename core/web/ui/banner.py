@@ -1,0 +1,25 @@
+"""What every page must say when it is so: nothing is being sent, because the hub itself cannot."""
+
+import streamlit as st
+
+from core.health import duration, self_check
+from core.web.ui.markup import escaped
+
+SILENT_S = 15  # the scheduler beats every 5 s
+
+
+def scheduler_banner(heartbeat_age_s: float | None) -> None:
+    if heartbeat_age_s is None:
+        title = "The scheduler has not run yet"
+    elif heartbeat_age_s > SILENT_S:
+        title = f"The scheduler has been silent for {duration(heartbeat_age_s)}"
+    else:
+        return
+    body = "Nothing is sent until it runs. Start it with `hub scheduler`, or everything with `hub up`."
+    st.warning(body, title=title, icon=":material/timer_off:")
+
+
+def trouble_banner() -> None:
+    """The disk, the key ring, the database: nothing that a connection could be blamed for."""
+    for found in self_check.standing():
+        st.error(escaped(found.sentence), title=found.title, icon=":material/error:")

@@ -1,0 +1,237 @@
+"""One delivery from the beginning: what was asked, what was answered, what comes next, and once more."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from core import connections, integrations
+from core.access import Principal
+from core.delivery import history
+from core.delivery.history import search
+from core.platform.errors import NotFound
+from core.storage.models import AttemptOutcome, Kind, Role, Said, State
+from core.web.ui.errors import doing, flash, guarded
+from core.web.ui.markup import escaped
+from core.web.ui.requests import pretty
+from core.web.ui.tables import STATE
+from core.web.ui.words import ago, exact, seconds, size, within
+
+#: what becomes of a record whose answer was lost, as the connector's manifest declares it
+_TWICE = {
+    "native_key": "The tool knows the key and keeps the record once, however often it comes.",
+    "look_up": "The tool is searched for the key first; when it is there, nothing is created.",
+    "may_repeat": "If an earlier attempt arrived after all, the tool will show it twice.",
+}
+_MOST_LINES, _MOST_PX = 14, 300
+_MOST_MOMENTS = 6
+_PARAMETER = "delivery"
+
+
+def asked() -> int | None:
+    """The delivery that the address names."""
+    given = st.query_params.get(_PARAMETER, "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+
+
+def ask(delivery_id: int) -> None:
+    """Open this one when the page is drawn next."""
+    st.query_params[_PARAMETER] = str(delivery_id)
+
+
+def close() -> None:
+    st.query_params.pop(_PARAMETER, None)
+
+
+@st.dialog("Delivery", width=820, position="right", icon=":material/outbox:", on_dismiss=close)
+@guarded()
+def show(who: Principal, delivery_id: int) -> None:
+    """A drawer over the list."""
+    found, title = history.one(who, delivery_id), search.title(who, delivery_id)
+    now = datetime.now(UTC)
+    _heading(found, title, now)
+    _plan(found["next_attempts"], now)
+    _replay(who, found)
+    _decide(who, found)
+    _together(found)
+    _attempts(found["attempts"], now)
+    if found["payload"]:
+        with st.expander("The record as it is sent", icon=":material/data_object:"):
+            _code(pretty(found["payload"]), "json")
+
+
+def _heading(found: Mapping[str, Any], title: str, now: datetime) -> None:
+    word, color = STATE[State(found["state"])]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(word, color=color)
+        if State(found["state"]) is State.DELIVERED and found["reason"]:
+            st.badge("Maybe twice", color="yellow")
+        st.text(title, width="stretch")
+    st.text(_sentence(found, now), wrap=True)
+    with st.container(horizontal=True, gap="medium"):
+        st.page_link(
+            "pages/connection.py",
+            label=escaped(found["connection"]),
+            icon=":material/cable:",
+            query_params={"id": found["connection_id"]},
+        )
+        if found["ticket_url"]:
+            st.link_button(
+                escaped(found["vendor_id"] or "The ticket"),
+                found["ticket_url"],
+                icon=":material/open_in_new:",
+            )
+    record = f"{found['kind'].capitalize()} {found['record_id'] or found['key']}"
+    queued = f"Queued {ago(found['created_at'], now)}, {exact(found['created_at'])}"
+    st.caption(escaped(f"{record}. {queued}."))
+
+
+def _sentence(found: Mapping[str, Any], now: datetime) -> str:
+    """What happened, and what comes next."""
+    reason = found["reason"] or ""
+    due = within(found["next_attempt_at"], now) if found["next_attempt_at"] else "with the next sync"
+    together = " in a digest" if found["digest_id"] is not None else ""
+    if found["state"] == State.PENDING and together:
+        return f"{reason} It is sent with the digest."
+    named = f" as {found['vendor_id']}" if found["vendor_id"] else ""
+    return {
+        State.DELIVERED: f"The tool has it{named}{together}, since {ago(found['delivered_at'], now)}. {reason}",
+        State.PENDING: f"It waits for its turn: {due}. {reason}",
+        State.SENDING: "It is being sent right now.",
+        State.RETRYING: f"It did not arrive. {reason} The next attempt is due {due}.",
+        State.IN_DOUBT: f"It may have arrived. {reason} It is looked at again {due}.",
+        State.DEAD: f"It is not tried again. {reason}",
+        State.HELD: f"It waits for a person. {reason}",
+        State.SKIPPED: f"It was not sent. {reason}",
+    }[State(found["state"])].strip()
+
+
+def _plan(moments: Sequence[datetime], now: datetime) -> None:
+    """The attempts that are left, each if the one before it fails."""
+    if not moments:
+        return
+    first = ", ".join(within(moment, now) for moment in moments[:_MOST_MOMENTS])
+    more = " …" if len(moments) > _MOST_MOMENTS else ""
+    left = "the last attempt" if len(moments) == 1 else f"{len(moments)} attempts are left, about"
+    last = f". Given up after {exact(moments[-1])}" if len(moments) > 1 else ""
+    st.caption(f"{left[:1].upper()}{left[1:]} {first}{more}{last}.")
+
+
+def _replay(who: Principal, found: Mapping[str, Any]) -> None:
+    """What it will do first; then the button."""
+    state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
+    if found["kind"] == Said.DIGEST:
+        return
+    if who.role == Role.VIEWER or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
+        return
+    if state is State.DELIVERED and is_ticket:
+        return
+    slug = _slug(who, found["connection_id"])
+    if slug is None:
+        st.caption("Its connection was deleted: connect the tool again to send the record anew.")
+        return
+    with st.container(border=True, gap="small"):
+        again = state is State.DELIVERED
+        st.text(_what_it_does(found, slug, again=again), wrap=True)
+        label = "Send it again" if again else "Replay"
+        if st.button(label, icon=":material/replay:", key="replay", type="secondary" if again else "primary"):
+            with doing():
+                flash(history.replay_one(who, found["id"], again=again))
+            st.rerun()
+
+
+def _decide(who: Principal, found: Mapping[str, Any]) -> None:
+    """One of those that are held; all of them are decided on the connection's page."""
+    if found["state"] != State.HELD or who.role == Role.VIEWER:
+        return
+    with st.container(horizontal=True, gap="small"):
+        release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
+        discard = st.button("Discard", key="discard_one", help="It is skipped, and can be replayed.")
+    if release or discard:
+        verb, done = (history.release, "sent") if release else (history.discard, "not sent")
+        with doing(f"It is {done}."):
+            verb(who, found["connection_id"], found["id"])
+        st.rerun()
+
+
+def _together(found: Mapping[str, Any]) -> None:
+    """From a record to its digest, and from a digest to its records."""
+    if found["kind"] == Said.DIGEST:
+        st.page_link(
+            "pages/deliveries.py",
+            label="The records in it",
+            icon=":material/list:",
+            query_params={"record": found["key"]},
+        )
+    elif found["digest_id"] is not None:
+        st.page_link(
+            "pages/deliveries.py",
+            label="It is in a digest",
+            icon=":material/inventory_2:",
+            query_params={_PARAMETER: str(found["digest_id"])},
+        )
+
+
+def _what_it_does(found: Mapping[str, Any], slug: str, *, again: bool) -> str:
+    first = (
+        f"The tool has this record already, since {exact(found['delivered_at'])}. "
+        if again and found["delivered_at"]
+        else ""
+    )
+    queued = (
+        f"Replay puts it back in the queue under the same key, {found['key']}, its attempts counted anew."
+    )
+    return f"{first}{queued} {_TWICE[integrations.get(slug).in_doubt]}"
+
+
+def _slug(who: Principal, connection_id: str) -> str | None:
+    try:
+        return connections.find(who, connection_id).slug
+    except NotFound:
+        return None
+
+
+def _attempts(attempts: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    st.markdown("**Attempts**")
+    if not attempts:
+        st.caption("None yet: no request has been made for it.")
+    for number, attempt in enumerate(attempts, 1):
+        with st.container(border=True, gap="small"):
+            st.markdown(f"**Attempt {number}** · {_outcome(attempt)} · {ago(attempt['started_at'], now)}")
+            st.caption(f"{exact(attempt['started_at'])}, {_company(attempt['items'])}.")
+            for exchange in attempt["exchanges"]:
+                _exchange(exchange, is_last=number == len(attempts))
+            if not attempt["exchanges"]:
+                st.caption("No request was kept.")
+
+
+def _outcome(attempt: Mapping[str, Any]) -> str:
+    return {
+        AttemptOutcome.OPEN: "is being made",
+        AttemptOutcome.CLOSED: "ended",
+        AttemptOutcome.UNKNOWN: "its end is unknown: the worker stopped",
+    }[AttemptOutcome(attempt["outcome"])]
+
+
+def _company(items: int) -> str:
+    return "with this record alone" if items == 1 else f"with {items:,} records in its calls"
+
+
+def _exchange(exchange: Mapping[str, Any], *, is_last: bool) -> None:
+    status = exchange["status"]
+    answered = f"answered {status}" if status else "did not answer"
+    where = escaped(f"{exchange['method']} {exchange['host']}")
+    traffic = f"{seconds(exchange['ms'] / 1000)}, {size(exchange['bytes_out'])} out"
+    is_bad = status is None or status >= 400
+    icon = ":material/error:" if is_bad else ":material/check_circle:"
+    with st.expander(f"{where} {answered} · {traffic}", icon=icon, expanded=is_bad and is_last):
+        st.caption("Request")
+        _code(pretty(exchange["request"]) or "(empty)", "json")
+        st.caption("Answer")
+        _code(pretty(exchange["answer"]) or "(empty)", "json")
+
+
+def _code(text: str, language: str) -> None:
+    height: Any = _MOST_PX if text.count("\n") > _MOST_LINES else "content"
+    st.code(text, language=language, wrap_lines=True, height=height)
