@@ -17,7 +17,7 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core.delivery import idle, journal, restored, sync
+from core.delivery import clock, housekeeping, idle, journal, restored, runs, schedule, sync
 from core.delivery.history import replays
 from core.delivery.schedule import Due
 from core.platform import logs
@@ -125,16 +125,16 @@ class Clock:
             trouble = dict(self.trouble)
         with db.session() as session:
             details = {"running": len(self.running), "threads": self.threads, "trouble": trouble}
-            leads = journal.beat(session, "scheduler", sync.WORKER, details, db.now(session), STALE_S)
+            leads = journal.beat(session, "scheduler", runs.WORKER, details, db.now(session), STALE_S)
         if leads != self.leading:
-            log.info("scheduling" if leads else "another scheduler runs; standing by", worker=sync.WORKER)
+            log.info("scheduling" if leads else "another scheduler runs; standing by", worker=runs.WORKER)
         self.leading = leads
         self.next_beat = time.monotonic() + BEAT_S
         return leads
 
     def _keep_house(self) -> None:
         if time.monotonic() >= self.next_housekeeping:
-            self._say("key", sync.housekeep())
+            self._say("key", housekeeping.housekeep())
             self._sweep_aside()
             self.next_housekeeping = time.monotonic() + HOUSEKEEP_S
 
@@ -146,7 +146,7 @@ class Clock:
 
     def _sweep(self) -> None:
         try:
-            if taken := sync.sweep(self.stopping.is_set):
+            if taken := housekeeping.sweep(self.stopping.is_set):
                 log.info("old rows removed or emptied", rows=taken)
         except HubError as error:
             log.warning("retention put off", reason=error.message)
@@ -156,20 +156,22 @@ class Clock:
     def _start_due(self) -> None:
         if time.monotonic() < self.held_until:
             return
-        passed = sync.pass_by()
+        passed = idle.pass_by()
         with self.lock:
             running = list(self.running.values())
         room = self.threads - len(running)
         failing = self.failing_threads - sum(each.is_failing for each in running)
         slow = self.slow_threads - sum(each.is_slow for each in running)
-        for each in sync.due(room, failing, slow, passed.until) if room > 0 else []:
+        # what a clock that was ahead had put off is due now
+        until = None if clock.put_right() else passed.until
+        for each in schedule.due(room, failing, slow, until) if room > 0 else []:
             with self.lock:
                 if each.id in self.running:
                     continue
                 self.running[each.id] = each
             self.pool.submit(self._run, each.id)
-        self.is_crowded = bool(self.running) and sync.someone_waits([*self.running], passed.until)
-        wait_s = sync.seconds_to_next()
+        self.is_crowded = bool(self.running) and schedule.someone_waits([*self.running], passed.until)
+        wait_s = schedule.seconds_to_next()
         if passed.number >= idle.MOST:
             self.wake(SOONEST_S)
         elif wait_s is not None and wait_s < LOOK_S:
@@ -223,7 +225,7 @@ class Clock:
         if self.sweeper is not None:
             self.sweeper.join(max(0.0, until - time.monotonic()))
         try:
-            sync.abandon()
+            housekeeping.abandon()
             _retire()
         except HubError as error:  # what is open runs out by its lease
             log.warning("stopped without the database", reason=error.message)
@@ -233,13 +235,13 @@ class Clock:
 @db.unit
 def _retire() -> None:
     with db.session() as session:
-        journal.retire(session, "scheduler", sync.WORKER)
+        journal.retire(session, "scheduler", runs.WORKER)
 
 
 @db.unit
 def _retire() -> None:
     with db.session() as session:
-        journal.retire(session, "scheduler", sync.WORKER)
+        journal.retire(session, "scheduler", runs.WORKER)
 
 
 def _say_restored() -> None:

@@ -19,7 +19,7 @@ from bench import archive
 from core import connections, health, records
 from core.access import Principal
 from core.access.principal import principal_of
-from core.delivery import history, journal, outbox, runs
+from core.delivery import history, journal, outbox, runs, schedule
 from core.delivery.history import Wanted, replays, search
 from core.delivery.history.search import Filter
 from core.delivery.outbox import Claim
@@ -240,7 +240,7 @@ def _others() -> dict[str, Move]:
         "reap": lambda s, p: runs.reap(s, 7, p.mine, p.now, worker="nobody"),
         "deleted ones for which something waits": lambda s, p: runs.of_deleted(s),
         "release a worker's runs": lambda s, p: runs.release(s, "nobody", p.now),
-        "next wake": lambda s, p: runs.next_wake(s, runs.find(s, p.mine, p.busy)[0], p.now),
+        "next wake": lambda s, p: schedule.next_wake(s, runs.find(s, p.mine, p.busy)[0], p.now),
     }
 
 

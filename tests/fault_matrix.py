@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete
 from sqlmodel import SQLModel
 
 from core import connections
-from core.delivery import send, sync
+from core.delivery import schedule, send
 from core.http.errors import DeliveryError
 from core.integrations import credentials
 from core.platform import vault
@@ -168,7 +168,7 @@ def assert_recovers(place: Place, server: FaultServer, expected: Outcome, slug: 
     assert copies(server, place, slug) == expected.sent
     connection = place.row(slug)
     assert (connection.problem, connection.wait_reason, connection.failures) == (None, None, 0)
-    assert sync.due(5) == [] or expected.state == "dead"
+    assert schedule.due(5) == [] or expected.state == "dead"
 
 
 @pytest.fixture(scope="session")

@@ -254,3 +254,56 @@ def test_pages_only_draw(imported: dict[str, set[str]]) -> None:
 
 def test_the_map_names_no_module_that_is_gone() -> None:
     assert [name for name in FLOORS if not _is_module(name) and name != "pages"] == []
+
+
+#: who writes when a connection is due; any other room asks `due_times` for it
+WRITES_DUE_TIMES = (
+    "core.storage.due_times",
+    "core.delivery.runs",
+    "core.delivery.idle",
+    "core.delivery.clock",
+)
+_DUE_TIMES = {"next_wake_at", "next_sync_at"}
+
+
+def _writes_due_times(source: str) -> bool:
+    """Whether code assigns one of the times, or gives it to `.values(…)`."""
+    for node in ast.walk(ast.parse(source)):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        is_values = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "values"
+        given = {keyword.arg for keyword in node.keywords} if is_values else set()  # type: ignore[attr-defined]
+        if given & _DUE_TIMES or any(getattr(target, "attr", "") in _DUE_TIMES for target in targets):
+            return True
+    return False
+
+
+def test_due_times_have_few_writers() -> None:
+    found = {name for name, path in _modules().items() if _writes_due_times(path.read_text())}
+    assert {name for name in found if ".migrations." not in name} == set(WRITES_DUE_TIMES)
+
+
+def test_a_writer_of_due_times_is_found() -> None:
+    assert _writes_due_times("row.updated_at = row.next_wake_at = now")
+    assert _writes_due_times("update(table).values(next_sync_at=now)")
+    assert not _writes_due_times("wait = row.next_wake_at")
+
+
+#: who writes a delivery's state
+WRITES_STATE = ("core.delivery.outbox",)
+
+
+def _writes_state(source: str) -> bool:
+    """Whether code gives `state` to a statement of deliveries, or assigns it to one."""
+    return any(
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "values"
+        and any(keyword.arg == "state" for keyword in node.keywords)
+        and "Delivery" in ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def test_the_outbox_alone_writes_states() -> None:
+    found = {name for name, path in _modules().items() if _writes_state(path.read_text())}
+    assert found
+    assert {name for name in found if not _within(name, WRITES_STATE)} == set()

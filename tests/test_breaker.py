@@ -17,7 +17,7 @@ from sqlmodel import col
 
 import scheduler
 from core import connections, integrations
-from core.delivery import sync
+from core.delivery import housekeeping, schedule, sync
 from core.integrations import credentials
 from core.platform.errors import Conflict
 from core.platform.settings import settings
@@ -192,7 +192,7 @@ def test_a_recovered_messenger_is_drained_at_its_rate(workplace: Workplace) -> N
 
 
 def test_look_ups_count_against_the_rate_as_well(workplace: Workplace) -> None:
-    from core.delivery.retry import charge
+    from core.delivery.rate_limit import charge
 
     until = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
     assert charge(until, 60, 3) == until + timedelta(seconds=3)
@@ -259,7 +259,7 @@ def test_nine_dead_of_ten_hold_a_quarter_of_the_threads_and_the_tenth_keeps_its_
             dead.stop()
             clock.stopping.set()
             clock.pool.shutdown(wait=True, cancel_futures=True)
-            sync.abandon()
+            housekeeping.abandon()
 
 
 def until(condition: Any, patience_s: float = 30) -> None:
@@ -275,7 +275,7 @@ def test_those_that_fail_get_their_share_and_no_more(workplace: Workplace) -> No
         if number < 4:
             with db.session() as session:
                 session.get_one(Connection, made).failures = 2
-    assert [each.is_failing for each in sync.due(16, 4)] == [True] * 4 + [False] * 2
-    assert [each.is_failing for each in sync.due(16, 1)] == [True, False, False]
-    assert [each.is_failing for each in sync.due(2, 4)] == [True] * 2
-    assert [each.is_failing for each in sync.due(16, 0)] == [False] * 2
+    assert [each.is_failing for each in schedule.due(16, 4)] == [True] * 4 + [False] * 2
+    assert [each.is_failing for each in schedule.due(16, 1)] == [True, False, False]
+    assert [each.is_failing for each in schedule.due(2, 4)] == [True] * 2
+    assert [each.is_failing for each in schedule.due(16, 0)] == [False] * 2

@@ -12,8 +12,9 @@ from sqlmodel import Session, col
 from structlog.testing import capture_logs
 
 import scheduler
-from core.delivery import journal, outbox, sync
+from core.delivery import housekeeping, journal, outbox, schedule, send, sync
 from core.delivery.breaker import learn
+from core.delivery.clock import put_right
 from core.delivery.outbox.queries import in_states
 from core.delivery.runs import LEASE_S
 from core.health import self_check
@@ -53,7 +54,8 @@ def hands(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Hands:
 
 
 def run_due() -> set[str]:
-    due = {each.id for each in sync.due(10)}
+    put_right()
+    due = {each.id for each in schedule.due(10)}
     for id in due:
         sync.run(id, "scheduled", only_due=True)
     return due
@@ -171,7 +173,7 @@ def begin(workplace: Workplace) -> sync.Run:
     workplace.scans(1)
     begun = sync._start(workplace.ids["splunk"], "scheduled", None, lambda: False, 600)
     sync.export(begun)
-    assert sync._claim(begun) is not None
+    assert send.claim(begun) is not None
     return begun
 
 
@@ -180,7 +182,7 @@ def test_the_lease_of_a_dead_worker_ends_a_lease_later(workplace: Workplace, han
         begin(workplace)
     assert run_due() == set()  # it may be alive: it has the time that it always has
     hands.go(seconds=LEASE_S + 1)
-    sync.housekeep()
+    housekeeping.housekeep()
     assert workplace.states("splunk") == ["in_doubt"]
     hands.go(minutes=2)
     assert run_due() == {workplace.ids["splunk"]}
@@ -192,7 +194,7 @@ def test_a_living_worker_is_not_overtaken(workplace: Workplace, hands: Hands) ->
         begun = begin(workplace)
     assert run_due() == set()
     hands.go(seconds=LEASE_S - 1)
-    sync.housekeep()
+    housekeeping.housekeep()
     with db.session() as session:
         assert outbox.renew(session, 1, LEASE_S, hands.now)
     sync._end(begun)
@@ -278,7 +280,8 @@ def test_nothing_of_it_stays_in_the_future(workplace: Workplace, hands: Hands) -
     with hands.ahead():
         run_due()
         begin(workplace)
-    sync.due(10)
+    put_right()
+    schedule.due(10)
     latest = hands.now + timedelta(minutes=5)
     waiting = (
         select(Connection),

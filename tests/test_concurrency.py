@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from core import cli, connections
-from core.delivery import outbox, send, sync
+from core.delivery import housekeeping, outbox, send, sync
 from core.platform.errors import Busy, Unusable
 from core.records import intake
 from core.storage import db
@@ -222,7 +222,7 @@ def test_a_late_close_and_whoever_looks_for_dead_attempts_do_not_meet(
         if not reapers:
             with db.session() as session:
                 session.execute(update(Attempt).values(lease_until=db.now(session) - timedelta(seconds=1)))
-            reapers.append(pool.submit(sync.housekeep))
+            reapers.append(pool.submit(housekeeping.housekeep))
             until(waiting, "the reaper waits for nothing")
         return real(*arguments)
 
@@ -256,20 +256,20 @@ def test_what_was_answered_is_kept_when_the_run_is_taken_over(
     assert (result.success, result.message) == (False, "Another worker took this sync over.")
     assert workplace.states("splunk") == ["delivered", "delivered", "sending", "sending"]
     assert len(requests) == 2
-    sync.housekeep()  # what is left is not waited for as long as a lease lasts
+    housekeeping.housekeep()  # what is left is not waited for as long as a lease lasts
     assert workplace.states("splunk") == ["delivered", "delivered", "in_doubt", "in_doubt"]
 
 
 def before_call(monkeypatch: pytest.MonkeyPatch, nth: int, act: Callable[[], None]) -> None:
-    real, passed = send.Call.before, []
+    real, passed = send.Send.before, []
 
-    def before(call: send.Call) -> None:
+    def before(call: send.Send) -> None:
         passed.append(1)
         if len(passed) == nth:
             act()
         real(call)
 
-    monkeypatch.setattr(send.Call, "before", before)
+    monkeypatch.setattr(send.Send, "before", before)
 
 
 def take_over() -> None:
@@ -282,12 +282,12 @@ def test_an_attempt_that_was_renewed_meanwhile_is_not_taken_for_dead(workplace: 
     workplace.alerts(1)
     begun = sync._start(workplace.ids["slack"], "manual", None, lambda: False, 60.0)
     sync.export(begun)
-    claim = sync._claim(begun)
+    claim = send.claim(begun)
     assert claim is not None
     workplace.pass_time(minutes=2)
     with db.session() as session:
         assert outbox.renew(session, claim.attempt_id, 60.0, db.now(session))
-    assert sync._reap_one(claim.attempt_id, claim.connection_id, None) == 0
+    assert housekeeping._reap_one(claim.attempt_id, claim.connection_id, None) == 0
     assert workplace.states("slack") == ["sending"]
 
 
@@ -299,7 +299,7 @@ def test_a_row_that_somebody_else_is_changing_is_left_for_the_next_claim(workpla
     sync.export(begun)
     first = workplace.deliveries("splunk")[0].id
     with holding(f"SELECT 1 FROM webhook_deliveries WHERE id = {first} FOR UPDATE"):
-        claim = sync._claim(begun)
+        claim = send.claim(begun)
         assert claim is not None
         assert first not in [row.id for row in claim.rows]
         assert len(claim.rows) == 2

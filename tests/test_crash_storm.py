@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 
 import pytest
 
-from core.delivery import sync
+from core.delivery import housekeeping
 from core.platform.settings import settings
 from core.storage import db
 from tests.workplace import Workplace, pass_time, sandbox, workplace
@@ -69,7 +69,7 @@ def reached(condition: Callable[[], bool], patience_s: float = 60) -> None:
 def rest() -> None:
     """Twenty minutes pass while nobody works: leases run out, retries and windows are over."""
     pass_time(timedelta(minutes=20))
-    sync.housekeep()
+    housekeeping.housekeep()
 
 
 def test_ten_kills_in_a_storm_lose_no_alert(workplace: Workplace) -> None:

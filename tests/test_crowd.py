@@ -20,7 +20,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlmodel import col
 
 from core import connections
-from core.delivery import sync
+from core.delivery import housekeeping
 from core.records import intake
 from core.storage import db
 from core.storage.models import Attempt, AttemptOutcome, Connection, Kind, State
@@ -130,8 +130,8 @@ def reap(workplace: Workplace) -> None:
         session.execute(update(Connection).where(*run).values(**over))
         open_one = (col(Attempt.connection_id) == keyed, col(Attempt.outcome) == AttemptOutcome.OPEN)
         session.execute(update(Attempt).where(*open_one).values(**over))
-    sync.housekeep()
-    sync.sweep()
+    housekeeping.housekeep()
+    housekeeping.sweep()
 
 
 def all_are_out(workplace: Workplace, slug: str) -> bool:

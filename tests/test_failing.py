@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from core import connections
+from core.delivery import housekeeping, sync
 from core.delivery import notices as messages
-from core.delivery import sync
 from core.integrations import credentials
 from core.platform.errors import Invalid
 from core.platform.settings import settings
@@ -36,7 +36,7 @@ def days_pass(workplace: Workplace, days: float) -> None:
     for _ in range(int(days)):
         workplace.pass_time(days=1)
         workplace.sync("splunk", "scheduled")
-        sync.housekeep()
+        housekeeping.housekeep()
 
 
 def notices(workplace: Workplace) -> list[Delivery]:
@@ -58,7 +58,7 @@ def test_the_owner_is_told_on_days_1_3_and_5_and_then_it_is_switched_off(failing
     assert "then switch it on" in str(row.problem)
     assert failing.states("splunk") == ["pending", "pending"]  # the queue is kept, and no attempt was spent
     assert {row.attempt_count for row in failing.deliveries("splunk")} == {0}
-    sync.housekeep()
+    housekeeping.housekeep()
     assert told(failing) == [1, 3, 5]
     with db.reading() as session:
         entry = session.execute(select(AuditEntry).where(AuditEntry.actor == "hub")).scalar_one()
@@ -105,11 +105,11 @@ def test_429_is_not_a_failure(workplace: Workplace) -> None:
 def test_what_a_person_paused_is_not_counted(failing: Workplace) -> None:
     connections.disable(failing.who, failing.ids["splunk"])
     failing.pass_time(days=6)
-    sync.housekeep()
+    housekeeping.housekeep()
     assert told(failing) == []
     connections.enable(failing.who, failing.ids["splunk"])
     failing.sync("splunk")
-    sync.housekeep()
+    housekeeping.housekeep()
     assert failing.row("splunk").is_active
     assert told(failing) == []
 
@@ -123,7 +123,7 @@ def test_a_test_that_passes_ends_the_clock(failing: Workplace) -> None:
 
 def test_a_connection_that_nobody_called_is_left_alone(failing: Workplace) -> None:
     failing.pass_time(days=6)  # no sync, so no failed call: nobody knows how it is
-    sync.housekeep()
+    housekeeping.housekeep()
     assert failing.row("splunk").is_active
     assert told(failing) == []
 
@@ -136,7 +136,7 @@ def test_a_channel_that_fails_is_not_told_and_is_told_when_it_is_well_again(fail
     assert told(failing) == []
     failing.sandbox.clear_faults("slack")
     failing.sync("slack")
-    sync.housekeep()
+    housekeeping.housekeep()
     assert told(failing) == [1]
 
 
@@ -154,7 +154,7 @@ def test_two_that_tell_about_each_other_fail_together_and_nothing_goes_round(wor
             connection = connections.find(workplace.who, each)
             if connection.is_active:
                 sync.run(each)
-        sync.housekeep()
+        housekeeping.housekeep()
     with db.reading() as session:
         rows = session.execute(select(Connection).order_by(Connection.id)).scalars().all()
         kinds = {row.record_kind for row in session.execute(select(Delivery)).scalars()}
@@ -169,8 +169,8 @@ def test_gone_is_told_at_once(workplace: Workplace) -> None:
         row, now = session.get_one(Connection, ref), db.now(session)
         row.is_active, row.problem, row.failing_since = False, "Splunk answered 410.", now
         row.last_failure_at = now
-    sync.housekeep()
-    sync.housekeep()
+    housekeeping.housekeep()
+    housekeeping.housekeep()
     assert told(workplace) == [5]
 
 
@@ -205,11 +205,11 @@ def test_a_scheduler_that_dies_while_telling_has_told_nothing_and_the_next_one_t
 
     monkeypatch.setattr(told_by, "_tell", dies)
     with pytest.raises(KeyboardInterrupt):
-        sync.housekeep()
+        housekeeping.housekeep()
     monkeypatch.undo()
     row = failing.row("splunk")
     assert (row.is_active, row.told_day, told(failing)) == (True, 3, [1, 3])
-    sync.housekeep()
+    housekeeping.housekeep()
     row = failing.row("splunk")
     assert (row.is_active, row.told_day, told(failing)) == (False, 5, [1, 3, 5])
 

@@ -12,8 +12,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from core import connections
-from core.delivery import history, sync
-from core.delivery.send import Call
+from core.delivery import history, housekeeping, send, sync
 from core.platform.errors import Conflict, NotFound, Unusable
 from core.records import intake
 from core.storage import db
@@ -212,7 +211,7 @@ def test_one_run_at_a_time(workplace: Workplace) -> None:
             workplace.sync("slack")
         with db.session() as session:  # the worker is taken for dead, its call goes on
             session.execute(update(Attempt).values(lease_until=db.now(session) - timedelta(seconds=1)))
-        sync.housekeep()
+        housekeeping.housekeep()
         assert workplace.states("slack") == ["in_doubt"]
         let_go.set()
         thread.join(30)
@@ -422,9 +421,9 @@ def test_a_record_that_kills_each_worker_comes_to_an_end(workplace: Workplace) -
     for _ in range(15):
         begun = sync._start(id, "manual", None, lambda: False, 600)
         sync.export(begun)
-        assert sync._claim(begun)
+        assert send.claim(begun)
         workplace.pass_time(hours=20)
-        sync.housekeep()
+        housekeeping.housekeep()
     (row,) = workplace.deliveries("slack")
     assert (row.state, row.attempt_count, row.next_attempt_at) == ("dead", 15, None)
     assert row.in_doubt_since is not None
@@ -438,19 +437,19 @@ def test_a_record_that_kills_each_worker_takes_no_neighbour_with_it(
 ) -> None:
     workplace.connect("splunk", batch_limit=100)
     poison, *others = [f"fiq-scan-{id}" for id in workplace.scans(8)]
-    real = sync._send
+    real = send.send
 
-    def send(call: Call) -> None:
+    def die_of_poison(call: send.Send) -> None:
         if any(row.key.startswith(poison) for row in call.claim.rows):
             raise KeyboardInterrupt
         real(call)
 
-    monkeypatch.setattr(sync, "_send", send)
+    monkeypatch.setattr(send, "send", die_of_poison)
     for _ in range(20):
         with contextlib.suppress(KeyboardInterrupt):
             workplace.sync("splunk")
         workplace.pass_time(hours=20)
-        sync.housekeep()
+        housekeeping.housekeep()
     ended = {
         row.key.rpartition("-")[0]: (row.state, row.attempt_count) for row in workplace.deliveries("splunk")
     }

@@ -12,7 +12,7 @@ from sqlmodel import col
 import scheduler
 from core import connections, records
 from core.access import Principal
-from core.delivery import idle, sync
+from core.delivery import clock, idle, schedule, sync
 from core.integrations import credentials
 from core.storage import db
 from core.storage.models import Connection, Delivery, HourlyFigures, Kind, RunLog
@@ -60,14 +60,14 @@ def stored(id: str) -> Connection:
 
 
 def due_ids() -> set[str]:
-    return {each.id for each in sync.due(100)}
+    return {each.id for each in schedule.due(100)}
 
 
 def look() -> tuple[tuple[idle.Passed, float | None], int]:
     with statements() as seen:
-        passed = sync.pass_by()
-        sync.due(16, 4, 8, passed.until)
-        return (passed, sync.seconds_to_next()), len(seen)
+        passed = idle.pass_by()
+        schedule.due(16, 4, 8, passed.until)
+        return (passed, schedule.seconds_to_next()), len(seen)
 
 
 def test_a_hundred_idle_connections_cost_as_many_statements_as_two(workplace: Workplace) -> None:
@@ -92,10 +92,10 @@ def test_more_than_one_batch_is_moved_batch_by_batch(
     for number in range(8):
         id = workplace.connect("splunk", every="1m")
         change(id, next_wake_at=moment(timedelta(seconds=number - 30)))
-    first = sync.pass_by()
+    first = idle.pass_by()
     assert first.number == 6
-    assert sync.due(16, until=first.until) == []  # two are left to the next look, not to runs
-    assert [sync.pass_by().number, sync.pass_by().number] == [2, 0]
+    assert schedule.due(16, until=first.until) == []  # two are left to the next look, not to runs
+    assert [idle.pass_by().number, idle.pass_by().number] == [2, 0]
 
 
 def test_it_is_looked_at_as_a_run_would_but_there_is_none(workplace: Workplace) -> None:
@@ -103,7 +103,7 @@ def test_it_is_looked_at_as_a_run_would_but_there_is_none(workplace: Workplace) 
     make_due()
     due = stored(by_look).next_sync_at
     sync.run(by_run, only_due=True)
-    assert sync.pass_by().number == 1
+    assert idle.pass_by().number == 1
     ran, looked = stored(by_run), stored(by_look)
     assert due is not None
     assert ran.next_sync_at == looked.next_sync_at == looked.next_wake_at == due + timedelta(minutes=1)
@@ -126,13 +126,13 @@ def test_what_has_work_is_left_to_a_run(workplace: Workplace, people: Any) -> No
     everybodys = splunk(people.admin, "everybody's", scope="all")
     cases = workplace.connect("jira")
     workplace.scans(1)
-    assert sync.pass_by().number == 2
+    assert idle.pass_by().number == 2
     assert due_ids() == {mine, everybodys}
     assert {stored(id).last_sync is not None for id in (theirs, cases)} == {True}
     for id in due_ids():
         sync.run(id)
     make_due()
-    assert (sync.pass_by().number, due_ids()) == (4, set())  # the cursor has passed it
+    assert (idle.pass_by().number, due_ids()) == (4, set())  # the cursor has passed it
 
 
 def moment(by: timedelta) -> datetime:
@@ -161,7 +161,7 @@ def test_a_delivery_that_waits_is_work_when_it_may_be_sent(
         session.execute(update(Delivery).values(next_attempt_at=waits_until, state="retrying"))
     change(id, failures=0, next_call_at=None if call_in is None else moment(call_in))
     make_due()
-    assert sync.pass_by().number == is_idle
+    assert idle.pass_by().number == is_idle
     row = stored(id)
     if is_idle:
         assert row.next_wake_at == max(filter(None, (waits_until, row.next_call_at)))
@@ -180,7 +180,7 @@ def test_who_is_paused_locked_running_or_was_left_by_a_dead_worker_is_not_touche
     token = stored(locked).credentials_encrypted or ""
     change(locked, credentials_encrypted=token.replace(token[3:11], "ffffffff"))
     assert credentials.lock_of(stored(locked))
-    assert sync.pass_by().number == 0
+    assert idle.pass_by().number == 0
     assert due_ids() == {left}  # its run is ended by the next one
     assert {stored(id).last_sync for id in (paused, running, left, locked)} == {None}
 
@@ -232,7 +232,7 @@ def test_a_record_between_the_look_and_the_move_is_sent_at_once_in_real_time(wor
     assert due_ids() == {live}  # the other one takes it with its next sync
     sync.run(live, only_due=True)
     make_due(hourly)
-    assert (sync.pass_by().number, due_ids()) == (0, {hourly})
+    assert (idle.pass_by().number, due_ids()) == (0, {hourly})
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
@@ -243,14 +243,14 @@ def test_while_somebody_stores_nobody_waits_and_real_time_stays_due(workplace: W
     row = {"id": "1", "user_id": workplace.who.user_id, "high_risk_count": 9, "status": "completed"}
     with db.session() as storing:
         records.store(storing, Kind.SCAN, [row])
-        assert sync.pass_by().number == 1
+        assert idle.pass_by().number == 1
     assert due_ids() == {live}
     assert stored(hourly).last_sync is not None
 
 
 def test_the_counter_is_held_also_when_nothing_was_ever_stored(workplace: Workplace) -> None:
     workplace.connect("splunk", realtime=True)
-    assert sync.pass_by().number == 1
+    assert idle.pass_by().number == 1
 
 
 # --- in the scheduler -----------------------------------------------------------------------------------
@@ -290,10 +290,11 @@ def test_no_look_reads_a_whole_table_or_sorts_one(workplace: Workplace) -> None:
     """What is idle, what is due, when the next one is, whether the clock was ahead."""
     workplace.connect("splunk", realtime=True)
     with statements() as seen:
-        passed = sync.pass_by()
-        sync.due(16, 4, 8)
-        sync.someone_waits(["one"], passed.until)
-        sync.seconds_to_next()
+        passed = idle.pass_by()
+        clock.put_right()
+        schedule.due(16, 4, 8)
+        schedule.someone_waits(["one"], passed.until)
+        schedule.seconds_to_next()
     asked = [
         (words, given) for words, given in seen if words.startswith("SELECT") and "user_integrations" in words
     ]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Opened
 from sqlalchemy import event
 
 from core import connections
-from core.delivery import history, sync
+from core.delivery import history, housekeeping, send, sync
 from core.delivery.history import Wanted, replays
 from core.delivery.outbox import LOCK_ORDER
 from core.storage import db
@@ -104,9 +104,9 @@ def live_a_day(workplace: Workplace) -> None:
     history.replay_one(who, workplace.deliveries("splunk")[0].id or 0, again=True)
     connections.disable(who, workplace.ids["splunk"])
     connections.enable(who, workplace.ids["splunk"], "skip")
-    sync.housekeep()
-    sync.sweep()
-    sync.abandon()
+    housekeeping.housekeep()
+    housekeeping.sweep()
+    housekeeping.abandon()
     connections.delete(who, workplace.ids["splunk"])
 
 
@@ -124,9 +124,9 @@ def leave_open(workplace: Workplace, slug: str) -> None:
     workplace.cases(1)
     begun = sync._start(workplace.ids[slug], "manual", None, lambda: False, 60.0)
     sync.export(begun)
-    assert sync._claim(begun) is not None
+    assert send.claim(begun) is not None
     workplace.pass_time(minutes=2)
-    sync.housekeep()
+    housekeeping.housekeep()
     workplace.pass_time(hours=1)
     workplace.sync(slug)
 

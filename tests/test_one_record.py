@@ -12,7 +12,7 @@ from sqlmodel import col
 from core import access, connections, records
 from core.access import LOCAL, Principal
 from core.connections import changes
-from core.delivery import history, sync
+from core.delivery import history, housekeeping
 from core.delivery.selection import keys_of
 from core.platform.errors import Conflict, Forbidden, Invalid
 from core.records import intake
@@ -197,11 +197,11 @@ def test_a_person_and_their_records_are_added_together_or_not_at_all(
 
 def test_who_was_added_without_their_records_gets_them_with_the_housekeeping(workplace: Workplace) -> None:
     intake.store(LOCAL, Kind.SCAN, [{"id": str(uuid.uuid4()), "user_id": EVA} | SCAN])
-    sync.housekeep()
+    housekeeping.housekeep()
     eva = access.add_user(LOCAL, EVA, "member", None)  # and killed here
     hers = Workplace(principal(eva), workplace.sandbox)
     hers.connect("splunk")
-    sync.housekeep()
+    housekeeping.housekeep()
     hers.sync("splunk")
     assert hers.states("splunk") == ["delivered"]
     assert make_up() == 0

@@ -24,13 +24,13 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from core import connections, integrations
-from core.delivery import outbox, runs, send, sync
+from core.delivery import housekeeping, outbox, runs, send, sync
 from core.delivery.batch import LeaseLost
 from core.delivery.history import replay_one
 from core.delivery.outbox import Claim, New
 from core.delivery.retry import WAITS_S
 from core.delivery.runs import LEASE_S, Run
-from core.delivery.send import Call
+from core.delivery.send import Send
 from core.integrations import credentials
 from core.platform.errors import Conflict
 from core.storage import db
@@ -123,7 +123,7 @@ class Outbox(RuleBasedStateMachine):
         """The connection is free and has something to send: most steps would do nothing otherwise."""
         if self.place.row(self.slug).run_id is not None:
             self.hands.pass_time(LEASE_S + 1)
-            sync.housekeep()
+            housekeeping.housekeep()
         if not self.place.row(self.slug).is_active:
             self.enable(None)
         due = [r.next_attempt_at for r in self.place.deliveries(self.slug) if r.state in WAITING]
@@ -135,7 +135,7 @@ class Outbox(RuleBasedStateMachine):
     def _sleep(self, seconds: float) -> None:
         """The worker is stopped; meanwhile another does what is to be done."""
         self.hands.pass_time(seconds)
-        sync.housekeep()
+        housekeeping.housekeep()
         self.disturbed = True
         script, told = self.hands.script, self.hands.told
         self._work([])
@@ -185,7 +185,7 @@ class Outbox(RuleBasedStateMachine):
         return begun
 
     def claim_checked(self, begun: Run) -> Claim | None:
-        """Stands around `sync._claim`: one probe at a time, and none before its time."""
+        """Stands around `send.claim`: one probe at a time, and none before its time."""
         before = self.place.row(self.slug)
         claim = self.claim(begun)
         if claim is not None:
@@ -206,11 +206,11 @@ class Outbox(RuleBasedStateMachine):
         """Or after sending."""
         self._wait_until_due()
         begun = self._begin()
-        claim = sync._claim(begun) if begun else None
+        claim = send.claim(begun) if begun else None
         if begun and claim and sent:
-            call = Call(begun, self.live, claim, self.hands.now.timestamp())
+            call = Send(begun, self.live, claim, self.hands.now.timestamp())
             call.live.client.before_call = call.before
-            self.hands.held += [(row.key, self.hands.now) for row in sync._look_up(call)]
+            self.hands.held += [(row.key, self.hands.now) for row in send._look_up(call)]
 
     @rule(seconds=st.sampled_from([1, 6, 61, 301, 1200, 7200, DAY_S]))
     def time_passes(self, seconds: float) -> None:
@@ -218,7 +218,7 @@ class Outbox(RuleBasedStateMachine):
 
     @rule()
     def reap(self) -> None:
-        sync.housekeep()
+        housekeeping.housekeep()
 
     # --- what a person does -------------------------------------------------------------------------
 
@@ -305,7 +305,7 @@ class Outbox(RuleBasedStateMachine):
             return
         for _ in range(ROUNDS):
             self.hands.pass_time(DAY_S)
-            sync.housekeep()
+            housekeeping.housekeep()
             self.enable(None)
             self._work([])
             self.every_promise_holds()
@@ -319,16 +319,15 @@ class Outbox(RuleBasedStateMachine):
 def machine(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Outbox]:
     hands = Hands()
     monkeypatch.setattr(db, "now", lambda session: hands.now)
-    for module in (send, sync):
-        monkeypatch.setattr(module, "time", lambda: hands.now.timestamp())
+    monkeypatch.setattr(send, "time", lambda: hands.now.timestamp())
     for module in (send, runs):
         monkeypatch.setattr(module, "random", lambda: 0.5)
     keep_transitions()
-    claim = staticmethod(sync._claim)
+    claim = staticmethod(send.claim)
 
     def started() -> Outbox:
         machine: Outbox = type("Machine", (Outbox,), {"place": workplace, "hands": hands, "claim": claim})()
-        monkeypatch.setattr(sync, "_claim", machine.claim_checked)
+        monkeypatch.setattr(send, "claim", machine.claim_checked)
         return machine
 
     return started

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import connections
-from core.delivery import history, sync
+from core.delivery import history, housekeeping, sync
 from core.storage import db
 from core.storage.models import Connection, State, User
 from sandbox import Sandbox
@@ -117,7 +117,7 @@ def test_what_was_switched_off_says_why(ana: User, sandbox: Sandbox, visit: Visi
     page = open_failing(ana, sandbox, visit, 4.99, channel=True, told_day=3)
     (ref,) = [line.id for line in connections.board(principal(ana)).lines if line.slug == "splunk"]
     fail(ref, 5.01, told_day=3)
-    sync.housekeep()
+    housekeeping.housekeep()
     page = visit(ana, "connection", id=ref)
     assert "Switched off: nothing reached Splunk for 5 days" in said(page)
     assert "“SOC chat” was told." in said(page)

@@ -11,7 +11,7 @@ from sqlmodel import col
 from core import connections, records
 from core.connections import changes as changing
 from core.delivery import export as exports
-from core.delivery import history, sync
+from core.delivery import history, housekeeping, schedule, send, sync
 from core.platform.errors import Conflict
 from core.records import intake
 from core.records.tables import number
@@ -313,13 +313,13 @@ def test_a_record_that_comes_during_a_call_is_due_at_once(workplace: Workplace, 
             came.extend(workplace.alerts(1))
 
     monkeypatch.setattr(sync, "deliver", deliver)
-    (due,) = sync.due(10)
+    (due,) = schedule.due(10)
     sync.run(due.id, only_due=True)
     assert came
-    assert [each.id for each in sync.due(10)] == [due.id]
+    assert [each.id for each in schedule.due(10)] == [due.id]
     sync.run(due.id, only_due=True)
     assert workplace.states("slack") == ["delivered"] * 2
-    assert sync.due(10) == []
+    assert schedule.due(10) == []
 
 
 def test_a_run_that_asks_for_nothing_is_due_at_its_next_time(workplace: Workplace) -> None:
@@ -336,9 +336,9 @@ def test_a_connection_whose_worker_died_is_due_when_its_lease_ends(workplace: Wo
     sync._start(workplace.ids["splunk"], "scheduled", None, lambda: False, 600.0)  # … and then it dies
     row = workplace.row("splunk")
     assert row.next_wake_at == row.lease_until
-    assert sync.due(10) == []
+    assert schedule.due(10) == []
     workplace.pass_time(seconds=61)
-    (due,) = sync.due(10)
+    (due,) = schedule.due(10)
     sync.run(due.id, only_due=True)
     assert workplace.states("splunk") == ["delivered"]
 
@@ -353,16 +353,16 @@ def test_what_a_dead_worker_left_is_due_at_once(
     def die(call: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sync, "_send", die)
+    monkeypatch.setattr(send, "send", die)
     with pytest.raises(KeyboardInterrupt):
         workplace.sync("splunk")
     with db.session() as session:
         later = db.now(session) + timedelta(days=1)
         session.execute(update(Connection).values(run_id=None, lease_until=None, next_wake_at=later))
-    assert sync.due(10) == []
+    assert schedule.due(10) == []
     workplace.pass_time(seconds=61)
-    sync.housekeep()
-    assert len(sync.due(10)) == 1
+    housekeeping.housekeep()
+    assert len(schedule.due(10)) == 1
     assert workplace.states("splunk") == ["in_doubt"]
 
 
@@ -404,15 +404,15 @@ def test_a_row_that_was_being_sent_when_its_connection_was_deleted_ends(
     cid = workplace.connect("splunk")
     workplace.scans(1)
     workplace.sandbox.fault("splunk", "503")
-    real = sync._send
+    real = send.send
 
-    def send(call: Any) -> None:
+    def send_slowly(call: Any) -> None:
         connections.delete(workplace.who, cid)
         real(call)
 
-    monkeypatch.setattr(sync, "_send", send)
+    monkeypatch.setattr(send, "send", send_slowly)
     workplace.sync("splunk")
-    sync.housekeep()
+    housekeeping.housekeep()
     assert workplace.states("splunk") == ["skipped"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core import connections, integrations
-from core.delivery import sync
+from core.delivery import housekeeping
 from core.integrations import manifest
 from core.platform.errors import Unusable
 from sandbox import Sandbox
@@ -77,7 +77,7 @@ def test_a_file_that_is_taken_away_locks_its_connections_and_no_other(
     workplace.alerts(1)
     file.unlink()
     manifest.manifests.cache_clear()
-    sync.housekeep()
+    housekeeping.housekeep()
     shown = {view.name: view.problem for view in connections.list_views(workplace.who)}
     assert str(shown.pop("Ops")).startswith("data/catalog/mattermost.toml is gone")
     assert list(shown.values()) == [None]

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 import scheduler
 from core import health
 from core.connections import changes
-from core.delivery import history, journal, retention, sync
+from core.delivery import history, housekeeping, journal, retention
 from core.delivery.journal import Tally
 from core.health import figures, metrics
 from core.platform.settings import settings
@@ -89,11 +89,11 @@ def test_what_is_old_loses_its_content_and_is_not_sent_again(workplace: Workplac
     clock(91 * DAY)
     workplace.scans(1)
     workplace.sync("splunk")
-    assert sync.sweep() == 4 + 2 + 2 + 2  # deliveries, attempts, run logs, hours
+    assert housekeeping.sweep() == 4 + 2 + 2 + 2  # deliveries, attempts, run logs, hours
     assert [row.payload is None for row in workplace.deliveries("splunk")] == [True, True, True, False]
     assert (number(Attempt), number(RunLog), number(TicketLink)) == (1, 1, 1)
     assert number(SiemEvent, col(SiemEvent.raw_data).is_(None)) == 3
-    assert sync.sweep() == 0
+    assert housekeeping.sweep() == 0
     with db.session() as session:
         session.execute(update(Connection).values(export_cursor=0))  # everything is looked at again
     assert workplace.sync("splunk").count == 0
@@ -106,7 +106,7 @@ def test_what_still_waits_keeps_its_content(workplace: Workplace, clock: Move) -
     workplace.sandbox.fault("splunk", "503", times=1)
     workplace.sync("splunk")
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     assert workplace.deliveries("splunk")[0].payload is not None
     assert workplace.sync("splunk").count == 1
 
@@ -120,13 +120,16 @@ def test_what_ends_late_keeps_its_text_for_its_time_and_then_loses_it(
     workplace.sandbox.fault("splunk", "503")
     workplace.sync("splunk")
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     workplace.sandbox.clear_faults()
     workplace.sync("splunk")
     assert workplace.states("splunk") == ["delivered", "delivered"]
-    assert (sync.sweep(), number(Delivery, col(Delivery.payload).is_not(None))) == (1, 2)  # an attempt
+    assert (housekeeping.sweep(), number(Delivery, col(Delivery.payload).is_not(None))) == (
+        1,
+        2,
+    )  # an attempt
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     assert number(Delivery, col(Delivery.payload).is_not(None)) == 0
 
 
@@ -142,12 +145,12 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
         session.execute(update(Delivery).values(attempt_count=14))
     workplace.sync("splunk")
     assert workplace.states("splunk") == ["dead"]
-    sync.sweep()
+    housekeeping.sweep()
     [row] = workplace.deliveries("splunk")
     assert row.payload is not None
     assert "Given up" in str(row.reason)
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     [row] = workplace.deliveries("splunk")
     assert (row.payload, row.reason, row.response_body, row.attempt_id) == (None, None, None, None)
     [told] = history.explain(workplace.who, "scan", scan)["connections"]
@@ -166,10 +169,10 @@ def test_why_a_row_was_skipped_is_the_hubs_own_word_and_stays(workplace: Workpla
     changes.edit(workplace.who, cid, options={"min_severity": "critical"})
     [before] = workplace.deliveries("splunk")
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     [after] = workplace.deliveries("splunk")
     assert (after.state, after.payload, after.reason) == ("skipped", None, before.reason)
-    assert sync.sweep() == 0
+    assert housekeeping.sweep() == 0
 
 
 def test_a_message_of_the_hub_goes_with_its_text(workplace: Workplace, clock: Move) -> None:
@@ -180,7 +183,7 @@ def test_a_message_of_the_hub_goes_with_its_text(workplace: Workplace, clock: Mo
     workplace.sync("slack")
     assert number(HubMessage) == 1
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     assert (number(HubMessage), number(Delivery, col(Delivery.payload).is_not(None))) == (0, 0)
 
 
@@ -190,7 +193,7 @@ def test_a_new_attempt_is_not_told_of_an_old_delivery(workplace: Workplace, cloc
     workplace.scans(1)
     workplace.sync("splunk")
     clock(91 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     with db.session() as session:  # all but the newest are gone by now; as an older hub left them
         session.execute(delete(Attempt))
     workplace.scans(1)
@@ -223,7 +226,7 @@ def test_what_is_not_finished_or_not_old_is_left_alone(workplace: Workplace) -> 
         for key, ago in (("old", 8), ("new", 6)):
             given = {"request_hash": "", "created_at": now - ago * DAY}
             session.add(IdempotencyKey(owner_id=workplace.who.user_id, key=key, **given))
-    sync.sweep()
+    housekeeping.sweep()
     with db.reading() as session:
         left = [
             session.execute(select(column)).scalars().all()
@@ -242,7 +245,7 @@ def test_what_is_not_finished_or_not_old_is_left_alone(workplace: Workplace) -> 
         ["new"],
         ["new"],
     ]
-    assert sync.sweep() == 0
+    assert housekeeping.sweep() == 0
 
 
 def test_an_old_answer_is_not_given_again_before_it_is_swept(workplace: Workplace, clock: Move) -> None:
@@ -255,7 +258,7 @@ def test_an_old_answer_is_not_given_again_before_it_is_swept(workplace: Workplac
     clock(2 * DAY)
     assert idempotency.begin(who, "mine", b"another request") is None
     assert number(IdempotencyKey) == 2  # a request pays for its own key alone
-    sync.sweep()
+    housekeeping.sweep()
     assert number(IdempotencyKey) == 1
 
 
@@ -268,13 +271,13 @@ def test_the_audit_log_has_a_time_of_its_own_and_loses_its_beginning_only(
             at = db.now(session) + (9999 * DAY if "future" in name else 0 * DAY)
             session.add(AuditEntry(at=at, actor="ana", action=name))
     keep(retention_days=1)
-    sync.sweep()
+    housekeeping.sweep()
     assert actions() == ["third", "last"]
     keep(audit_days=100)
-    sync.sweep()
+    housekeeping.sweep()
     assert actions() == ["last"]
     clock(9999 * DAY)
-    assert (sync.sweep(), actions()) == (0, ["last"])  # what comes next goes on from it
+    assert (housekeeping.sweep(), actions()) == (0, ["last"])  # what comes next goes on from it
 
 
 def actions() -> list[str]:
@@ -299,7 +302,7 @@ def test_a_writer_gets_its_turn_after_each_step(
             session.execute(update(Connection).values(failures=next(turns)))
         return False
 
-    assert sync.sweep(write) == 999
+    assert housekeeping.sweep(write) == 999
     assert next(turns) == 11
     assert number(Attempt) == 1  # the newest, by which a restored database is known
 
@@ -310,7 +313,7 @@ def test_a_sweep_stops_when_it_is_told_to(workplace: Workplace, monkeypatch: pyt
     with db.session() as session:
         old_attempts(session, cid, 1000)
     told = iter([False, False, True])
-    assert sync.sweep(lambda: next(told)) == 200
+    assert housekeeping.sweep(lambda: next(told)) == 200
     assert number(Attempt) == 800
 
 
@@ -340,7 +343,7 @@ def test_a_run_that_is_due_does_not_wait_for_a_sweep(
         until(stopping, "the sweep was never told to stop")
         return 0
 
-    monkeypatch.setattr(scheduler.sync, "sweep", sweep)
+    monkeypatch.setattr(scheduler.housekeeping, "sweep", sweep)
     one = scheduler.Clock(threads=1)
     one.look()
     assert begun.acquire(timeout=30)
@@ -462,7 +465,7 @@ def test_old_hours_become_days_and_every_sum_stays(people: People) -> None:
                 latencies = {"delay_s": scenes.delays(1, back), "call_ms": [] if back % 2 else [1, back]}
                 scenes.figures(session, connection, back, **counts, **latencies)
     before, rows = shown(people), number(HourlyFigures)
-    while sync.sweep():
+    while housekeeping.sweep():
         pass
     assert number(HourlyFigures, col(HourlyFigures.is_day)) == 2 * 25  # the 26th is not over 35 days ago yet
     assert number(HourlyFigures) < rows - 2 * 25 * 4 + 50
@@ -490,7 +493,7 @@ def test_hours_that_come_late_are_added_to_their_day(people: People) -> None:
         with db.session() as session:
             tally = Tally(runs_ok=1, delivered=2, calls=1, call_ms=[7.0], delay_s=[1.0, 9000.0])
             journal.count(session, only, tally, day + timedelta(hours=hour))
-        sync.sweep()
+        housekeeping.sweep()
     with db.session() as session:
         assert journal.fold(session, only, day) == 0
         [row] = session.execute(select(HourlyFigures)).scalars()
@@ -524,7 +527,7 @@ def test_a_run_that_only_waits_for_the_vendor_is_no_success(workplace: Workplace
 def test_records_stay_unless_it_is_said_how_long(workplace: Workplace, clock: Move) -> None:
     workplace.scans(3)
     clock(5000 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     assert number(Scan) == 3
 
 
@@ -544,15 +547,15 @@ def test_old_records_go_once_nobody_waits_for_them(
     changes.disable(people.b, theirs.ids["splunk"])
     clock(31 * DAY)
     workplace.scans(1)
-    sync.sweep()
+    housekeeping.sweep()
     assert owners() == {people.a.user_id: 3, people.b.user_id: 2}  # theirs has not looked at its own yet
     workplace.sandbox.clear_faults()
     workplace.sync("splunk")
-    sync.sweep()
+    housekeeping.sweep()
     assert owners() == {people.a.user_id: 1, people.b.user_id: 2}
     changes.enable(people.b, theirs.ids["splunk"], backlog="send")
     theirs.sync("splunk")
-    sync.sweep()
+    housekeeping.sweep()
     assert owners() == {people.a.user_id: 1}
     assert number(Delivery, col(Delivery.webhook_id) == mine) == 5  # their keys stay
     assert len(workplace.sandbox.accepted("splunk")) == 7
@@ -573,7 +576,7 @@ def test_a_record_that_changed_lately_stays(
     workplace.cases(1)
     clock(31 * DAY)
     workplace.cases(1)
-    sync.sweep()
+    housekeeping.sweep()
     with db.reading() as session:
         left = session.execute(select(col(Case.id)).order_by(col(Case.local_id))).scalars().all()
     assert (left[0], len(left)) == (changed, 2)
@@ -590,7 +593,7 @@ def test_a_record_that_was_removed_and_comes_again_is_not_sent_again(
     workplace.sync(slug)
     [before] = [row for row in workplace.deliveries(slug) if again[0] in row.key]
     clock(31 * DAY)
-    sync.sweep()
+    housekeeping.sweep()
     table = {"scan": Scan, "case": Case, "alert": Alert}[kind]
     assert number(table) == 1  # the last one keeps its number from being given out again
     fresh = add(1)

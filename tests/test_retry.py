@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.delivery.retry import DAY_S, WAITS_S, Policy, call_wait_s, next_wait_s, planned, take_call
+from core.delivery.breaker import call_wait_s
+from core.delivery.rate_limit import take_call
+from core.delivery.retry import DAY_S, WAITS_S, Policy, next_wait_s, planned
 from core.http.errors import (
     DeliveryError,
     Gone,

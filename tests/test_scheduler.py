@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 import scheduler as program
-from core.delivery import runs
+from core.delivery import schedule
 from core.storage import db, disk
 from core.storage.models import Connection, Heartbeat
 from tests.live import until
@@ -196,4 +196,4 @@ def test_without_a_database_it_says_so_in_one_sentence(tmp_path: Path) -> None:
 )
 def test_after_a_sleep_there_is_one_run_and_the_grid_is_kept(slept: timedelta, next_one: timedelta) -> None:
     due = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert runs.next_sync(due, 300, due + slept) == due + next_one
+    assert schedule.next_sync(due, 300, due + slept) == due + next_one

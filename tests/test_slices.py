@@ -106,9 +106,9 @@ def test_slow_and_quick_ones_take_turns_by_how_long_they_wait(workplace: Workpla
     made = [workplace.connect("splunk") for _ in range(6)]
     change(*made[1:4], held_s=schedule.SLOW_S + 1)
     change(made[5], failures=1)
-    assert [each.id for each in sync.due(16, 4, 2)] == [made[5], *made[:3], made[4]]
-    assert [each.id for each in sync.due(2, 0, 2)] == made[:2]
-    assert [each.id for each in sync.due(16, 0, 0)] == [made[0], made[4]]
+    assert [each.id for each in schedule.due(16, 4, 2)] == [made[5], *made[:3], made[4]]
+    assert [each.id for each in schedule.due(2, 0, 2)] == made[:2]
+    assert [each.id for each in schedule.due(16, 0, 0)] == [made[0], made[4]]
 
 
 def test_while_others_wait_a_run_ends_after_its_slice_and_stands_behind_them(
@@ -152,9 +152,9 @@ def test_what_drains_and_is_told_to_end_goes_on_at_once(
     assert (
         sync.run(id, stopping=lambda: bool(workplace.sandbox.accepted("splunk")), only_due=True).count == 500
     )
-    assert [each.id for each in sync.due(10)] == [id]
+    assert [each.id for each in schedule.due(10)] == [id]
     assert sync.run(id, only_due=True).count == 1
-    assert sync.due(10) == []
+    assert schedule.due(10) == []
 
 
 def test_how_long_the_last_run_held_its_worker_is_in_the_row(workplace: Workplace) -> None:

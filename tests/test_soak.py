@@ -17,7 +17,7 @@ from sqlmodel import SQLModel, col
 
 from core.access import LOCAL
 from core.connections import changes
-from core.delivery import retention, sync
+from core.delivery import housekeeping, retention
 from core.delivery.history import replays
 from core.delivery.history.replay_filter import Wanted
 from core.platform.settings import settings
@@ -67,8 +67,8 @@ class Life:
             self.workplace.sandbox.clear_faults()
             self.move(timedelta(hours=hours))
         self._people(number)
-        sync.housekeep()
-        sync.sweep()
+        housekeeping.housekeep()
+        housekeeping.sweep()
 
     def _records(self, day: int) -> None:
         self.workplace.alerts(6 * TIMES)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from core.delivery import sync
+from core.delivery import housekeeping, send
 from core.health import self_check
 from core.platform.errors import Full
 from core.platform.settings import settings
@@ -159,7 +159,7 @@ def test_a_disk_without_a_byte_is_recovered_from_with_the_reserve(
     ballast = space.ballast()
     assert ballast is not None
     filler.unlink()
-    sync.housekeep()
+    housekeeping.housekeep()
     assert ballast.exists()  # made anew
 
 
@@ -244,14 +244,14 @@ def test_a_run_that_is_under_way_stops_before_its_next_call(
 ) -> None:
     workplace.connect("slack")
     workplace.alerts(3)
-    real, calls = sync._send, []
+    real, calls = send.send, []
 
-    def fill_up(call: sync.Call) -> None:
+    def fill_up(call: send.Send) -> None:
         real(call)
         calls.append(call)
         want_free(monkeypatch, PLENTY)
 
-    monkeypatch.setattr(sync, "_send", fill_up)
+    monkeypatch.setattr(send, "send", fill_up)
     result = workplace.sync("slack")
     assert (result.success, result.count, len(calls)) == (False, 1, 1)
     assert workplace.states("slack") == ["delivered", "pending", "pending"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core import connections
-from core.delivery import history, outbox, sync
+from core.delivery import history, housekeeping, outbox, runs, send, sync
 from core.delivery.history import search
 from core.delivery.history.search import Filter
 from core.delivery.outcome import Row, Verdict
@@ -265,7 +265,7 @@ def test_dying_after_the_digest_was_sent_sends_it_again_under_the_same_key(
         workplace.sync("slack")
     monkeypatch.undo()
     workplace.pass_time(minutes=2)
-    sync.housekeep()
+    housekeeping.housekeep()
     (digest,) = digests(workplace)
     assert digest.state == "in_doubt"
     assert {row.state for row in alerts(workplace)} == {"pending"}
@@ -281,9 +281,9 @@ def test_a_digest_that_kills_each_worker_leaves_its_records_to_be_replayed(workp
     for _ in range(2):
         begun = sync._start(id, "manual", None, lambda: False, 600)
         sync.export(begun)
-        assert sync._claim(begun)
+        assert send.claim(begun)
         workplace.pass_time(hours=20)
-        sync.housekeep()
+        housekeeping.housekeep()
     (digest,) = digests(workplace)
     assert digest.state == "skipped"
     assert {row.state for row in alerts(workplace)} == {"dead"}
@@ -309,7 +309,7 @@ def test_a_worker_that_slept_past_its_lease_closes_no_row_of_the_digest(workplac
         sleeper = threading.Thread(target=workplace.sync, args=("slack", "scheduled"))
         sleeper.start()
         until(lambda: [row.state for row in digests(workplace)] == ["sending"], "the call did not begin")
-        assert sync._reap(sync.WORKER) == 1
+        assert housekeeping._reap(runs.WORKER) == 1
         let_go.set()
         sleeper.join(30)
     assert [row.state for row in digests(workplace)] == ["in_doubt"]

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from core import connections, integrations
 from core.access import LOCAL
-from core.delivery import history, outbox, sync
+from core.delivery import history, outbox, send, sync
 from core.delivery.outbox import tickets
 from core.delivery.outbox.tickets import Search, Target, Twin, plan
 from core.delivery.outcome import Doubt, Row
@@ -297,7 +297,7 @@ def two_runs(workplace: Workplace) -> list[Run]:
 
 def test_of_two_that_are_sent_at_one_moment_the_second_one_waits(workplace: Workplace) -> None:
     begun = two_runs(workplace)
-    one, two = (sync._claim(each) for each in begun)
+    one, two = (send.claim(each) for each in begun)
     assert one is not None
     assert two is not None
     assert one.searches == {}
@@ -311,7 +311,7 @@ def test_of_two_that_are_sent_at_one_moment_the_second_one_waits(workplace: Work
 def test_a_claim_that_is_not_committed_yet_is_waited_for(workplace: Workplace) -> None:
     begun = two_runs(workplace)
     second: list[outbox.Claim | None] = []
-    thread = threading.Thread(target=lambda: second.append(sync._claim(begun[1])))
+    thread = threading.Thread(target=lambda: second.append(send.claim(begun[1])))
     with db.session() as session:
         first = outbox.claim(
             session,

@@ -16,8 +16,9 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 import scheduler
-from core.delivery import runs, sync
+from core.delivery import housekeeping, runs, schedule, send, sync
 from core.delivery.batch import LeaseLost
+from core.delivery.clock import put_right
 from core.platform.errors import Conflict
 from core.storage import db
 from core.storage.models import Connection, Delivery, RunLog
@@ -37,7 +38,8 @@ def turns(workplace: Workplace) -> int:
 
 def run_due() -> int:
     """What the scheduler does at one look; how many runs there were."""
-    due = sync.due(10)
+    put_right()
+    due = schedule.due(10)
     for each in due:
         sync.run(each.id, only_due=True)
     return len(due)
@@ -153,23 +155,23 @@ def test_a_machine_that_sleeps_in_the_middle_of_a_call_sends_nothing_twice(workp
     """Asleep, the wall's clock goes on and the monotonic one does not: the lease is asked for again."""
     workplace.connect("jira")
     workplace.cases(1)
-    claimed = sync._claim
+    claimed = send.claim
 
     with time_machine.travel(datetime.now(UTC), tick=True) as moment:
 
         def sleeping(begun: runs.Run) -> object:
             claim = claimed(begun)
             if claim is not None:
-                sync._claim = claimed
+                send.claim = claimed
                 moment.shift(timedelta(hours=1))
-                sync.housekeep()  # another worker was awake
+                housekeeping.housekeep()  # another worker was awake
             return claim
 
-        sync._claim = sleeping  # type: ignore[assignment]
+        send.claim = sleeping  # type: ignore[assignment]
         try:
             result = workplace.sync("jira")
         finally:
-            sync._claim = claimed
+            send.claim = claimed
         assert (result.success, workplace.states("jira")) == (False, ["in_doubt"])
         for _ in range(4):
             moment.shift(timedelta(hours=1))
@@ -212,17 +214,17 @@ def test_a_scheduler_asleep_finds_its_place_taken_and_stands_by(
     workplace: Workplace, clock: Callable[[timedelta], None]
 ) -> None:
     first, second = scheduler.Clock(threads=1), scheduler.Clock(threads=1)
-    worker = sync.WORKER
+    worker = runs.WORKER
     try:
         assert first._beats()
-        sync.WORKER = "another"
+        runs.WORKER = "another"
         assert not second._beats()
         clock(timedelta(hours=1))  # the first one's machine sleeps, or its clock was set
         assert second._beats()
-        sync.WORKER, first.next_beat = worker, 0.0
+        runs.WORKER, first.next_beat = worker, 0.0
         assert not first._beats()
     finally:
-        sync.WORKER = worker
+        runs.WORKER = worker
         first.pool.shutdown()
         second.pool.shutdown()
 
@@ -240,7 +242,7 @@ def test_nothing_is_sent_again_because_a_log_was_cleaned(
     for slug in ids:
         workplace.sync(slug)
     clock(timedelta(days=400))
-    while sync.sweep():
+    while housekeeping.sweep():
         pass
     with db.session() as session:
         session.execute(update(Connection).values(export_cursor=0))

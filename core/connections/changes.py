@@ -16,7 +16,7 @@ from core.delivery.selection import count_new
 from core.http.errors import Misconfigured
 from core.integrations import credentials
 from core.platform.errors import Conflict, Locked
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection, SkippedBy
 
 #: enabling sends what waited; beyond this many rows a person says what is to become of them
@@ -57,8 +57,9 @@ def edit(
             row.scope = row.options["scope"]
             if any(before.get(key) != row.options[key] for key in FILTERS):
                 _look_again(session, row)
-            row.next_sync_at = now
-        row.updated_at = row.next_wake_at = now
+            due_times.sync_now(row, now)
+        due_times.wake(row, now)
+        row.updated_at = now
         session.add(row)
         flush_name(session, row.name)
         changed = sorted({*(values or ()), *(options or ())} | ({"name"} if name else set()))
@@ -84,7 +85,8 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         row.is_active = True
         breaker.forgive(row)
         outbox.hasten(session, row.id, now)
-        row.next_sync_at = row.next_wake_at = row.updated_at = now
+        due_times.sync_now(row, now)
+        row.updated_at = now
         session.add(row)
         audit(session, who, "connection.enable", row.id, name=row.name, backlog=backlog or "send")
 

@@ -17,7 +17,7 @@ from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials
 from core.integrations import options as options_
 from core.platform.errors import Conflict, Forbidden, Invalid
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, Role, User
 
 #: the catalog's ids are the same in every hub
@@ -110,25 +110,23 @@ def create(
         chosen = checked_options(session, who, manifest, options, now)
         person = _owner(session, who, owner)
         connection_id = str(uuid.uuid4())
-        session.add(
-            Connection(
-                id=connection_id,
-                user_id=person.id,
-                integration_id=str(uuid.uuid5(_NAMESPACE, slug)),
-                name=checked_name(name),
-                config=config,
-                options=chosen,
-                credentials_encrypted=credentials.seal(secrets, connection_id, person.id),
-                secret_names=sorted(secrets),
-                scope=chosen["scope"],
-                shared=shared,
-                next_sync_at=now,
-                next_wake_at=now,
-                export_cursor=records.head(session) if options.get("start_from") == "now" else 0,
-                created_at=now,
-                updated_at=now,
-            )
+        row = Connection(
+            id=connection_id,
+            user_id=person.id,
+            integration_id=str(uuid.uuid5(_NAMESPACE, slug)),
+            name=checked_name(name),
+            config=config,
+            options=chosen,
+            credentials_encrypted=credentials.seal(secrets, connection_id, person.id),
+            secret_names=sorted(secrets),
+            scope=chosen["scope"],
+            shared=shared,
+            export_cursor=records.head(session) if options.get("start_from") == "now" else 0,
+            created_at=now,
+            updated_at=now,
         )
+        due_times.sync_now(row, now)
+        session.add(row)
         flush_name(session, name)
         audit(session, who, "connection.create", connection_id, name=name, slug=slug)
     return connection_id

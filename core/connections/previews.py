@@ -26,7 +26,7 @@ from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
 from core.platform.errors import Forbidden, Locked
 from core.platform.secret import MASK, redact
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection, Role
 
 #: headers that carry a credential, whatever the vendor
@@ -114,7 +114,7 @@ def _forgive(who: Principal, connection_id: str) -> None:
         now = db.now(session)
         breaker.forgive(row)
         outbox.hasten(session, row.id, now)
-        row.next_wake_at = now
+        due_times.wake(row, now)
         session.add(row)
 
 

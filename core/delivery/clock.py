@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy import case, func, literal, or_, select, update
 from sqlmodel import Session, col
 
-from core.delivery import journal, outbox, schedule
+from core.delivery import journal, outbox
 from core.delivery.runs import LEASE_S
 from core.integrations.options import MAX_EVERY_S
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection
 
 #: less is a sync that comes a minute late, and no news
@@ -50,8 +50,8 @@ def put_right() -> int:
 def _ahead_s(session: Session, now: datetime) -> float:
     """How far the clock was ahead, by the newest of what it wrote; 0 or less when nothing tells."""
     asked = (
-        (select(func.max(col(Connection.last_sync))).where(schedule.wakes()), timedelta(0)),
-        (select(func.max(col(Connection.next_wake_at))).where(schedule.wakes()), _LONGEST),
+        (select(func.max(col(Connection.last_sync))).where(due_times.wakes()), timedelta(0)),
+        (select(func.max(col(Connection.next_wake_at))).where(due_times.wakes()), _LONGEST),
         (
             select(func.max(col(Connection.lease_until))).where(col(Connection.lease_until).is_not(None)),
             _LEASE,

@@ -17,9 +17,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, 
 from sqlmodel import Session, col
 
 from core import integrations, records
-from core.delivery import journal, outbox, runs, schedule
+from core.delivery import journal, outbox, schedule
 from core.integrations import credentials, options
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, RunStatus
 from core.storage.models.words import KIND_OF
 
@@ -57,7 +57,7 @@ def _find(session: Session, now: datetime) -> Sequence[Any]:
         select(*map(col, (*columns, Connection.options, Connection.recent)), due_at.label("due_at"))
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
         .where(
-            schedule.wakes(), col(Connection.next_wake_at) <= now, col(Connection.next_sync_at).is_not(None)
+            due_times.wakes(), col(Connection.next_wake_at) <= now, col(Connection.next_sync_at).is_not(None)
         )
         # a lease that ran out is a worker that died: its run must be ended by the next one
         .where(col(Connection.lease_until).is_(None), credentials.is_open())
@@ -90,7 +90,7 @@ def _move(found: Sequence[Any], head: int) -> int:
         move = (
             update(table)
             .where(table.c.id == bindparam("row_id"), table.c.next_wake_at == bindparam("read_at"))
-            .where(schedule.wakes(), table.c.lease_until.is_(None))
+            .where(due_times.wakes(), table.c.lease_until.is_(None))
             .values(next_sync_at=bindparam("sync_at"), next_wake_at=bindparam("wake_at"))
             .values(last_sync=now, recent=bindparam("strip"))
         )
@@ -103,11 +103,11 @@ def _times(row: Any, now: datetime) -> dict[str, Any]:
     """When it is looked at next, as a run that found nothing would have it."""
     sync_at = row.next_sync_at
     if sync_at <= now:
-        sync_at = runs.next_sync(sync_at, options.every_s(row.options), now)
+        sync_at = schedule.next_sync(sync_at, options.every_s(row.options), now)
     return {
         "row_id": row.id,
         "read_at": row.next_wake_at,
         "sync_at": sync_at,
-        "wake_at": runs.earliest(sync_at, row.due_at, row.next_call_at, now),
+        "wake_at": schedule.earliest(sync_at, row.due_at, row.next_call_at, now),
         "strip": journal.add_to_recent(row.recent, RunStatus.SUCCESS, 0, now),
     }

@@ -17,7 +17,7 @@ from core.delivery.hub_messages import Words, queue
 from core.integrations import options
 from core.integrations.mapping import Unmappable
 from core.platform.settings import settings
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Category, Connection, Said
 
 #: handled in one go; the next look is seconds away
@@ -141,7 +141,7 @@ def _tell(
     except Unmappable:
         return  # a mapping of its own that takes no message of ours; the pages tell it
     connection.told_day = day
-    channel.next_wake_at = now
+    due_times.wake(channel, now)
     session.add(channel)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from threading import Lock
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select
 from sqlmodel import Session, col
 
 from core import integrations
@@ -20,7 +20,7 @@ from core.access import Principal
 from core.access.principal import audit, require_admin
 from core.delivery import outbox
 from core.platform.settings import settings
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection
 from core.storage.models import Counter as Number
 from core.storage.watermark import Watermark
@@ -138,7 +138,9 @@ def _doubt_part(part: list[tuple[int, str]], now: datetime) -> Counter[str]:
     """How many of these deliveries are of each connection."""
     connections = Counter(connection for _, connection in part)
     with db.session() as session:
-        _wake(session, sorted(connections), now)  # its row before its deliveries, as everybody does
+        due_times.wake_all(
+            session, sorted(connections), now
+        )  # its row before its deliveries, as everybody does
         outbox.doubt(session, [delivery for delivery, _ in part], now)
     return connections
 
@@ -149,11 +151,6 @@ def _told(actor: Principal | str, rows: Counter[str], now: datetime) -> Doubted:
         found = _by_doubt(session, rows, now)
         audit(session, actor, "database.restored", "", deliveries=found.deliveries)
         return found
-
-
-def _wake(session: Session, connections: list[str], now: datetime) -> None:
-    """Also those that are due already: whoever passes by the idle ones must see that something was queued."""
-    session.execute(update(Connection).where(col(Connection.id).in_(connections)).values(next_wake_at=now))
 
 
 def _by_doubt(session: Session, rows: Counter[str], now: datetime) -> Doubted:

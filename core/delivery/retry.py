@@ -1,8 +1,7 @@
-"""Pure: fault, attempts → when next, or over.
+"""When a delivery is tried again, and when it is given up: pure functions of its policy and its attempts.
 
-Two clocks. A *delivery* that may be tried again waits by its `Policy`. A *connection* whose call failed waits
-by `call_wait_s`, so that a vendor who is down gets one probe at a time instead of the whole queue.
-`random` is a number from 0 to 1 that the caller draws.
+How long its whole connection waits after a failed call is in `breaker`. `random` is a number from 0 to 1 that the
+caller draws.
 """
 
 import math
@@ -10,9 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from core.http.errors import DeliveryError, InDoubt, Misconfigured, Throttled, Unavailable
 from core.platform.errors import Invalid, did_you_mean
 
 #: 15 attempts over 73.7 h: a vendor who is down from Friday evening until Monday evening loses nothing
@@ -21,13 +19,6 @@ WAITS_S = (0, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800, 36000, 432
 FULL_JITTER_S = 120
 DAY_S = 86_400
 MAX_ATTEMPTS, MAX_WAIT_S, MAX_GIVE_UP_S = 100, 7 * DAY_S, 30 * DAY_S
-MISCONFIGURED_S = 900  # a refused credential is probed every 15 minutes
-BURST_S = 10  # of calls at the vendor's rate may come at once
-THROTTLED_S = 60  # 429 without a usable Retry-After
-#: by consecutive failures; the last one repeats
-BACKOFF_S = (5, 30, 60, 120, 300)
-
-Reason = Literal["throttled", "misconfigured", "backoff", "none"]
 _NAMES = ("attempts", "first_wait", "factor", "cap", "give_up_after")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
 
@@ -90,64 +81,12 @@ def planned(policy: Policy, attempts_done: int, next_at: datetime) -> list[datet
 
 
 def _jittered(wait_s: float, random: float) -> float:
-    return wait_s * random if wait_s <= FULL_JITTER_S else _spread(wait_s, random)
+    return wait_s * random if wait_s <= FULL_JITTER_S else spread(wait_s, random)
 
 
-def _spread(wait_s: float, random: float) -> float:
+def spread(wait_s: float, random: float) -> float:
+    """`wait_s` ±20 %."""
     return wait_s * (0.8 + 0.4 * random)
-
-
-def call_wait_s(fault: DeliveryError, failures: int, random: float) -> tuple[float, Reason]:
-    """How long the whole connection waits after a failed call, and why. `failures` in a row, this one too.
-
-    Unavailable and in doubt, without jitter: 5 s, 30 s, 60 s, 120 s, 300 s, 300 s …
-    429 with `Retry-After: 20`: 20–22 s; without: 60–66 s; never less than asked, never over a day.
-    A rejected or untried record is not the connection's affair: 0, "none".
-    """
-    if isinstance(fault, Throttled):
-        # later by up to a tenth, so that connections to one vendor do not come back in the same instant
-        return min((_asked_s(fault) or THROTTLED_S) * (1 + 0.1 * random), DAY_S), "throttled"
-    if isinstance(fault, Misconfigured):
-        return MISCONFIGURED_S, "misconfigured"
-    if isinstance(fault, Unavailable | InDoubt):
-        wait_s = min(_spread(_backoff_s(failures), random), BACKOFF_S[-1])
-        return min(max(wait_s, _asked_s(fault)), DAY_S), "backoff"
-    return 0, "none"
-
-
-def take_call(
-    rate_until: datetime | None, per_minute: int | None, now: datetime
-) -> tuple[datetime | None, datetime | None]:
-    """One call out of the bucket: (the new `rate_until`, None), or (unchanged, when calls are possible again).
-
-    The generic cell rate algorithm: `rate_until` is the moment at which all calls so far would have fitted the
-    rate. A burst of ten seconds' worth may run ahead of it; then the connection waits until it has caught up,
-    so a worker sends bursts and holds no thread in between. At 60 a minute: 10 calls at once, then 10 s later.
-    """
-    if per_minute is None:
-        return rate_until, None
-    step = timedelta(seconds=60 / per_minute)
-    ahead = max(rate_until or now, now) + step
-    if ahead - now > max(timedelta(seconds=BURST_S), step):
-        return rate_until, rate_until
-    return ahead, None
-
-
-def charge(rate_until: datetime | None, per_minute: int | None, calls: int) -> datetime | None:
-    """`rate_until` after `calls` more than the one that was taken: look-ups, and the halves of a refused batch."""
-    if rate_until is None or per_minute is None or calls <= 0:
-        return rate_until
-    return rate_until + timedelta(seconds=60 / per_minute * calls)
-
-
-def _backoff_s(failures: int) -> float:
-    return BACKOFF_S[min(max(failures, 1), len(BACKOFF_S)) - 1]
-
-
-def _asked_s(fault: DeliveryError) -> float:
-    """What the vendor asked for; 0 when it asked for nothing or for nonsense."""
-    asked_s = fault.retry_after_s
-    return asked_s if asked_s is not None and math.isfinite(asked_s) and asked_s > 0 else 0
 
 
 def _waits(values: Mapping[str, Any], attempts: int) -> tuple[float, ...]:

@@ -1,8 +1,11 @@
 """One run of a connection: its lease, its log, and how it ends.
 
-Stores of the flow: each function takes a session, and `core.delivery.sync` owns the transactions.
+Each function takes a session; `sync`, `send` and `housekeeping` own the transactions.
 """
 
+import os
+import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +19,7 @@ from sqlmodel import Session, col
 
 from core import integrations
 from core.access import Principal, changeable
-from core.delivery import journal, outbox
+from core.delivery import journal, outbox, schedule
 from core.delivery.batch import LeaseLost
 from core.delivery.journal import Tally
 from core.delivery.outcome import Doubt
@@ -24,10 +27,12 @@ from core.delivery.retry import Policy
 from core.http.errors import DeliveryError
 from core.integrations import options
 from core.platform.errors import Conflict, NotFound
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, Delivery, Kind, RunStatus
 from core.storage.models.words import KIND_OF
 
+#: who holds a lease, as an operator would look for it
+WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 #: a worker that was not heard of for so long is dead; a call ends within a third of it
 LEASE_S = 60.0
 
@@ -185,7 +190,7 @@ def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
         connection = hold(session, run)
     except LeaseLost:
         return journal.interrupt(session, run.id, now, reason)
-    connection.next_wake_at = _earliest(_asked_for(connection), run.woken_at)
+    connection.next_wake_at = schedule.first_of(schedule.asked_for(connection), run.woken_at)
     connection.run_id = connection.run_worker = connection.lease_until = None
     session.add(connection)
     session.flush()
@@ -223,7 +228,7 @@ def reap(
     reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
     outbox.give_up(session, attempt_id)
     if reaped:  # the run that left them is over, and another may have planned the next one without them
-        connection.next_wake_at = now
+        due_times.wake(connection, now)
         session.add(connection)
     return reaped
 
@@ -264,24 +269,14 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
         connection.next_sync_at is None or connection.next_sync_at <= now
     )  # a person's sync moves no grid
     if is_due and not run.unfinished:
-        connection.next_sync_at = next_sync(connection.next_sync_at, run.options.every_s, now)
+        connection.next_sync_at = schedule.next_sync(connection.next_sync_at, run.options.every_s, now)
     # who is due again at once stands behind those who wait
-    wake_at = now if run.unfinished else next_wake(session, connection, now)
-    connection.next_wake_at = _earliest(_asked_for(connection), wake_at)
+    wake_at = now if run.unfinished else schedule.next_wake(session, connection, now)
+    connection.next_wake_at = schedule.first_of(schedule.asked_for(connection), wake_at)
     connection.run_id = connection.run_worker = connection.lease_until = None
     connection.last_sync, connection.held_s = now, round(monotonic() - run.begun, 1)
     session.add(connection)
     return status
-
-
-def _asked_for(connection: Connection) -> datetime | None:
-    """The time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
-    asked, until = connection.next_wake_at, connection.lease_until
-    return asked if asked and until and asked < until else None
-
-
-def _earliest(*times: datetime | None) -> datetime | None:
-    return min((moment for moment in times if moment is not None), default=None)
 
 
 def _status(run: Run) -> RunStatus:
@@ -324,25 +319,3 @@ def metadata(run: Run) -> dict[str, Any]:
         "held": run.held,
         "more": run.more,
     }
-
-
-def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetime:
-    """The next time on the connection's own grid; runs missed while asleep are one run, not many."""
-    if previous is None:
-        return now + timedelta(seconds=every_s)
-    missed = max(0, int((now - previous).total_seconds() // every_s))
-    return previous + timedelta(seconds=every_s * (missed + 1))
-
-
-def next_wake(session: Session, connection: Connection, now: datetime) -> datetime:
-    """The earliest of next sync, next retry, next probe, next look-up."""
-    assert connection.next_sync_at is not None
-    due = outbox.next_due_at(session, connection.id)
-    return earliest(connection.next_sync_at, due, connection.next_call_at, now)
-
-
-def earliest(
-    next_sync_at: datetime, due_at: datetime | None, next_call_at: datetime | None, now: datetime
-) -> datetime:
-    """The next sync, or before it what waits, as soon as the vendor may be called."""
-    return next_sync_at if due_at is None else min(next_sync_at, max(due_at, next_call_at or now))

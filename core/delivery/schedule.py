@@ -1,14 +1,15 @@
-"""Whose time has come, and when the next one's does."""
+"""Which connections are due, and when each is due next."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, literal_column, or_, select
+from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
+from core.delivery import outbox
 from core.integrations import credentials
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection
 
 #: a run that held its worker for longer was slow, and so, it is taken, is the connection's next one
@@ -53,7 +54,7 @@ def seconds_to_next() -> float | None:
     with db.reading() as session:
         now = db.now(session)
         later = select(func.min(col(Connection.next_wake_at))).where(
-            wakes(), col(Connection.next_wake_at) > now
+            due_times.wakes(), col(Connection.next_wake_at) > now
         )
         earliest = session.execute(later).scalar_one()
         return (earliest - now).total_seconds() if earliest else None
@@ -75,17 +76,44 @@ def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due
 def _due(now: datetime) -> Any:
     columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
     return select(*map(col, columns)).where(
-        wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open()
+        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open()
     )
-
-
-def wakes() -> Any:
-    """Where clause: connections that the scheduler looks at.
-
-    Spelled as the indexes are: a Boolean is rendered as "… = 1" on SQLite, and then each look reads all of them.
-    """
-    return and_(literal_column("user_integrations.is_active"), col(Connection.deleted_at).is_(None))
 
 
 def _free(now: datetime) -> Any:
     return or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
+
+
+# --- the next time --------------------------------------------------------------------------------
+
+
+def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetime:
+    """The next time on the connection's own grid; runs missed while asleep are one run, not many."""
+    if previous is None:
+        return now + timedelta(seconds=every_s)
+    missed = max(0, int((now - previous).total_seconds() // every_s))
+    return previous + timedelta(seconds=every_s * (missed + 1))
+
+
+def next_wake(session: Session, connection: Connection, now: datetime) -> datetime:
+    """The earliest of next sync, next retry, next probe, next look-up."""
+    assert connection.next_sync_at is not None
+    due = outbox.next_due_at(session, connection.id)
+    return earliest(connection.next_sync_at, due, connection.next_call_at, now)
+
+
+def earliest(
+    next_sync_at: datetime, due_at: datetime | None, next_call_at: datetime | None, now: datetime
+) -> datetime:
+    """The next sync, or before it what waits, as soon as the vendor may be called."""
+    return next_sync_at if due_at is None else min(next_sync_at, max(due_at, next_call_at or now))
+
+
+def asked_for(connection: Connection) -> datetime | None:
+    """The time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
+    asked, until = connection.next_wake_at, connection.lease_until
+    return asked if asked and until and asked < until else None
+
+
+def first_of(*times: datetime | None) -> datetime | None:
+    return min((moment for moment in times if moment is not None), default=None)

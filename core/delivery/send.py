@@ -1,4 +1,4 @@
-"""One claim on its way to the vendor: what is known is closed before each call, the rest at the end."""
+"""Claim what is due, call the vendor, close what it answered: before each further call, and at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,19 @@ import structlog
 from sqlmodel import Session
 
 from core import integrations
-from core.delivery import breaker, journal, outbox, runs
-from core.delivery.batch import LeaseLost
+from core.delivery import breaker, digests, journal, outbox, refresh, restored, runs
+from core.delivery.batch import LeaseLost, Settlement
 from core.delivery.journal import Tally
 from core.delivery.outbox import Claim
 from core.delivery.outcome import Row, Verdict, delivered, judge
-from core.delivery.retry import charge
+from core.delivery.rate_limit import charge, take_call
 from core.delivery.runs import LEASE_S, Run
 from core.http import Exchange
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
-from core.integrations.base import Receipt, Tracker
+from core.integrations.base import Item, Receipt, Tracker
 from core.integrations.credentials import Live
 from core.platform.errors import Unusable
-from core.storage import db
+from core.storage import db, disk
 from core.storage.models import Connection, Said, State
 
 #: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
@@ -37,8 +37,82 @@ CLOSE_WAITS_S = (0.5, 2.0, 5.0)
 log = structlog.get_logger("hub.sync")
 
 
+def deliver(begun: Run, live: Live) -> None:
+    """Claim, call, close, until nothing is due or the connection has a fault."""
+    while not begun.over():
+        asked = time()  # before the lease is written: a worker may be stopped at any point after this
+        claimed = claim(begun)
+        if claimed is None:
+            return
+        restored.reach(claimed.attempt_id)
+        send(Send(begun, live, claimed, asked))
+
+
+@db.unit
+def claim(begun: Run) -> Claim | None:
+    """Claim what is due first, brought up to date; None when nothing is, or the vendor may not be called now."""
+    disk.require()  # before the attempt row: what cannot be closed must not be sent
+    with db.session() as session:
+        now = db.now(session)
+        connection = runs.hold(session, begun)
+        if not connection.is_active or runs.is_edited(begun, connection):
+            return None
+        if connection.next_call_at and connection.next_call_at > now:
+            return None
+        limits = begun.manifest.limits
+        rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
+        if wait is not None:
+            connection.next_call_at, connection.wait_reason = wait, "rate"
+            return None
+        most = digests.due_together(begun.manifest, begun.options) or limits.batch_items
+        dead = refresh.refresh(session, connection, begun.manifest, begun.options, most, now)
+        digests.calm(session, connection, begun.manifest, begun.options, now)
+        careful = connection.failures > 0 or connection.problem is not None  # exactly one probe
+        claimed = outbox.claim(
+            session,
+            connection_id=connection.id,
+            run_id=begun.id,
+            worker=runs.WORKER,
+            limit=1 if careful else min(limits.batch_items, connection.batch_learned or limits.batch_items),
+            max_bytes=limits.batch_bytes,
+            lease_s=LEASE_S,
+            now=now,
+            target=begun.target,
+        )
+        if claimed:
+            connection.rate_until = rate_until
+            digests.note(connection, begun.manifest, begun.options, len(claimed.rows), now)
+            runs.keep(session, begun, now)
+        if dead:
+            journal.count(session, connection.id, Tally(dead=dead), now)
+            db.afterwards(session, partial(begun.add, 0, 0, dead))
+        if claimed or dead:
+            runs.open_log(session, begun, now)
+        return claimed
+
+
+def send(call: "Send") -> None:
+    """Call the vendor for every claimed row; what is known is closed before each further call."""
+    with call.live.client.call(before=call.before) as call.exchanges:
+        to_send = _look_up(call)
+        settlement = Settlement(call.live.connector, [Item(row.key, row.payload) for row in to_send])
+        for receipt in settlement:
+            call.settle(receipt)
+    if settlement.bug is not None:
+        log.error("connector failed", connector=call.run.manifest.slug, exc_info=settlement.bug)
+    call.close_patiently(settlement.learned)
+
+
+def _look_up(call: "Send") -> list[Row]:
+    """Settle rows whose ticket exists, or may exist and is looked for again; return those that may be sent."""
+    connector, rows = call.live.connector, call.claim.rows
+    if not isinstance(connector, Tracker):
+        return list(rows)
+    return [row for row in rows if not call.settle_found(connector, row)]
+
+
 @dataclass
-class Call:
+class Send:
     run: Run
     live: Live
     claim: Claim
@@ -46,6 +120,7 @@ class Call:
     receipts: list[Receipt] = field(default_factory=list)
     open_receipts: list[Receipt] = field(default_factory=list)
     open_verdicts: list[Verdict] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
 
     @db.unit
     def before(self) -> None:
@@ -116,16 +191,16 @@ class Call:
         with db.session() as session:
             now = db.now(session)
             connection = db.locked(session, Connection, self.claim.connection_id)
-            if not outbox.end_attempt(session, self.claim.attempt_id, self.live.client.exchanges, now):
+            if not outbox.end_attempt(session, self.claim.attempt_id, self.exchanges, now):
                 raise LeaseLost
             tally = self._write(session, now)
-            tally.add(_traffic(self.live.client.exchanges))
+            tally.add(_traffic(self.exchanges))
             if self.receipts:
                 self._learn(session, connection, fault, now)
             if learned is not None:
                 connection.batch_learned = learned
             per_minute = self.run.manifest.limits.requests_per_minute
-            more = len(self.live.client.exchanges) - 1
+            more = len(self.exchanges) - 1
             connection.rate_until = charge(connection.rate_until, per_minute, more)
             self._count(session, tally, now)
         self.run.fault = fault

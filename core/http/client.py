@@ -8,7 +8,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -86,6 +87,15 @@ class VendorClient(httpx.Client):
             timeout=httpx.Timeout(deadline_s, connect=CONNECT_S),
             headers={"Accept-Encoding": "gzip", "User-Agent": "footprintiq-hub"},
         )
+
+    @contextmanager
+    def call(self, before: Callable[[], None]) -> Iterator[list[Exchange]]:
+        """Run `before` ahead of each request inside; yields the list that each exchange is added to."""
+        self.before_call, self.exchanges = before, []
+        try:
+            yield self.exchanges
+        finally:
+            self.before_call = None
 
     def redacted(self, text: str) -> str:
         """`text` without this client's secrets, in any of their spellings."""

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import exists, func, or_, select, update
 from sqlmodel import Session, col
 
-from core.records.tables import TABLES, USERS, lock, number, update_all, wake
-from core.storage import db
+from core.records.tables import TABLES, USERS, lock, number, update_all
+from core.storage import db, due_times
 from core.storage.models import UNASSIGNED, Kind, User
 
 #: in the database for ever, so never another one
@@ -94,5 +94,5 @@ def _adopt(session: Session, kind: Kind, user: User, owners: Collection[str]) ->
     moved = [{"at": at, "owner_id": user.id, "risen_at": now} for at in latest.values()]
     number(session, moved)
     update_all(session, kind, moved)
-    wake(session, kind, {user.id} if moved else ())
+    due_times.wake_realtime(session, kind, {user.id} if moved else ())
     return len(moved)

@@ -1,4 +1,4 @@
-"""The record tables, the numbers of their changes, and the connections a change wakes.
+"""The record tables, and the numbers of their changes.
 
 Whoever stores holds the counter `change_seq` until commit, so two imports never interleave, and a reader who
 has seen number n will never meet a smaller one later.
@@ -8,17 +8,15 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, Table, bindparam, or_, select, text, update
+from sqlalchemy import CursorResult, Table, bindparam, text, update
 from sqlmodel import Session, SQLModel
 
-from core.storage import db
 from core.storage.models import RECORD_TABLES, Kind
-from core.storage.models.words import KIND_OF
 
 Key = tuple[str, str]  # owner_id, id
 _ALL = SQLModel.metadata.tables
 TABLES: Mapping[Kind, Table] = {k: _ALL[str(table.__tablename__)] for k, table in RECORD_TABLES.items()}
-USERS, _CONNECTIONS, _CATALOG = (_ALL[name] for name in ("users", "user_integrations", "integration_catalog"))
+USERS = _ALL["users"]
 _TAKE = text("UPDATE counters SET value = value + :n WHERE name = 'change_seq' RETURNING value")
 _HEAD = text("SELECT value FROM counters WHERE name = 'change_seq'")
 _HOLD = text(f"{_HEAD.text} FOR UPDATE SKIP LOCKED")
@@ -85,26 +83,6 @@ def update_all(session: Session, kind: Kind, rows: Sequence[Mapping[str, Any]]) 
     table = TABLES[kind]
     if rows:
         session.connection().execute(update(table).where(table.c.local_id == bindparam("at")), list(rows))
-
-
-def wake(session: Session, kind: Kind, owners: Collection[str]) -> None:
-    """Realtime connections that see records of `owners` are due, in the transaction that stores them."""
-    if not owners:
-        return
-    now = db.now(session)
-    table = _CONNECTIONS.c
-    categories = [category for category, taken in KIND_OF.items() if taken is kind]
-    entries = select(_CATALOG.c.id).where(_CATALOG.c.category.in_(categories))
-    due = (
-        select(table.id)
-        .where(table.is_active, table.deleted_at.is_(None), table.options["realtime"].as_boolean())
-        .where(or_(table.scope == "all", table.user_id.in_(owners)), table.integration_id.in_(entries))
-        .where(or_(table.next_wake_at.is_(None), table.next_wake_at > now))
-        .order_by(table.id)  # whoever locks several connections takes them in this order
-        .with_for_update(key_share=True)
-    )
-    woken = update(_CONNECTIONS).where(table.id.in_(due)).values(next_wake_at=now)
-    session.connection().execute(woken)
 
 
 def _take(session: Session, n: int) -> int:

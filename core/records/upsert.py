@@ -11,8 +11,8 @@ from sqlmodel import Session
 from core.integrations.mapping import has_risen
 from core.records.owners import find_owners, stand_in
 from core.records.parse import COERCE, Unfit, content_hash, is_dated_ahead, is_older, merge, parse
-from core.records.tables import TABLES, Key, lock, number, pick, update_all, wake
-from core.storage import db
+from core.records.tables import TABLES, Key, lock, number, pick, update_all
+from core.storage import db, due_times
 from core.storage.models import UNASSIGNED, Kind
 
 CHUNK = 500  # rows per statement
@@ -61,7 +61,7 @@ def store(
         owned, refused = _own(session, parsed, default_owner, only_owner, now)
         new, changed, awake = _upsert(session, kind, owned, now)
         same = len(parsed) - len(refused) - new - changed
-        wake(session, kind, awake)
+        due_times.wake_realtime(session, kind, awake)
         total = total.plus(Stored(new, changed, same, sorted(problems + refused)), start)
     return total
 

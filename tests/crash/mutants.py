@@ -9,13 +9,12 @@ from typing import Any
 from sqlalchemy import insert, true, update
 from sqlmodel import Session, col
 
-from core.delivery import outbox, sync
-from core.delivery import send as calls
+from core.delivery import outbox, runs, send
 from core.delivery.batch import Settlement
 from core.delivery.outbox import Claim, closure
 from core.delivery.outcome import Verdict
 from core.delivery.runs import Run
-from core.delivery.send import Call
+from core.delivery.send import Send
 from core.integrations.base import Item, Receipt
 from core.storage import db
 from core.storage.models import Attempt, AttemptOutcome, Connection, Delivery, State
@@ -28,14 +27,14 @@ def _none() -> None:
 def _dequeue_then_send() -> None:
     """Rows leave the queue before they are sent; what was refused is put back."""
 
-    def send(call: Call) -> None:
+    def remove_then_send(call: Send) -> None:
         rows = {row.key: row for row in call.claim.rows}
         with db.session() as session:
             now = db.now(session)
             done = [Verdict(row.id, State.DELIVERED, row.attempt_count + 1) for row in call.claim.rows]
             outbox.close(session, call.claim, done, now)
             outbox.end_attempt(session, call.claim.attempt_id, [], now)
-        call.live.client.before_call = lambda: Call.before(call)
+        call.live.client.before_call = lambda: Send.before(call)
         refused = [
             rows[receipt.key].id
             for receipt in Settlement(
@@ -47,7 +46,7 @@ def _dequeue_then_send() -> None:
             again = update(Delivery).where(col(Delivery.id).in_(refused))
             session.execute(again.values(state=State.PENDING, next_attempt_at=db.now(session)))
 
-    sync._send = send
+    send.send = remove_then_send
 
 
 def _new_key_per_attempt() -> None:
@@ -68,7 +67,7 @@ def _new_key_per_attempt() -> None:
                 known = self.names[receipt.key]
                 yield Receipt(known.key, receipt.vendor_id, receipt.url, receipt.fault)
 
-    sync.Settlement = Renamed  # type: ignore[misc]
+    send.Settlement = Renamed  # type: ignore[misc]
 
 
 def _no_fence() -> None:
@@ -83,7 +82,7 @@ def _no_fence() -> None:
     def mine(claim: Claim) -> Any:
         return true()
 
-    calls.Call.before = lambda call: None  # type: ignore[method-assign]
+    send.Send.before = lambda call: None  # type: ignore[method-assign]
     closure._mine = mine
     outbox.end_attempt = end_attempt
 
@@ -97,7 +96,7 @@ def _attempt_row_after_sending() -> None:
             yield session
             session.rollback()
 
-    real_claim, real_session, real_close = sync._claim, db.session, Call.close
+    real_claim, real_session, real_close = send.claim, db.session, Send.close
 
     def claim(begun: Run) -> Claim | None:
         db.session = forgetting
@@ -108,19 +107,19 @@ def _attempt_row_after_sending() -> None:
         # a number that nobody else draws, as the row's own is free again
         return claimed and replace(claimed, attempt_id=randrange(10**6, 2**31))
 
-    def close(call: Call, learned: int | None) -> None:
+    def close(call: Send, learned: int | None) -> None:
         with db.session() as session:
             _write_late(session, call)
         real_close(call, learned)
 
-    sync._claim = claim
-    Call.close = close  # type: ignore[method-assign]
-    Call.before = lambda call: None  # type: ignore[method-assign]
+    send.claim = claim
+    Send.close = close  # type: ignore[method-assign]
+    Send.before = lambda call: None  # type: ignore[method-assign]
 
 
-def _write_late(session: Session, call: Call) -> None:
+def _write_late(session: Session, call: Send) -> None:
     now, found = db.now(session), session.get_one(Connection, call.claim.connection_id)
-    columns = {"connection_id": found.id, "run_id": call.run.id, "worker": sync.WORKER, "exchanges": []}
+    columns = {"connection_id": found.id, "run_id": call.run.id, "worker": runs.WORKER, "exchanges": []}
     times = {"started_at": now, "lease_until": now, "outcome": AttemptOutcome.OPEN, "items": 1}
     late = insert(Attempt).values(id=call.claim.attempt_id, **columns, **times)
     session.execute(late)
@@ -131,7 +130,7 @@ def _write_late(session: Session, call: Call) -> None:
 
 def _no_look_up() -> None:
     """A ticket in doubt is created again without looking."""
-    calls.Call.settle_found = lambda call, tracker, row: False  # type: ignore[method-assign]
+    send.Send.settle_found = lambda call, tracker, row: False  # type: ignore[method-assign]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -18,8 +18,8 @@ from sqlmodel import col
 import scheduler
 from core import connections, integrations
 from core.access import Principal
-from core.delivery import export, sync
-from core.delivery.send import Call
+from core.delivery import export, housekeeping, runs, send, sync
+from core.delivery.schedule import due as due_now
 from core.integrations import credentials
 from core.platform.errors import Conflict, NotFound
 from core.platform.settings import settings
@@ -87,7 +87,7 @@ def prepare(setup: Setup) -> None:
     Clock(setup.began, setup.speed).install()
     MUTANTS[setup.mutant]()
     _label_calls()
-    sync.housekeep()
+    housekeeping.housekeep()
     _run_due(random.Random(0))
     db.engine().dispose()  # a connection is not shared with children; what was compiled is
 
@@ -95,7 +95,7 @@ def prepare(setup: Setup) -> None:
 def play(order: Order, say: Say) -> None:
     setup = _shared[0]
     Clock(setup.began, setup.speed, order.ahead_s).install()
-    sync.WORKER = f"crash:{os.getpid()}:{order.number}"
+    runs.WORKER = f"crash:{os.getpid()}:{order.number}"
     if order.point is not None:
         points.arm(order.point, order.nth, lambda: _meet(order, say))
     ROLES[order.role](order, say)
@@ -111,7 +111,7 @@ def work(order: Order, say: Say) -> None:
 
     def step() -> None:
         _run_due(dice)
-        sync.housekeep()
+        housekeeping.housekeep()
 
     while True:
         _patiently(step, say)
@@ -132,7 +132,7 @@ def _patiently(step: Callable[[], None], say: Say) -> bool:
 
 
 def _run_due(dice: random.Random) -> None:
-    due = sync.due(10, 10)
+    due = due_now(10, 10)
     dice.shuffle(due)
     for each in due:
         try:
@@ -170,7 +170,7 @@ def schedule(order: Order, say: Say) -> None:
 
 def drain(order: Order, say: Say) -> None:
     """Each connection once, for a while: nobody else is at work."""
-    sync.housekeep()
+    housekeeping.housekeep()
     with db.reading() as session:
         every = list(session.execute(select(col(Connection.id))).scalars())
     for connection_id in every:
@@ -205,13 +205,13 @@ def ids_of(kind: Kind, batch: int) -> list[str]:
 
 def _label_calls() -> None:
     """Each request says which attempt it belongs to, so that what a vendor holds can be traced back."""
-    real = sync._send
+    real = send.send
 
-    def send(call: Call) -> None:
+    def label(call: send.Send) -> None:
         call.live.client.headers["X-Attempt"] = str(call.claim.attempt_id)
         real(call)
 
-    sync._send = send
+    send.send = label
 
 
 ROLES: dict[str, Callable[[Order, Say], None]] = {

@@ -9,7 +9,7 @@ from core.access.scope import row_to_change
 from core.delivery import outbox
 from core.delivery.history.lists import row_and_name
 from core.platform.errors import Conflict
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection
 
 
@@ -22,7 +22,7 @@ def release(who: Principal, ref: str, delivery_id: int | None = None) -> int:
         place = integrations.place_of(integrations.get(slug), row.config)
         released = outbox.release(session, row.id, now, delivery_id, place)
         _require(released, row)
-        row.next_wake_at = now
+        due_times.wake(row, now)
         session.add(row)
         audit(session, who, "connection.release", row.id, name=row.name, records=released)
         return released

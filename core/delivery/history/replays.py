@@ -20,7 +20,7 @@ from core.delivery.history.replay_plan import Plan, Share, counted, planned
 from core.delivery.history.single_replay import REPLAYED, map_anew
 from core.delivery.outbox.queries import in_state
 from core.platform.errors import Conflict, Forbidden, NotFound
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection, Delivery, Replay, ReplayState, Role, State
 
 #: rows of a connection that wait at most before a replay adds more: one batch of the largest vendors
@@ -184,8 +184,7 @@ def _put_back(session: Session, row: Replay, connection: Connection, rows: list[
     queued = outbox.replay_rows(session, ids, State(row.wanted["state"]), now) if ids else 0
     row.queued, row.left_out = row.queued + queued, row.left_out + len(left_out)
     if queued:
-        wake = update(Connection).where(col(Connection.id) == connection.id).values(next_wake_at=now)
-        session.execute(wake)
+        due_times.wake_all(session, [connection.id], now)
     return queued
 
 

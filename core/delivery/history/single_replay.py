@@ -12,7 +12,7 @@ from core.delivery import outbox, refresh
 from core.delivery.history.lists import row_and_name
 from core.delivery.profile import Profile
 from core.platform.errors import Conflict, Forbidden
-from core.storage import db
+from core.storage import db, due_times
 from core.storage.models import Connection, Delivery, Kind, Role, Said, State
 
 #: what decides how a delivery is mapped when it is sent once more
@@ -44,7 +44,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
             raise Conflict(reason)
         if not outbox.replay(session, delivery_id, again=again, now=now):
             raise Conflict("The delivery has just changed its state. Look at it again.")
-        connection.next_wake_at = now
+        due_times.wake(connection, now)
         session.add(connection)
         audit(session, who, "delivery.replay", str(delivery_id), connection=connection.id, before=before)
     if not connection.is_active:

@@ -12,7 +12,7 @@ import structlog
 from anyio import to_thread
 
 from core.access import Principal
-from core.delivery import history, sync
+from core.delivery import history, housekeeping, sync
 from core.delivery.sync import Result
 from core.platform.errors import Busy
 
@@ -64,7 +64,7 @@ class Syncs:
         while self._running and monotonic() < until:
             sleep(0.05)
         if self._running:
-            sync.abandon()
+            housekeeping.abandon()
 
     def _start(self, work: Callable[[], Result], future: "Future[Result]") -> None:
         thread = threading.Thread(target=self._work, args=(work, future), name="api-sync", daemon=True)
