@@ -19,7 +19,7 @@ from core import connections
 from core.delivery.batch import Settlement
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured, Rejected
-from core.integrations import credentials as opening
+from core.integrations import client
 from core.integrations.base import Item
 from core.integrations.google_secops.connector import MAX_BYTES
 from core.integrations.google_secops.service_account import SCOPE, TOKEN_URL, read_key, sign_in
@@ -162,14 +162,14 @@ def test_a_finding_larger_than_a_request_is_not_sent() -> None:
 
 
 def test_scans_become_events_once_with_one_sign_in(workplace: Workplace) -> None:
-    opening._SHELF._kept.clear()
+    client._SHELF._kept.clear()
     workplace.connect("google_secops", drain=True)
     workplace.scans(12)
     assert workplace.sync("google_secops").count == 12
     arrived = workplace.sandbox.accepted("google_secops")
     assert len({one.key for one in arrived}) == len(arrived) == 12
     assert arrived[0].body["metadata"]["event_type"] == "GENERIC_EVENT"
-    assert len(opening._SHELF._kept) == 1
+    assert len(client._SHELF._kept) == 1
     workplace.scans(1)
     assert workplace.sync("google_secops").count == 1
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from core import integrations
-from core.integrations.mapping import Unmappable, compile, delivery_key, facts, severity_of, why_not
+from core.delivery.filters import why_not
+from core.integrations.mapping import Unmappable, compile, delivery_key, facts, severity_of
 from core.integrations.mapping.schema import KEYWORDS, compile_check
 from core.integrations.options import Options
 from core.platform.errors import Invalid

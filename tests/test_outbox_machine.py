@@ -31,7 +31,7 @@ from core.delivery.outbox import Claim, New
 from core.delivery.retry import WAITS_S
 from core.delivery.runs import LEASE_S, Run
 from core.delivery.send import Send
-from core.integrations import credentials
+from core.integrations import client, credentials
 from core.platform.errors import Conflict
 from core.storage import db
 from core.storage.models import WAITING, Attempt, AttemptOutcome, Connection, Delivery, SkippedBy, State
@@ -68,9 +68,9 @@ class Outbox(RuleBasedStateMachine):
         self.quiet_until, self.disturbed = self.hands.now, False
         self.stack = ExitStack()
         manifest = integrations.get(slug)
-        live = self.stack.enter_context(credentials.live(manifest, credentials.values(self.place.row(slug))))
+        live = self.stack.enter_context(client.live(manifest, credentials.values(self.place.row(slug))))
         told = type("Vendor", (ToldTracker if slug == "jira" else Told,), {"hands": self.hands})
-        self.live = credentials.Live(told({}, live.client, None), live.client)
+        self.live = client.Live(told({}, live.client, None), live.client)
 
     # --- what happens -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from core import integrations  # noqa: E402 - the project's folder comes first
 from core.integrations import Manifest  # noqa: E402
-from core.integrations.credentials import TLS_FIELDS as COMMON  # noqa: E402
+from core.integrations.client import TLS_FIELDS as COMMON  # noqa: E402
 
 PAGES = ROOT / "docs" / "integrations"
 BEGIN, END = "<!-- facts: begin -->", "<!-- facts: end -->"

@@ -8,7 +8,8 @@ from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
 from core.access import passwords
-from core.access.principal import LOCAL, Principal, audit, require_admin
+from core.access.audit import audit
+from core.access.principal import LOCAL, Principal, require_admin
 from core.platform.errors import Conflict, Invalid, NotFound, did_you_mean
 from core.platform.secret import Secret
 from core.storage import db

@@ -1,14 +1,10 @@
-"""Who is asking, which connections they may see or change, and the audit line of what they did."""
+"""Who is asking, and in which role."""
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
-
-from sqlmodel import Session
 
 from core.platform.errors import Forbidden
-from core.storage import db
-from core.storage.models import AuditEntry, Role, User
+from core.storage.models import Role, User
 
 
 @dataclass(frozen=True)
@@ -38,10 +34,3 @@ def require_admin(who: Principal, what: str) -> None:
 def digest(token: str) -> str:
     """SHA-256: a 256-bit random token leaves nothing to guess, so no slow hash is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def audit(session: Session, who: Principal | str, action: str, subject: str, **details: Any) -> None:
-    actor = who if isinstance(who, str) else who.email
-    entry = AuditEntry(at=db.now(session), actor=actor[:254], action=action, subject=subject[:254])
-    entry.details = details
-    session.add(entry)

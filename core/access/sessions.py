@@ -7,8 +7,9 @@ from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
 from core.access import passwords
+from core.access.audit import audit
 from core.access.login_limit import Brake
-from core.access.principal import Principal, audit, digest, principal_of
+from core.access.principal import Principal, digest, principal_of
 from core.platform.errors import Forbidden
 from core.platform.secret import Secret
 from core.storage import db

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import col, select
 
+from core.access.audit import audit
 from core.access.people import checked_email, find_user
-from core.access.principal import Principal, audit, digest, principal_of, require_admin
+from core.access.principal import Principal, digest, principal_of, require_admin
 from core.platform.errors import Invalid, NotFound
 from core.storage import db
 from core.storage.models import ApiToken, User

@@ -273,9 +273,9 @@ def _allow(target: str) -> None:
 
 def _check_egress() -> None:
     """Raises Unusable now for a HUB_EGRESS_ALLOW that would fail every call later."""
-    from core.integrations import credentials
+    from core.integrations import client
 
-    credentials.egress()
+    client.egress()
 
 
 def _set(name: str, value: str) -> None:

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from core import integrations, records
 from core.access import Principal
-from core.access.principal import audit
+from core.access.audit import audit
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_name, checked_options, flush_name, guard_proxy, split
 from core.delivery import breaker, outbox, refresh

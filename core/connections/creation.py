@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from core import integrations, records
 from core.access import Principal, find_user
-from core.access.principal import audit
+from core.access.audit import audit
 from core.connections.telling import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials

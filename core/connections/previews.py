@@ -21,7 +21,7 @@ from core.delivery.profile import Profile
 from core.delivery.selection import select_new
 from core.http import Previewed, Recorder, sent_text
 from core.http.errors import DeliveryError, Misconfigured
-from core.integrations import Manifest, credentials, options
+from core.integrations import Manifest, client, credentials, options
 from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
 from core.platform.errors import Forbidden, Locked
@@ -97,7 +97,7 @@ def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
     """Every stage up to the first that fails; a raised fault is the last one."""
     has_begun = False
     try:
-        with credentials.live(manifest, values) as live:
+        with client.live(manifest, values) as live:
             for step in live.connector.check():
                 has_begun = True
                 yield step
@@ -182,7 +182,7 @@ def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options
 
 def _recorded(manifest: Manifest, values: Mapping[str, Any], items: Sequence[Item]) -> list[PreviewRequest]:
     secrets = [str(values[name]) for name in integrations.secret_fields(manifest) if values.get(name)]
-    with credentials.recorded(manifest, values) as (connector, recorder):
+    with client.recorded(manifest, values) as (connector, recorder):
         size = manifest.limits.batch_items
         batches = [items[start : start + size] for start in range(0, len(items), size)]
         return [request for batch in batches for request in _requests(connector, recorder, batch, secrets)]

@@ -1,6 +1,6 @@
 """What a connection wants: one answer for export, claim, preview, count and story."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -8,6 +8,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Table, func
 
 from core.integrations import mapping
+from core.integrations.mapping.values import as_count
 from core.integrations.options import Options
 from core.storage.models import Connection, Kind
 from core.storage.models.words import SEVERITIES
@@ -46,9 +47,7 @@ class Filter:
             )
         if self.since is not None and wanted_since(record) < self.since:
             return f"the connection takes records that became wanted from {self.options.start_from} on."
-        return mapping.why_not(self.kind, record, self.options) or mapping.unwanted_event(
-            self.kind, record, self.events
-        )
+        return why_not(self.kind, record, self.options) or _unwanted_event(self.kind, record, self.events)
 
     def may_fit(self, table: Table) -> list[ColumnElement[bool]]:
         """The part that the database can judge, so that history is walked without reading it out: none that fits is
@@ -78,3 +77,28 @@ def wanted_since(record: Mapping[str, Any]) -> datetime:
     """When `record` was completed, opened again or became more severe; at the latest when it was received."""
     moment: datetime = record["risen_at"] or record["received_at"]
     return moment
+
+
+def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | None:
+    """Why a connection does not export the record, in a sentence; None when it does.
+
+    Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked elsewhere).
+    Alerts: unread and not resolved. A record without a status is taken as due.
+    """
+    if (reason := mapping.why_not_due(kind, record)) is not None:
+        return reason
+    risks = as_count(record.get("high_risk_count")) or 0
+    if kind == Kind.SCAN and risks < options.high_risk_threshold:
+        return f"it has {risks} high risks, and the threshold is {options.high_risk_threshold}."
+    severity = mapping.severity_of(kind, record)
+    if mapping.RANK[severity] < mapping.RANK[options.min_severity or "low"]:
+        return f"its severity is {severity}, and the connection takes {options.min_severity} and above."
+    return None
+
+
+def _unwanted_event(kind: str, record: Mapping[str, Any], events: Sequence[str]) -> str | None:
+    """Why a connection that takes only `events` leaves the record out; None when it does not."""
+    happened = mapping.event_type(kind, record)
+    if not events or happened in events:
+        return None
+    return f"its event is {happened}, and the connection takes {', '.join(events)}."

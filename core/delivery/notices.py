@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import Session, col
 
 from core import integrations
-from core.access.principal import audit
+from core.access.audit import audit
 from core.delivery import auto_disable, outbox
 from core.delivery.hub_messages import Words, queue
 from core.integrations import options

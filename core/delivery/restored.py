@@ -17,7 +17,8 @@ from sqlmodel import Session, col
 
 from core import integrations
 from core.access import Principal
-from core.access.principal import audit, require_admin
+from core.access.audit import audit
+from core.access.principal import require_admin
 from core.delivery import outbox
 from core.platform.settings import settings
 from core.storage import db, due_times

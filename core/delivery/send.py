@@ -23,7 +23,7 @@ from core.delivery.runs import LEASE_S, Run
 from core.http import Exchange
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.integrations.base import Item, Receipt, Tracker
-from core.integrations.credentials import Live
+from core.integrations.client import Live
 from core.platform.errors import Unusable
 from core.storage import db, disk
 from core.storage.models import Connection, Said, State

@@ -30,7 +30,7 @@ from core.delivery.runs import Run
 from core.delivery.selection import left_out
 from core.delivery.send import deliver
 from core.http.errors import DeliveryError, Misconfigured
-from core.integrations import credentials, options
+from core.integrations import client, credentials, options
 from core.platform.errors import Conflict, Full, HubError, Locked
 from core.storage import db, disk
 from core.storage.models import Connection, State
@@ -86,7 +86,7 @@ def _free(begun: Run, reason: str) -> None:
 def _work(begun: Run) -> None:
     with ExitStack() as stack:
         try:
-            live = stack.enter_context(credentials.live(begun.manifest, credentials.values(begun.connection)))
+            live = stack.enter_context(client.live(begun.manifest, credentials.values(begun.connection)))
         except Locked:
             raise
         except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none

@@ -4,7 +4,7 @@ from sqlmodel import Session
 
 from core import integrations
 from core.access import Principal
-from core.access.principal import audit
+from core.access.audit import audit
 from core.access.scope import row_to_change
 from core.delivery import outbox
 from core.delivery.history.lists import row_and_name

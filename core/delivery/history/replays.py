@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
 from core.access import Principal, changeable
-from core.access.principal import audit
+from core.access.audit import audit
 from core.delivery import outbox
 from core.delivery.history.replay_filter import Wanted, without_ticket
 from core.delivery.history.replay_plan import Plan, Share, counted, planned

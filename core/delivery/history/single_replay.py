@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core.access import Principal
-from core.access.principal import audit
+from core.access.audit import audit
 from core.delivery import outbox, refresh
 from core.delivery.history.lists import row_and_name
 from core.delivery.profile import Profile

@@ -5,27 +5,23 @@
 second time, and characters that nobody can see are taken out. Escaping for the vendor is the connector's.
 """
 
+from core.integrations.mapping.keys import delivery_key
+from core.integrations.mapping.lifecycle import DUE_STATUS, event_type, has_risen, why_not_due
 from core.integrations.mapping.record_facts import facts, message_facts
-from core.integrations.mapping.severity import (
-    DUE_STATUS,
-    delivery_key,
-    has_risen,
-    severity_of,
-    unwanted_event,
-    why_not,
-)
+from core.integrations.mapping.severity import RANK, severity_of
 from core.integrations.mapping.template import Mapper, Unmappable, compile
 
 __all__ = [
     "DUE_STATUS",
+    "RANK",
     "Mapper",
     "Unmappable",
     "compile",
     "delivery_key",
+    "event_type",
     "facts",
     "has_risen",
     "message_facts",
     "severity_of",
-    "unwanted_event",
-    "why_not",
+    "why_not_due",
 ]

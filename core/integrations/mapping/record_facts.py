@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from core.integrations.mapping.severity import event_type, severity_of
+from core.integrations.mapping.lifecycle import event_type
+from core.integrations.mapping.severity import severity_of
 from core.integrations.mapping.values import as_count, as_iso, as_line, as_moment, as_score, many_lines
 from core.storage.models import RECORD_TABLES, Kind
 

@@ -12,7 +12,7 @@ import orjson
 import streamlit as st
 
 from core.integrations import Manifest, secret_fields
-from core.integrations.credentials import TLS_FIELDS
+from core.integrations.client import TLS_FIELDS
 from core.web.ui.markup import escaped
 
 #: a long secret needs many lines, and a password field has one: the browser masks the text area instead

@@ -1,0 +1,97 @@
+"""Build a connector with its HTTP client: TLS, proxy, egress rules, access tokens."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from core.http import Dialer, Egress, Recorder, Rules, VendorClient
+from core.integrations import Manifest, secret_fields
+from core.integrations.base import Connector, Tokens
+from core.integrations.registry import connector as connector_class
+from core.integrations.token_cache import Preview, Shelf
+from core.platform.secret import Secret
+from core.platform.settings import settings
+
+#: fields every entry takes, handled here and not by the connector
+TLS_FIELDS = ("ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key")
+
+
+@dataclass(frozen=True)
+class Live:
+    connector: Connector
+    client: VendorClient
+
+
+class _Tools(Dialer):
+    def __init__(self, client: VendorClient, tokens: Tokens) -> None:
+        super().__init__(client)
+        self.tokens = tokens
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+#: this process's access tokens, for as long as it lives
+_SHELF = Shelf()
+
+
+@contextmanager
+def live(
+    manifest: Manifest, values: Mapping[str, Any], before_call: Callable[[], None] | None = None
+) -> Iterator[Live]:
+    """The connector over real HTTP. `values` is the whole config, secrets as plain strings."""
+    client = VendorClient(before_call=before_call, **_client_arguments(manifest, values))
+    with client:
+        yield Live(_build(manifest, values, client, _SHELF.of(manifest.slug, values)), client)
+
+
+@contextmanager
+def recorded(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[tuple[Connector, Recorder]]:
+    """The same connector, but nothing is sent: each request is kept and raises Previewed."""
+    client = Recorder(**_client_arguments(manifest, values))
+    with client:
+        yield _build(manifest, values, client, Preview()), client
+
+
+def _client_arguments(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "vendor": manifest.name,
+        "rules": rules(values),
+        "faults": connector_class(manifest.connector).faults,
+        "secrets": [str(values[name]) for name in secret_fields(manifest) if values.get(name)],
+        "pinned_hosts": manifest.pinned_hosts,
+    }
+
+
+def rules(values: Mapping[str, Any]) -> Rules:
+    """The TLS, proxy and egress rules of one connection."""
+    own = settings()
+    bundle = values.get("ca_bundle") or (own.ca_bundle.read_text() if own.ca_bundle else None)
+    key = values.get("client_key")
+    return Rules(
+        egress=egress(),
+        own_url=own.public_url,
+        ca_bundle=bundle,
+        tls_fingerprint=values.get("tls_fingerprint"),
+        client_cert=values.get("client_cert"),
+        client_key=Secret(key) if key else None,
+        proxy=values.get("proxy") or own.proxy,
+    )
+
+
+def egress() -> Egress:
+    return Egress.parse(settings().egress_allow)
+
+
+def _build(manifest: Manifest, values: Mapping[str, Any], client: VendorClient, tokens: Tokens) -> Connector:
+    made = connector_class(manifest.connector)
+    secret = secret_fields(manifest)
+    known = {field.name for field in fields(made.Config)}
+    given = {
+        name: Secret(value) if name in secret and value is not None else value
+        for name, value in values.items()
+        if name in known
+    }
+    return made(made.Config(**given), client, _Tools(client, tokens))
