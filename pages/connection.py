@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from core import connections, health
+from core import access, connections, health
 from core.connections import View
 from core.delivery import history
 from core.delivery.history import search
 from core.delivery.history.search import Filter
 from core.health import Overview, Strip
-from core.storage.models import Role, State
+from core.storage.models import State
 from core.web import ui
 from core.web.ui import actions, charts, delivery_drawer, details, notices, words
 from core.web.ui.banner import scheduler_banner, trouble_banner
@@ -53,7 +53,7 @@ def standing(ref: str) -> Strip:
 
 
 def may_change(view: View) -> bool:
-    return who.is_admin or (who.role == Role.MEMBER and view.owner == who.email)
+    return access.may_change(who, view.owner)
 
 
 def overview(ref: str) -> None:

@@ -10,6 +10,7 @@ from sqlmodel import select
 from core import access
 from core.access import LOCAL, TooMany, passwords, sessions
 from core.access.login_limit import LoginLimit
+from core.access.principal import require_member
 from core.platform.errors import Conflict, Forbidden, Invalid, NotFound
 from core.platform.secret import Secret
 from core.storage import db
@@ -439,3 +440,20 @@ def test_who_sees_and_who_changes_which_connections(people: People) -> None:
     assert names(access.changeable(people.b)) == ["b", "b shared"]
     assert names(access.changeable(people.admin)) == ["a", "b", "b shared"]
     assert names(access.changeable(viewer)) == []
+
+
+def test_who_may_change_one_connection(people: People) -> None:
+    owner = people.a
+    viewer = access.Principal(owner.user_id, owner.email, "viewer")
+    for by in (owner.user_id, owner.email):
+        asked = (owner, people.b, people.admin, viewer)
+        assert [access.may_change(who, by) for who in asked] == [True, False, True, False]
+
+
+def test_a_viewer_is_refused_with_the_way_on(people: People) -> None:
+    viewer = access.Principal(people.a.user_id, people.a.email, "viewer")
+    refused = "^A viewer cannot store records. Ask an admin for the role member.$"
+    with pytest.raises(Forbidden, match=refused):
+        require_member(viewer, "store records")
+    for who in (people.a, people.admin, LOCAL):
+        require_member(who, "store records")

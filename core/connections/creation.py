@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from core import integrations, records
 from core.access import Principal, find_user
-from core.access.principal import audit
+from core.access.principal import audit, require_member
 from core.connections.telling import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials
@@ -188,8 +188,7 @@ def _name_taken(name: str) -> Conflict:
 
 
 def _owner(session: Session, who: Principal, email: str | None) -> User:
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    require_member(who, "connect anything")
     if email is None:
         person = session.get(User, who.user_id) or _first_admin(session)
         if person is None:

@@ -15,7 +15,7 @@ from core.delivery import heartbeat, outbox
 from core.health import Standing
 from core.health.status import every_s
 from core.storage import db
-from core.storage.models import WAITING, CatalogEntry, Connection, HourlyFigures, Role, State, User
+from core.storage.models import WAITING, CatalogEntry, Connection, HourlyFigures, State, User
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _line(
         category=entry.category,
         owner=owner,
         shared=row.shared,
-        is_changeable=who.is_admin or (who.role == Role.MEMBER and row.user_id == who.user_id),
+        is_changeable=access.may_change(who, row.user_id),
         is_active=row.is_active,
         standing=health.standing(row, waiting=waiting, retrying=retrying, now=now, held=held),
         every_s=every_s(row),

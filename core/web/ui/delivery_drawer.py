@@ -11,7 +11,7 @@ from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
 from core.platform.errors import NotFound
-from core.storage.models import AttemptOutcome, Kind, Role, Said, State
+from core.storage.models import AttemptOutcome, Kind, Said, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
@@ -123,7 +123,7 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
     state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
     if found["kind"] == Said.DIGEST:
         return
-    if who.role == Role.VIEWER or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
+    if who.is_viewer or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         return
     if state is State.DELIVERED and is_ticket:
         return
@@ -143,7 +143,7 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
 
 def _decide(who: Principal, found: Mapping[str, Any]) -> None:
     """One of those that are held; all of them are decided on the connection's page."""
-    if found["state"] != State.HELD or who.role == Role.VIEWER:
+    if found["state"] != State.HELD or who.is_viewer:
         return
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
