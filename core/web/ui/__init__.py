@@ -3,9 +3,10 @@
 from core.web.ui.errors import doing, flash, gone, guarded, show_flash
 from core.web.ui.markup import escaped, muted
 from core.web.ui.session import require_user, sign_out_button, watching_user
-from core.web.ui.theme import STATE_COLOR, STATE_ICON, Palette, icon, is_dark, logo, palette
+from core.web.ui.theme import DARK_STYLE, STATE_COLOR, STATE_ICON, Palette, icon, is_dark, logo, palette
 
 __all__ = [
+    "DARK_STYLE",
     "STATE_COLOR",
     "STATE_ICON",
     "Palette",
