@@ -12,7 +12,7 @@ st.set_page_config(
     page_title="FootprintIQ Hub", page_icon=ui.icon(), layout="wide", initial_sidebar_state=220
 )
 if ui.is_dark():
-    st.html(ui.look.DARK_STYLE)
+    st.html(ui.DARK_STYLE)
 st.logo(ui.logo("#E4E9F0" if ui.is_dark() else "#1B2430"), size="large")
 
 page = st.navigation(

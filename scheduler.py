@@ -17,7 +17,8 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from core.delivery import clock, housekeeping, idle, journal, restored, runs, schedule, sync
+from core.delivery import clock, heartbeat, housekeeping, idle, restored, runs, schedule, sync
+from core.delivery.heartbeat import BEAT_S
 from core.delivery.history import replays
 from core.delivery.schedule import Due
 from core.platform import logs
@@ -31,8 +32,6 @@ SLICE_S = 10.0  # of a run while others wait for a thread; then it is due again,
 LOOK_S = 1.0  # at least once a second
 SOONEST_S = 0.05
 TOGETHER_S = 0.5  # where many connections are idle, those due within so long are looked at together
-BEAT_S = 2.0
-STALE_S = 10.0  # a scheduler that was silent for so long has its place taken
 HOUSEKEEP_S = 15.0
 GRACE_S = 8.0  # of the 10 s in which we must be gone
 HOLD_S = 5.0  # no run is started for so long after one that failed because of the hub's own disk or database
@@ -125,7 +124,7 @@ class Clock:
             trouble = dict(self.trouble)
         with db.session() as session:
             details = {"running": len(self.running), "threads": self.threads, "trouble": trouble}
-            leads = journal.beat(session, "scheduler", runs.WORKER, details, db.now(session), STALE_S)
+            leads = heartbeat.beat(session, runs.WORKER, details, db.now(session))
         if leads != self.leading:
             log.info("scheduling" if leads else "another scheduler runs; standing by", worker=runs.WORKER)
         self.leading = leads
@@ -235,13 +234,7 @@ class Clock:
 @db.unit
 def _retire() -> None:
     with db.session() as session:
-        journal.retire(session, "scheduler", runs.WORKER)
-
-
-@db.unit
-def _retire() -> None:
-    with db.session() as session:
-        journal.retire(session, "scheduler", runs.WORKER)
+        heartbeat.retire(session, runs.WORKER)
 
 
 def _say_restored() -> None:

@@ -5,12 +5,27 @@ from collections import Counter
 import streamlit as st
 
 from core import connections, integrations
+from core.access import Principal
 from core.integrations import Manifest
-from core.storage.models import Category, Role
+from core.storage.models import Category
 from core.web import ui
 from core.web.ui import entry
 
 CARD_PX, CARD_MIN_PX = 208, 300
+
+
+def page(who: Principal) -> None:
+    times = connections.count_by_slug(who)
+    asked = st.query_params.get("entry")
+    if asked in integrations.manifests():
+        details(who, integrations.get(asked), times[asked])
+    elif asked:
+        unknown(asked)
+    else:
+        shown = found(*filters())
+        gallery(who, shown, times)
+        if not shown:
+            st.text("No tool matches. Clear the search or choose another category.")
 
 
 def filters() -> tuple[str, Category | None]:
@@ -52,7 +67,7 @@ def matches(manifest: Manifest, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def gallery(shown: list[Manifest], connected: Counter[str]) -> None:
+def gallery(who: Principal, shown: list[Manifest], connected: Counter[str]) -> None:
     for category, (label, _, explained) in entry.CATEGORY.items():
         tools = [manifest for manifest in shown if manifest.category is category]
         if not tools:
@@ -62,10 +77,10 @@ def gallery(shown: list[Manifest], connected: Counter[str]) -> None:
             ui.muted(explained, width="content")
         with st.grid("auto", min_column_width=CARD_MIN_PX, gap="small"):
             for manifest in tools:
-                card(manifest, connected[manifest.slug])
+                card(who, manifest, connected[manifest.slug])
 
 
-def card(manifest: Manifest, times: int) -> None:
+def card(who: Principal, manifest: Manifest, times: int) -> None:
     with st.container(border=True, height=CARD_PX, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.subheader(f":material/{manifest.icon}: {manifest.name}", anchor=False, width="stretch")
@@ -74,7 +89,9 @@ def card(manifest: Manifest, times: int) -> None:
         st.text(manifest.summary)
         st.space("stretch")
         with st.container(horizontal=True, gap="small"):
-            if may_connect and st.button("Connect", key=f"connect_{manifest.slug}", icon=":material/add:"):
+            if not who.is_viewer and st.button(
+                "Connect", key=f"connect_{manifest.slug}", icon=":material/add:"
+            ):
                 st.switch_page("pages/connect.py", query_params={"entry": manifest.slug})
             if st.button("Details", key=f"details_{manifest.slug}", type="tertiary"):
                 st.switch_page("pages/catalog.py", query_params={"entry": manifest.slug})
@@ -85,7 +102,7 @@ def connected_badge(times: int) -> None:
         st.badge("Connected" if times == 1 else f"Connected ×{times}", color="green", icon=":material/check:")
 
 
-def details(manifest: Manifest, times: int) -> None:
+def details(who: Principal, manifest: Manifest, times: int) -> None:
     label = entry.CATEGORY[manifest.category][0]
     with st.container(gap="xxsmall"):
         if st.button("Catalog", type="tertiary", icon=":material/arrow_back:", key="back"):
@@ -93,7 +110,9 @@ def details(manifest: Manifest, times: int) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.header(f":material/{manifest.icon}: {manifest.name}", anchor=False, width="stretch")
             connected_badge(times)
-            if may_connect and st.button("Connect", type="primary", key="connect", icon=":material/add:"):
+            if not who.is_viewer and st.button(
+                "Connect", type="primary", key="connect", icon=":material/add:"
+            ):
                 st.switch_page("pages/connect.py", query_params={"entry": manifest.slug})
         ui.muted(f"{label} · {manifest.provider} · {manifest.summary}")
     left, right = st.columns([5, 3], gap="medium")
@@ -113,16 +132,4 @@ def unknown(slug: str) -> None:
         st.switch_page("pages/catalog.py")
 
 
-who = ui.require_user()
-may_connect = who.role != Role.VIEWER
-times = connections.count_by_slug(who)
-asked = st.query_params.get("entry")
-if asked in integrations.manifests():
-    details(integrations.get(asked), times[asked])
-elif asked:
-    unknown(asked)
-else:
-    shown = found(*filters())
-    gallery(shown, times)
-    if not shown:
-        st.text("No tool matches. Clear the search or choose another category.")
+page(ui.require_user())

@@ -1,16 +1,18 @@
 """Connection: everything about one. How it stands, its runs, its deliveries, its settings."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from core import connections, health
+from core import access, connections, health
+from core.access import Principal
 from core.connections import View
 from core.delivery import history
 from core.delivery.history import search
 from core.delivery.history.search import Filter
 from core.health import Overview, Strip
-from core.storage.models import Role, State
+from core.storage.models import State
 from core.web import ui
 from core.web.ui import actions, charts, delivery_drawer, details, notices, words
 from core.web.ui.banner import scheduler_banner, trouble_banner
@@ -19,8 +21,30 @@ from core.web.ui.heartbeats import heartbeats
 from core.web.ui.runs import logs_table
 from core.web.ui.tables import STATE, deliveries_table
 
-RANGES = {"24h": 24, "7d": 168, "30d": 720}
 REFRESH_S = 5
+
+
+def page(who: Principal) -> None:
+    ref = st.query_params.get("id", "")
+    if not ref:
+        return which()
+    view = connections.find(who, ref)
+    top(view.id)
+    tabs = st.tabs(["Overview", "Runs", "Deliveries", "Settings"], key="tab", bind="query-params")
+    drawn: tuple[Callable[[], None], ...] = (
+        lambda: overview(view.id),
+        lambda: runs(who, view.id),
+        lambda: sent(who, view),
+        lambda: settings(who, view),
+    )
+    for tab, draw in zip(tabs, drawn, strict=True):
+        if tab.open:
+            with tab:
+                draw()
+    delivery = delivery_drawer.asked()
+    if delivery is not None:
+        delivery_drawer.show(who, delivery)
+    actions.show_asked(who)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -34,7 +58,7 @@ def top(ref: str) -> None:
         word = strip.standing.word
         st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
         st.space("stretch")
-        if may_change(view):
+        if access.may_change(who, view.owner):
             for action in (actions.SYNC, actions.TEST):
                 icon = actions.MENU_ICON[action]
                 if st.button(action, key=action, icon=icon, disabled=not view.is_active):
@@ -43,7 +67,7 @@ def top(ref: str) -> None:
     st.text(strip.standing.sentence)
     owner = "" if view.owner == who.email else f" · {view.owner}"
     st.caption(ui.escaped(f"{view.vendor} · {details.category(view)}{owner}"))
-    notices.held_banner(who, view, may_change=may_change(view))
+    notices.held_banner(who, view, may_change=access.may_change(who, view.owner))
     notices.failing_banner(who, view, datetime.now(UTC))
 
 
@@ -52,22 +76,10 @@ def standing(ref: str) -> Strip:
     return strip
 
 
-def may_change(view: View) -> bool:
-    return who.is_admin or (who.role == Role.MEMBER and view.owner == who.email)
-
-
 def overview(ref: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
-        shown = st.segmented_control(
-            "Range",
-            list(RANGES),
-            default="24h",
-            required=True,
-            label_visibility="collapsed",
-            key="range",
-            bind="query-params",
-        )
-    figures(ref, RANGES[shown or "24h"])
+        hours = ui.range_picker("Range", ui.RANGES, key="range", default="24h")
+    figures(ref, hours)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -98,7 +110,7 @@ def failures(found: Overview) -> None:
         st.caption(f"No run failed and no record was refused in the last {words.span(found.hours)}.")
 
 
-def runs(ref: str) -> None:
+def runs(who: Principal, ref: str) -> None:
     before = st.session_state.get("runs_before")
     found = history.logs(who, ref, before=before)
     if not found:
@@ -116,19 +128,10 @@ def older_runs(last: int) -> None:
     st.session_state["runs_before"] = last
 
 
-def sent(view: View) -> None:
+def sent(who: Principal, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        state = st.selectbox(
-            "State",
-            list(State),
-            index=None,
-            format_func=lambda value: STATE[value][0],
-            placeholder="All states",
-            label_visibility="collapsed",
-            key="state",
-            bind="query-params",
-            width=160,
-        )
+        names = {state: STATE[state][0] for state in State}
+        state = ui.select_filter("State", "All states", names, key="state", width=160)
         st.space("stretch")
         st.page_link(
             "pages/deliveries.py",
@@ -136,19 +139,19 @@ def sent(view: View) -> None:
             icon=":material/outbox:",
             query_params={"connection": view.name},
         )
-    page = search.search(who, Filter(state, view.id))
-    if not page.rows:
+    found = search.search(who, Filter(state, view.id))
+    if not found.rows:
         st.caption("No delivery here. Records go out with the next sync that finds some it wants.")
         return
 
     def opened() -> None:
-        delivery_drawer.ask(page.rows[st.session_state["sent_open"]["row"]].id)
+        delivery_drawer.ask(found.rows[st.session_state["sent_open"]["row"]].id)
 
-    deliveries_table(page.rows, "sent", opened, with_connection=False)
+    deliveries_table(found.rows, "sent", opened, with_connection=False)
 
 
-def settings(view: View) -> None:
-    if may_change(view):
+def settings(who: Principal, view: View) -> None:
+    if access.may_change(who, view.owner):
         with st.container(horizontal=True, gap="small"):
             for action in (actions.EDIT, actions.SECRETS, actions.DELETE):
                 if st.button(action, key=f"settings_{action}", icon=actions.MENU_ICON[action]):
@@ -164,28 +167,8 @@ def settings(view: View) -> None:
 
 def which() -> None:
     st.header("Connection", anchor=False)
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.subheader("Which one?", anchor=False, width="content")
-        st.caption("Open a connection from the list.", width="content")
+    with ui.empty_state("Which one?", "Open a connection from the list."):
         st.page_link("pages/connections.py", label="See the connections", icon=":material/cable:")
-        st.space("small")
 
 
-who = ui.require_user()
-ref = st.query_params.get("id", "")
-if not ref:
-    which()
-else:
-    view = connections.find(who, ref)
-    top(view.id)
-    tabs = st.tabs(["Overview", "Runs", "Deliveries", "Settings"], key="tab", bind="query-params")
-    drawn = (lambda: overview(view.id), lambda: runs(view.id), lambda: sent(view), lambda: settings(view))
-    for tab, draw in zip(tabs, drawn, strict=True):
-        if tab.open:
-            with tab:
-                draw()
-    delivery = delivery_drawer.asked()
-    if delivery is not None:
-        delivery_drawer.show(who, delivery)
-    actions.show_asked(who)
+page(ui.require_user())

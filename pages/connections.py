@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core import connections
+from core.access import Principal
 from core.connections import Board, Line
-from core.storage.models import Role
 from core.web import ui
 from core.web.ui import actions, connection_row
 from core.web.ui.banner import scheduler_banner, trouble_banner
@@ -14,7 +14,22 @@ ROWS = 25
 STATES = {"attention": "Needs attention", "on": "On", "off": "Off"}
 
 
-def header() -> tuple[str, str | None]:
+def page(who: Principal) -> None:
+    asked = actions.take_asked()
+    board = connections.board(who)
+    if not board.lines:
+        nothing_connected(who)
+    else:
+        words, state = header(who)
+        above = st.container()
+        with st.container(horizontal_alignment="center"):
+            place = page_number(board, words, state)
+        with above:
+            rows(words, state, place)
+    actions.show_asked(who, asked)
+
+
+def header(who: Principal) -> tuple[str, str | None]:
     """Search words and state; both in the address."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header("Connections", anchor=False, width="stretch")
@@ -36,7 +51,9 @@ def header() -> tuple[str, str | None]:
             key="state",
             bind="query-params",
         )
-        if may_connect and st.button("Connect a tool", type="primary", icon=":material/add:", key="add"):
+        if not who.is_viewer and st.button(
+            "Connect a tool", type="primary", icon=":material/add:", key="add"
+        ):
             st.switch_page("pages/catalog.py")
     return words or "", state
 
@@ -77,7 +94,7 @@ def rows(words: str, state: str | None, place: int) -> None:
     ui.muted(f"{len(found):,} of {len(board.lines):,} connections, as of {board.at:%H:%M:%S} UTC.")
 
 
-def pages(board: Board, words: str, state: str | None) -> int:
+def page_number(board: Board, words: str, state: str | None) -> int:
     """Which 25 rows; the control is there when there are more."""
     count = -(-len(chosen(board, words, state)) // ROWS)
     if count < 2:
@@ -85,34 +102,15 @@ def pages(board: Board, words: str, state: str | None) -> int:
     return st.pagination(count, key="page", bind="query-params")
 
 
-def nothing_connected() -> None:
+def nothing_connected(who: Principal) -> None:
     st.header("Connections", anchor=False)
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.subheader("Nothing is connected yet", anchor=False, width="content")
-        if may_connect:
-            ui.muted(
-                "Choose a tool; the form tests it and shows the first requests before it sends.",
-                width="content",
-            )
-            if st.button("Open the catalog", type="primary", icon=":material/apps:", key="first"):
-                st.switch_page("pages/catalog.py")
-        else:
-            ui.muted("As soon as somebody shares a connection with you, it is here.", width="content")
-        st.space("small")
+    sentence = "Choose a tool; the form tests it and shows the first requests before it sends."
+    if who.is_viewer:
+        sentence = "As soon as somebody shares a connection with you, it is here."
+    with ui.empty_state("Nothing is connected yet", sentence):
+        label, icon = "Open the catalog", ":material/apps:"
+        if not who.is_viewer and st.button(label, type="primary", icon=icon, key="first"):
+            st.switch_page("pages/catalog.py")
 
 
-who = ui.require_user()
-may_connect = who.role != Role.VIEWER
-asked = actions.take_asked()
-board = connections.board(who)
-if not board.lines:
-    nothing_connected()
-else:
-    words, state = header()
-    above = st.container()
-    with st.container(horizontal_alignment="center"):
-        place = pages(board, words, state)
-    with above:
-        rows(words, state, place)
-actions.show_asked(who, asked)
+page(ui.require_user())

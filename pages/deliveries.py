@@ -11,7 +11,26 @@ from core.web import ui
 from core.web.ui import delivery_drawer, replays
 from core.web.ui.tables import STATE, deliveries_table
 
-TIMES = {"24h": 24, "7d": 168, "30d": 720, "All": None}
+TIMES = {**ui.RANGES, "All": None}
+
+
+def page(who: Principal) -> None:
+    known = health.choices(who)
+    if not known:
+        return begin()
+    wanted = filters(who, known)
+    given = st.query_params.get("before", "")
+    found = search.search(who, wanted, before=int(given) if given.isascii() and given.isdigit() else None)
+    replays.progress(who)
+    if found.rows:
+        listed(found)
+    else:
+        nothing(wanted)
+    delivery = delivery_drawer.asked()
+    if delivery is not None:
+        delivery_drawer.show(who, delivery)
+    else:
+        replays.show_asked(who, wanted.connection)
 
 
 def filters(who: Principal, known: list[tuple[str, str, str]]) -> Filter:
@@ -28,36 +47,15 @@ def filters(who: Principal, known: list[tuple[str, str, str]]) -> Filter:
             width=240,
             on_change=newest,
         )
-        state = choose("State", "All states", "state", {state: STATE[state][0] for state in State}, 140)
+        words = {state: STATE[state][0] for state in State}
+        state = ui.select_filter("State", "All states", words, key="state", width=140, on_change=newest)
         names = {found: name for found, name, _ in known}
-        connection = choose("Connection", "All connections", "connection", names, 210)
-        time = st.segmented_control(
-            "Queued in the last",
-            list(TIMES),
-            default="All",
-            required=True,
-            label_visibility="collapsed",
-            key="time",
-            bind="query-params",
-            on_change=newest,
+        connection = ui.select_filter(
+            "Connection", "All connections", names, key="connection", width=210, on_change=newest
         )
+        hours = ui.range_picker("Queued in the last", TIMES, key="time", default="All", on_change=newest)
         replays.button(who)
-    return Filter(state, connection, record or None, TIMES[time or "All"])
-
-
-def choose(label: str, everything: str, key: str, options: dict[str, str], width: int) -> str | None:
-    return st.selectbox(
-        label,
-        list(options),
-        index=None,
-        format_func=lambda value: options.get(value, value),
-        placeholder=everything,
-        label_visibility="collapsed",
-        key=key,
-        bind="query-params",
-        width=width,
-        on_change=newest,
-    )
+    return Filter(state, connection, record or None, hours)
 
 
 def newest() -> None:
@@ -72,67 +70,44 @@ def clear() -> None:
     newest()
 
 
-def listed(page: Page) -> None:
+def listed(found: Page) -> None:
     def opened() -> None:
-        delivery_drawer.ask(page.rows[st.session_state["deliveries_open"]["row"]].id)
+        delivery_drawer.ask(found.rows[st.session_state["deliveries_open"]["row"]].id)
 
     with st.container(border=True):
-        deliveries_table(page.rows, "deliveries", opened)
-        turn(page)
+        deliveries_table(found.rows, "deliveries", opened)
+        turn(found)
 
 
-def turn(page: Page) -> None:
+def turn(found: Page) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        shown = "1 delivery" if len(page.rows) == 1 else f"{len(page.rows)} deliveries"
-        st.caption(f"{shown}, as of {page.at:%H:%M:%S} UTC.", width="stretch")
+        shown = "1 delivery" if len(found.rows) == 1 else f"{len(found.rows)} deliveries"
+        st.caption(f"{shown}, as of {found.at:%H:%M:%S} UTC.", width="stretch")
         if "before" in st.query_params:
             st.button("Newest", icon=":material/first_page:", key="newest", on_click=newest)
-        if page.older is not None and st.button("Older", icon=":material/chevron_right:", key="older"):
-            st.query_params["before"] = str(page.older)
+        if found.older is not None and st.button("Older", icon=":material/chevron_right:", key="older"):
+            st.query_params["before"] = str(found.older)
             st.rerun()
 
 
 def nothing(wanted: Filter) -> None:
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        if wanted == Filter():
-            st.subheader("Nothing was sent yet", anchor=False, width="content")
-            st.caption("Records go out with the next sync of a connection that wants them.", width="content")
+    if wanted == Filter():
+        sentence = "Records go out with the next sync of a connection that wants them."
+        with ui.empty_state("Nothing was sent yet", sentence):
             if st.button("See the connections", icon=":material/cable:", key="connections"):
                 st.switch_page("pages/connections.py")
-        else:
-            st.subheader("No delivery matches these filters", anchor=False, width="content")
-            st.caption("A record that no connection wants has no delivery.", width="content")
-            st.button("Clear the filters", icon=":material/filter_alt_off:", key="clear", on_click=clear)
-        st.space("small")
+        return
+    sentence = "A record that no connection wants has no delivery."
+    with ui.empty_state("No delivery matches these filters", sentence):
+        st.button("Clear the filters", icon=":material/filter_alt_off:", key="clear", on_click=clear)
 
 
 def begin() -> None:
     st.header("Deliveries", anchor=False)
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.subheader("Nothing is connected yet", anchor=False, width="content")
-        st.caption("Connect a tool; where each record went is listed here.", width="content")
+    sentence = "Connect a tool; where each record went is listed here."
+    with ui.empty_state("Nothing is connected yet", sentence):
         if st.button("Open the catalog", type="primary", icon=":material/apps:", key="begin"):
             st.switch_page("pages/catalog.py")
-        st.space("small")
 
 
-who = ui.require_user()
-known = health.choices(who)
-if not known:
-    begin()
-else:
-    wanted = filters(who, known)
-    given = st.query_params.get("before", "")
-    page = search.search(who, wanted, before=int(given) if given.isascii() and given.isdigit() else None)
-    replays.progress(who)
-    if page.rows:
-        listed(page)
-    else:
-        nothing(wanted)
-    delivery = delivery_drawer.asked()
-    if delivery is not None:
-        delivery_drawer.show(who, delivery)
-    else:
-        replays.show_asked(who, wanted.connection)
+page(ui.require_user())

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core import health
+from core.access import Principal
 from core.health import Overview, Strip, Word
 from core.storage.models import Category
 from core.web import ui
@@ -12,43 +13,28 @@ from core.web.ui.cards import cards
 from core.web.ui.heartbeats import heartbeats
 from core.web.ui.runs import runs_table
 
-RANGES = {"24h": 24, "7d": 168, "30d": 720}
 CATEGORIES = {Category.SIEM: "SIEM", Category.TICKETING: "Ticketing", Category.COMMUNICATION: "Communication"}
 REFRESH_S = 5
 NEEDS_YOU_ROWS = 4
+
+
+def page(who: Principal) -> None:
+    known = health.choices(who)
+    if known:
+        live(*filters(known))
+    else:
+        nothing_connected()
 
 
 def filters(known: list[tuple[str, str, str]]) -> tuple[int, str | None, str | None]:
     """The title, and what to show: hours, category, connection. In the address, so a view can be shared."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header("Health", anchor=False, width="stretch")
-        category = choose("Category", "All categories", "category", dict(CATEGORIES), 160)
+        category = ui.select_filter("Category", "All categories", CATEGORIES, key="category", width=160)
         names = {found: name for found, name, of in known if category in (None, of)}
-        connection = choose("Connection", "All connections", "connection", names, 230)
-        shown = st.segmented_control(
-            "Range",
-            list(RANGES),
-            default="24h",
-            required=True,
-            label_visibility="collapsed",
-            key="range",
-            bind="query-params",
-        )
-    return RANGES[shown or "24h"], category, connection
-
-
-def choose(label: str, everything: str, key: str, options: dict[str, str], width: int) -> str | None:
-    return st.selectbox(
-        label,
-        list(options),
-        index=None,
-        format_func=lambda value: options.get(value, value),
-        placeholder=everything,
-        label_visibility="collapsed",
-        key=key,
-        bind="query-params",
-        width=width,
-    )
+        connection = ui.select_filter("Connection", "All connections", names, key="connection", width=230)
+        hours = ui.range_picker("Range", ui.RANGES, key="range", default="24h")
+    return hours, category, connection
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -159,26 +145,20 @@ def nothing_connected() -> None:
     if health.choices(ui.watching_user()):
         st.rerun()
     st.header("Health", anchor=False)
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.subheader("Nothing is connected yet", anchor=False, text_alignment="center", width="content")
-        st.caption("Connect a tool you have, or look around with local stand-ins first.", width="content")
-        with st.container(horizontal=True, horizontal_alignment="center", gap="large"):
-            with st.container(width=340, gap="xsmall"):
-                st.markdown("**Connect a tool**")
-                st.caption("Asks for its address and credentials, tests them, and shows the first requests.")
-                if st.button("Open the catalog", type="primary", icon=":material/apps:", key="begin"):
-                    st.switch_page("pages/catalog.py")
-            with st.container(width=340, gap="xsmall"):
-                st.markdown("**Look around first**")
-                st.caption("Sample records and three stand-ins, with one command on the hub's machine:")
-                st.code("make demo", language=None)
-        st.space("small")
+    sentence = "Connect a tool you have, or look around with local stand-ins first."
+    with (
+        ui.empty_state("Nothing is connected yet", sentence),
+        st.container(horizontal=True, horizontal_alignment="center", gap="large"),
+    ):
+        with st.container(width=340, gap="xsmall"):
+            st.markdown("**Connect a tool**")
+            st.caption("Asks for its address and credentials, tests them, and shows the first requests.")
+            if st.button("Open the catalog", type="primary", icon=":material/apps:", key="begin"):
+                st.switch_page("pages/catalog.py")
+        with st.container(width=340, gap="xsmall"):
+            st.markdown("**Look around first**")
+            st.caption("Sample records and three stand-ins, with one command on the hub's machine:")
+            st.code("make demo", language=None)
 
 
-who = ui.require_user()
-known = health.choices(who)
-if known:
-    live(*filters(known))
-else:
-    nothing_connected()
+page(ui.require_user())

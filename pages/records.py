@@ -1,10 +1,42 @@
 """Record: where the links in tickets, events and messages lead; what one scan, case or alert became."""
 
+from typing import Any
+
 import streamlit as st
 
+from core.access import Principal
 from core.delivery import history
 from core.web import ui
 from core.web.ui import words
+from core.web.ui.theme import Color
+
+COLORS: dict[str, Color] = {
+    "delivered": "green",
+    "dead": "red",
+    "in_doubt": "orange",
+    "retrying": "orange",
+    "held": "orange",
+}
+
+
+def page(who: Principal) -> None:
+    st.header("Record", anchor=False)
+    kind, wanted = asked()
+    if wanted:
+        with ui.guarded():
+            story = history.explain(who, kind, wanted)
+            heading(story)
+            connections(story)
+
+
+def heading(story: dict[str, Any]) -> None:
+    with st.container(border=True, gap="xxsmall"):
+        st.text(story["title"])
+        st.caption(
+            f"{story['kind'].capitalize()} · {story['severity']} · received {words.exact(story['received_at'])}"
+            f" · revision {story['revision']}"
+        )
+        st.text(f"Id {story['id']}")
 
 
 def asked() -> tuple[str, str]:
@@ -21,9 +53,8 @@ def asked() -> tuple[str, str]:
     return "", ""
 
 
-def connections(story: dict[str, object]) -> None:
+def connections(story: dict[str, Any]) -> None:
     rows = story["connections"]
-    assert isinstance(rows, list)
     st.subheader("Where it went", anchor=False)
     if not rows:
         st.text("No connection takes this kind of record yet. Connect one from the catalog.")
@@ -36,19 +67,4 @@ def connections(story: dict[str, object]) -> None:
             st.text(row["sentence"])  # as written: a vendor's words are not Markdown
 
 
-COLORS = {"delivered": "green", "dead": "red", "in_doubt": "orange", "retrying": "orange", "held": "orange"}
-
-ui.require_user()
-st.header("Record", anchor=False)
-kind, wanted = asked()
-if wanted:
-    with ui.guarded():
-        story = history.explain(ui.require_user(), kind, wanted)
-        with st.container(border=True, gap="xxsmall"):
-            st.text(story["title"])
-            st.caption(
-                f"{story['kind'].capitalize()} · {story['severity']} · received {words.exact(story['received_at'])}"
-                f" · revision {story['revision']}"
-            )
-            st.text(f"Id {story['id']}")
-        connections(story)
+page(ui.require_user())

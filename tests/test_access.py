@@ -9,7 +9,8 @@ from sqlmodel import select
 
 from core import access
 from core.access import LOCAL, TooMany, passwords, sessions
-from core.access.login_limit import Brake
+from core.access.login_limit import LoginLimit
+from core.access.principal import require_member
 from core.platform.errors import Conflict, Forbidden, Invalid, NotFound
 from core.platform.secret import Secret
 from core.storage import db
@@ -230,18 +231,18 @@ def test_a_success_forgets_the_failures_before_it(ana: User) -> None:
 
 def test_the_brake_doubles_up_to_fifteen_minutes_and_forgets_the_oldest() -> None:
     time = [0.0]
-    brake = Brake(free=5, size=3, clock=lambda: time[0])
+    limit = LoginLimit(free=5, size=3, clock=lambda: time[0])
     waits = []
     for _ in range(12):
-        brake.fail("ana")
-        waits.append(brake.wait_s("ana"))
+        limit.fail("ana")
+        waits.append(limit.wait_s("ana"))
     assert waits == [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900, 900]
     time[0] = 901
-    assert brake.wait_s("ana") == 0
+    assert limit.wait_s("ana") == 0
     for name in ("b", "c", "d"):
-        brake.fail(name)
-    assert len(brake._failed) == 3
-    assert "ana" not in brake._failed
+        limit.fail(name)
+    assert len(limit._failed) == 3
+    assert "ana" not in limit._failed
 
 
 def test_at_most_two_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,3 +440,20 @@ def test_who_sees_and_who_changes_which_connections(people: People) -> None:
     assert names(access.changeable(people.b)) == ["b", "b shared"]
     assert names(access.changeable(people.admin)) == ["a", "b", "b shared"]
     assert names(access.changeable(viewer)) == []
+
+
+def test_who_may_change_one_connection(people: People) -> None:
+    owner = people.a
+    viewer = access.Principal(owner.user_id, owner.email, "viewer")
+    for by in (owner.user_id, owner.email):
+        asked = (owner, people.b, people.admin, viewer)
+        assert [access.may_change(who, by) for who in asked] == [True, False, True, False]
+
+
+def test_a_viewer_is_refused_with_the_way_on(people: People) -> None:
+    viewer = access.Principal(people.a.user_id, people.a.email, "viewer")
+    refused = "^A viewer cannot store records. Ask an admin for the role member.$"
+    with pytest.raises(Forbidden, match=refused):
+        require_member(viewer, "store records")
+    for who in (people.a, people.admin, LOCAL):
+        require_member(who, "store records")

@@ -6,16 +6,19 @@ from datetime import timedelta
 
 import httpx
 import pytest
+import streamlit as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from core import access
+from core import access, health
 from core.access import LOCAL
 from core.health import metrics
 from core.integrations.options import Options
 from core.platform.secret import Secret
 from core.storage import db
 from core.storage.models import Heartbeat
+from core.web import probes
 from core.web.middleware import OPEN
+from core.web.ui.banner import scheduler_banner
 from tests import scenes
 from tests.live import EMAIL, PASSWORD, ROOT, Live, served
 
@@ -138,6 +141,18 @@ def test_ready_means_database_migrations_and_a_scheduler_that_beats(hub: Live) -
         assert stranger.get("/readyz", headers=by_address).json()["status"] == "ok"
         with db.session() as session:
             session.delete(session.get_one(Heartbeat, "scheduler"))
+
+
+@pytest.mark.parametrize("ago_s", [3, 20, 100])
+def test_page_and_probe_agree_on_a_silent_scheduler(
+    database: str, monkeypatch: pytest.MonkeyPatch, ago_s: float
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(st, "warning", lambda _body, *, title, icon: titles.append(title))
+    with db.session() as session:
+        scenes.beat(session, ago_s)
+    scheduler_banner(health.overview(LOCAL, 24).heartbeat_age_s)
+    assert (probes._checks()["scheduler"] != "ok") is bool(titles) is (ago_s > 15)
 
 
 # --- the figures alone ----------------------------------------------------------------------------

@@ -252,6 +252,29 @@ def test_pages_only_draw(imported: dict[str, set[str]]) -> None:
     } == {}
 
 
+def _module_variables(source: str) -> set[str]:
+    """Names that a module gives a value when it runs, constants left out."""
+    targets = [
+        target
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.With | ast.For | ast.If)
+        for target in ast.walk(node)
+    ]
+    names = {node.id for node in targets if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {name for name in names if not name.isupper()}
+
+
+def test_a_page_hands_on_who_asks() -> None:
+    """No function of a page reads a variable of the script, such as who looks: it is given what it needs."""
+    found = {path.name: _module_variables(path.read_text()) for path in ROOT.glob("pages/*.py")}
+    assert len(found) >= 7
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_a_variable_of_a_page_is_found() -> None:
+    assert _module_variables("ROWS = 25\nif True:\n    who = 1\n") == {"who"}
+
+
 def test_the_map_names_no_module_that_is_gone() -> None:
     assert [name for name in FLOORS if not _is_module(name) and name != "pages"] == []
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from structlog.testing import capture_logs
 
 import scheduler
-from core.delivery import housekeeping, journal, outbox, schedule, send, sync
+from core.delivery import heartbeat, housekeeping, outbox, schedule, send, sync
 from core.delivery.breaker import learn
 from core.delivery.clock import put_right
 from core.delivery.outbox.queries import in_states
@@ -203,7 +203,7 @@ def test_a_living_worker_is_not_overtaken(workplace: Workplace, hands: Hands) ->
 
 def test_a_scheduler_that_died_ahead_of_time_leaves_its_place(hands: Hands) -> None:
     def beat(session: Session, owner: str) -> bool:
-        return journal.beat(session, "scheduler", owner, {}, hands.now, scheduler.STALE_S)
+        return heartbeat.beat(session, owner, {}, hands.now)
 
     with hands.ahead(), db.session() as session:
         assert beat(session, "one")

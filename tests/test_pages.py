@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -168,6 +169,18 @@ def test_no_failures_are_a_sentence_and_not_an_empty_chart(ana: User, open_page:
     page = open_page(ana)
     assert any("No run failed and no record was refused" in caption.value for caption in page.caption)
     assert not charts(page)
+
+
+def test_a_dark_page_has_its_own_style(ana: User, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def styles(page: AppTest) -> str:
+        blocks = page._tree.children.values()  # a style alone is sent beside the page
+        return "".join(str(getattr(node, "proto", "")) for block in blocks for node in block)
+
+    assert "stBaseButton-primary" not in styles(open_page(ana))
+    monkeypatch.setattr(ContextProxy, "theme", SimpleNamespace(type="dark"))
+    page = open_page(ana)
+    assert not page.exception
+    assert "stBaseButton-primary" in styles(page)
 
 
 @pytest.mark.parametrize(

@@ -158,4 +158,4 @@ def test_a_digest_is_named_and_leads_to_its_records(ana: User, sandbox: Sandbox,
     assert "22 alerts in one message: 22 high" in said(page)
     assert "The records in it" in said(page)
     page = visit(ana, "deliveries", delivery=str(listed[1]["id"]))
-    assert "The tool has it in a digest" in said(page)
+    assert "in a digest." in said(page)

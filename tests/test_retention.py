@@ -154,7 +154,7 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
     [row] = workplace.deliveries("splunk")
     assert (row.payload, row.reason, row.response_body, row.attempt_id) == (None, None, None, None)
     [told] = history.explain(workplace.who, "scan", scan)["connections"]
-    assert told["sentence"] == "Not delivered: The reason is not kept any more."
+    assert told["sentence"] == "It is not tried again. The reason is not kept any more."
     workplace.sandbox.clear_faults()
     history.replay_one(workplace.who, row.id or 0)  # mapped anew
     workplace.sync("splunk")

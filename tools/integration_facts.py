@@ -16,17 +16,13 @@ sys.path.insert(0, str(ROOT))
 from core import integrations  # noqa: E402 - the project's folder comes first
 from core.integrations import Manifest  # noqa: E402
 from core.integrations.client import TLS_FIELDS as COMMON  # noqa: E402
+from core.integrations.in_doubt import AFTER_A_LOST_ANSWER  # noqa: E402
 
 PAGES = ROOT / "docs" / "integrations"
 BEGIN, END = "<!-- facts: begin -->", "<!-- facts: end -->"
 TIERS = {
     "verified": "tried on a live account",
     "documented": "built from the vendor's public documentation and tried on a local stand-in, not on a live account",
-}
-IN_DOUBT = {
-    "native_key": "it is sent again: the vendor knows the record by its id and keeps it once",
-    "look_up": "it is looked for before it is sent again",
-    "may_repeat": "it is sent again and can appear twice, with the same id",
 }
 
 
@@ -38,7 +34,7 @@ def facts(manifest: Manifest) -> str:
     rows = [
         ("Standing", f"{manifest.tier}: {TIERS[manifest.tier]}"),
         ("Delivered means", manifest.delivered_means),
-        ("An answer is lost", IN_DOUBT[manifest.in_doubt]),
+        ("An answer is lost", AFTER_A_LOST_ANSWER[manifest.in_doubt]),
         ("At most per call", " and ".join(per_call)),
         ("Severity", ", ".join(f"{ours} → {theirs}" for ours, theirs in manifest.severity.items())),
         ("Cost", manifest.cost_note),

@@ -14,7 +14,7 @@ from core.access.people import (
     set_role,
 )
 from core.access.principal import LOCAL, Principal
-from core.access.scope import changeable, visible
+from core.access.scope import changeable, may_change, visible
 from core.access.sessions import ABSOLUTE, COOKIE, TooMany, sign_in, sign_out, signed_in, stay_signed_in
 from core.access.tokens import by_token, create_token, list_tokens, revoke_token
 
@@ -35,6 +35,7 @@ __all__ = [
     "insert_user",
     "list_tokens",
     "list_users",
+    "may_change",
     "new_user",
     "revoke_token",
     "set_external_id",

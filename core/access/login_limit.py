@@ -10,7 +10,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 30, 900
 
 
 @dataclass
-class Brake:
+class LoginLimit:
     """After `free` failures a name waits 30 s, then twice as long for each further one, up to 15 minutes.
 
     In memory: guessing must cost the guesser time and the hub nothing. A restart forgets it.

@@ -17,6 +17,10 @@ class Principal:
     def is_admin(self) -> bool:
         return self.role == Role.ADMIN
 
+    @property
+    def is_viewer(self) -> bool:
+        return self.role == Role.VIEWER
+
 
 #: whoever can run commands on this machine can read its database and key file anyway
 LOCAL = Principal("local", "operator at the terminal", Role.ADMIN)
@@ -29,6 +33,12 @@ def principal_of(user: User) -> Principal:
 def require_admin(who: Principal, what: str) -> None:
     if not who.is_admin:
         raise Forbidden(f"Only an admin may {what}. Ask one of yours.")
+
+
+def require_member(who: Principal, what: str) -> None:
+    """Refuse a viewer, who may look and nothing else."""
+    if who.is_viewer:
+        raise Forbidden(f"A viewer cannot {what}. Ask an admin for the role member.")
 
 
 def digest(token: str) -> str:

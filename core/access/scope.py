@@ -23,6 +23,11 @@ def changeable(who: Principal) -> ColumnElement[bool]:
     return col(Connection.user_id) == who.user_id if who.role == Role.MEMBER else false()
 
 
+def may_change(who: Principal, owner: str) -> bool:
+    """The same for one connection; `owner` is the id or the e-mail of whoever has it."""
+    return who.is_admin or (who.role == Role.MEMBER and owner in (who.user_id, who.email))
+
+
 def row_of(
     session: Session, who: Principal, ref: str, *, to_change: bool = False
 ) -> tuple[Connection, str, str]:

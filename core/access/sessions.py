@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from core.access import passwords
 from core.access.audit import audit
-from core.access.login_limit import Brake
+from core.access.login_limit import LoginLimit
 from core.access.principal import Principal, digest, principal_of
 from core.platform.errors import Forbidden
 from core.platform.secret import Secret
@@ -21,8 +21,8 @@ IDLE, ABSOLUTE = timedelta(hours=8), timedelta(days=7)
 #: a session is stamped as used at most this often: looking at pages should not write
 TOUCH_EVERY = timedelta(minutes=1)
 
-ACCOUNTS = Brake(free=5)
-ADDRESSES = Brake(free=20)  # an office or a proxy is one address for many people
+ACCOUNTS = LoginLimit(free=5)
+ADDRESSES = LoginLimit(free=20)  # an office or a proxy is one address for many people
 
 
 class TooMany(Forbidden):

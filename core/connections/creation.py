@@ -12,6 +12,7 @@ from sqlmodel import Session, col
 from core import integrations, records
 from core.access import Principal, find_user
 from core.access.audit import audit
+from core.access.principal import require_member
 from core.connections.telling import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials
@@ -186,8 +187,7 @@ def _name_taken(name: str) -> Conflict:
 
 
 def _owner(session: Session, who: Principal, email: str | None) -> User:
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    require_member(who, "connect anything")
     if email is None:
         person = session.get(User, who.user_id) or _first_admin(session)
         if person is None:

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from core import integrations, records
 from core.access import Principal
+from core.access.principal import require_member
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_options, guard_proxy, split
 from core.delivery import breaker, outbox, refresh
@@ -24,10 +25,10 @@ from core.http.errors import DeliveryError, Misconfigured
 from core.integrations import Manifest, client, credentials, options
 from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
-from core.platform.errors import Forbidden, Locked
+from core.platform.errors import Locked
 from core.platform.secret import MASK, redact
 from core.storage import db, due_times
-from core.storage.models import Connection, Role
+from core.storage.models import Connection
 
 #: headers that carry a credential, whatever the vendor
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
@@ -215,8 +216,7 @@ def _requests(
 
 def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
     """The draft's whole config, secrets as plain strings."""
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
+    require_member(who, "connect anything")
     merged = (_saved(who, ref) if ref else {}) | dict(given)
     checked = integrations.check_config(
         manifest, {name: v for name, v in merged.items() if v not in (None, "")}

@@ -11,11 +11,11 @@ from sqlmodel import Session, col
 
 from core import access, health
 from core.access import Principal
-from core.delivery import outbox
+from core.delivery import heartbeat, outbox
 from core.health import Standing
 from core.health.status import every_s
 from core.storage import db
-from core.storage.models import WAITING, CatalogEntry, Connection, Heartbeat, HourlyFigures, Role, State, User
+from core.storage.models import WAITING, CatalogEntry, Connection, HourlyFigures, State, User
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def board(who: Principal) -> Board:
         ids = [row[0].id for row in rows]
         queues, today = outbox.standing(session, ids), _delivered_today(session, ids, now)
         lines = [_line(who, row[0], row[1], row[2], queues, today, now) for row in rows]
-        beat = session.get(Heartbeat, "scheduler")
+        age_s = heartbeat.age(session, now)
     lines.sort(key=lambda line: (not line.standing.needs_attention, line.name.lower(), line.id))
-    return Board(now, tuple(lines), (now - beat.beat_at).total_seconds() if beat else None)
+    return Board(now, tuple(lines), age_s)
 
 
 def count_by_slug(who: Principal) -> Counter[str]:
@@ -98,7 +98,7 @@ def _line(
         category=entry.category,
         owner=owner,
         shared=row.shared,
-        is_changeable=who.is_admin or (who.role == Role.MEMBER and row.user_id == who.user_id),
+        is_changeable=access.may_change(who, row.user_id),
         is_active=row.is_active,
         standing=health.standing(row, waiting=waiting, retrying=retrying, now=now, held=held),
         every_s=every_s(row),

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import case, func, literal, or_, select, update
 from sqlmodel import Session, col
 
-from core.delivery import journal, outbox
+from core.delivery import heartbeat, outbox
 from core.delivery.runs import LEASE_S
 from core.integrations.options import MAX_EVERY_S
 from core.storage import db, due_times
@@ -75,7 +75,7 @@ def _note(ahead_s: float, connections: int) -> None:
     with db.session() as session:
         now = db.now(session)
         outbox.shorten_leases(session, LEASE_S, now)
-        journal.note_clock(session, ahead_s, connections, now)
+        heartbeat.note_clock(session, ahead_s, connections, now)
 
 
 @db.unit

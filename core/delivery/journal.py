@@ -1,4 +1,4 @@
-"""What happened: runs, the hourly figures that the pages read, heartbeats.
+"""What happened: runs, and the hourly figures that the pages read.
 
 Everything here takes a session and leaves the commit to the caller.
 """
@@ -13,10 +13,8 @@ from sqlmodel import Session, col
 
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, add_to_histogram, added
 from core.storage import db
-from core.storage.models import Heartbeat, HourlyFigures, RunLog, RunStatus
+from core.storage.models import HourlyFigures, RunLog, RunStatus
 
-#: under this name stands when the clock was found to have been ahead
-CLOCK = "clock"
 RECENT_RUNS = 60  # blocks in a heartbeat strip
 
 
@@ -156,33 +154,3 @@ def fold(session: Session, connection_id: str, day: datetime) -> int:
 def add_to_recent(recent: Sequence[Any], status: str, records: int, now: datetime) -> list[Any]:
     """The strip with one more run; the oldest falls off."""
     return [*recent, [int(now.timestamp()), status, records]][-RECENT_RUNS:]
-
-
-def beat(
-    session: Session, name: str, owner: str, details: Mapping[str, Any], now: datetime, stale_s: float
-) -> bool:
-    """Say that `owner` is alive as `name`. False when another owner beat within `stale_s`: stand by then."""
-    held = session.get(Heartbeat, name, with_for_update=True)
-    if held is None:
-        row = {"name": name, "owner": owner, "beat_at": now, "started_at": now, "details": dict(details)}
-        statement = db.upsert(session, Heartbeat).values(**row).on_conflict_do_nothing()
-        return session.execute(statement.returning(Heartbeat.name)).first() is not None
-    # a beat of the future is not believed: the clock was ahead when it was written
-    if held.owner != owner and abs((now - held.beat_at).total_seconds()) < stale_s:
-        return False
-    if held.owner != owner:
-        held.owner, held.started_at = owner, now
-    held.beat_at, held.details = now, dict(details)
-    session.add(held)
-    return True
-
-
-def retire(session: Session, name: str, owner: str) -> None:
-    """`owner` ends: another may take its place at once."""
-    session.execute(delete(Heartbeat).where(col(Heartbeat.name) == name, col(Heartbeat.owner) == owner))
-
-
-def note_clock(session: Session, ahead_s: float, connections: int, now: datetime) -> None:
-    """That the clock was ahead until now, and so many schedules were put right: for the pages."""
-    details = {"ahead_s": ahead_s, "connections": connections}
-    session.merge(Heartbeat(name=CLOCK, owner="hub", beat_at=now, started_at=now, details=details))

@@ -16,16 +16,11 @@ from core.http.errors import (
     Unavailable,
 )
 from core.integrations.base import Receipt
+from core.integrations.in_doubt import AFTER_A_LOST_ANSWER
 from core.storage.models import State
 
 #: a 409 that lasts longer than three tries is no coincidence
 CONTESTED_ATTEMPTS = 3
-#: what the hub does about a lost answer, by the manifest's word
-_WHAT_NEXT = {
-    "native_key": "It is sent again under the same key, which the tool keeps once.",
-    "look_up": "The hub looks for it before it creates it again.",
-    "may_repeat": "It is sent again, and may then be there twice.",
-}
 _MAY_BE_TWICE = "An earlier attempt may have arrived, so it may be there twice."
 
 
@@ -167,7 +162,7 @@ def _in_doubt(
     wait_s = doubt.first_wait_s(policy, attempts, random)
     if over or wait_s is None:
         return _over(row, attempts, answer, in_doubt_since=now)
-    told = f"{answer['reason']} {_WHAT_NEXT[doubt.mode]}"
+    told = f"{answer['reason']} {AFTER_A_LOST_ANSWER[doubt.mode]}"
     return Verdict(
         row.id,
         State.IN_DOUBT,

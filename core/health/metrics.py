@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal_column, select
 from sqlmodel import Session, col
 
+from core.delivery import heartbeat
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, added
 from core.delivery.outbox.queries import in_states
 from core.storage import db
@@ -33,13 +34,11 @@ from core.storage.models import (
     CatalogEntry,
     Connection,
     Delivery,
-    Heartbeat,
     HourlyFigures,
     State,
 )
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-SCHEDULER = "scheduler"
 #: an hour's row is written by the run that ends in it; after this long nobody adds to it any more
 SETTLED = timedelta(hours=2)
 SUMS = (
@@ -96,7 +95,7 @@ class Metrics:
             yield from _histograms(totals)
             yield from _queue(session, now)
             yield _connections(session)
-            yield _heartbeat(heartbeat_age(session, now))
+            yield _heartbeat(heartbeat.age(session, now))
 
     def _totals(self, session: Session, now: datetime) -> dict[str, Totals]:
         border = now.replace(minute=0, second=0, microsecond=0) - SETTLED
@@ -105,17 +104,6 @@ class Metrics:
                 self._settled = _merged(self._settled, _read(session, self._until, border))
                 self._until = border
             return _merged(self._settled, _read(session, self._until, None))
-
-
-def heartbeat_age_s() -> float | None:
-    """Seconds since the scheduler was heard of; None: never."""
-    with db.reading() as session:
-        return heartbeat_age(session, db.now(session))
-
-
-def heartbeat_age(session: Session, now: datetime) -> float | None:
-    beat = session.get(Heartbeat, SCHEDULER)
-    return (now - beat.beat_at).total_seconds() if beat else None
 
 
 # --- totals of the hourly figures -----------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core.delivery import journal
+from core.delivery import heartbeat
 from core.health import duration
 from core.integrations import credentials
 from core.storage import db, disk
@@ -52,14 +52,14 @@ def _disk() -> list[Trouble]:
 
 def _said_by_scheduler(session: Session) -> list[str]:
     """What only it can know: the disk and the keys are looked at here."""
-    beat = session.get(Heartbeat, "scheduler")
+    beat = heartbeat.last(session)
     told: Any = beat.details.get("trouble") if beat else None
     return [str(told[what]) for what in ("run", "database") if what in told] if isinstance(told, dict) else []
 
 
 def _clock(session: Session) -> list[Trouble]:
     """What `core.delivery.clock` has put right; nothing waits for it any more, but somebody should know why."""
-    found = session.get(Heartbeat, journal.CLOCK)
+    found = session.get(Heartbeat, heartbeat.CLOCK)
     if found is None or found.beat_at < db.now(session) - TOLD_FOR:
         return []
     number = found.details["connections"]

@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 
 from core import access
 from core.access import Principal
-from core.delivery import outbox
+from core.delivery import heartbeat, outbox
 from core.health import figures
 from core.health.figures import BUCKET_H, Figure, Past, Span
 from core.health.hourly import Query
@@ -23,10 +23,9 @@ from core.health.recent_runs import Run, newest
 from core.health.status import Standing, standing
 from core.platform.errors import Invalid
 from core.storage import db
-from core.storage.models import WAITING, CatalogEntry, Connection, Heartbeat, RunStatus, State, User
+from core.storage.models import WAITING, CatalogEntry, Connection, RunStatus, State, User
 
 OBJECTIVE = 0.99  # of the runs deliver every record
-SCHEDULER = "scheduler"
 #: a person reads the worst ones, and each strip is up to 60 blocks in the browser
 MAX_STRIPS = 60
 #: what a heat map may have and still be drawn at once
@@ -134,7 +133,7 @@ def overview(
             needs_you=needs_you,
             recent_runs=newest(session, ids, span, names, tuple(RunStatus)),
             recent_failures=newest(session, ids, span, names, (RunStatus.FAILED, RunStatus.PARTIAL)),
-            heartbeat_age_s=_heartbeat_age_s(session, now),
+            heartbeat_age_s=heartbeat.age(session, now),
         )
 
 
@@ -236,8 +235,3 @@ def _attention(count: int, timeline: tuple[Trouble, ...], span: Span) -> Figure:
     failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs)
     series = tuple(float(failed[at]) for at in span.times)
     return Figure(float(count), None, series)
-
-
-def _heartbeat_age_s(session: Session, now: datetime) -> float | None:
-    beat = session.get(Heartbeat, SCHEDULER)
-    return (now - beat.beat_at).total_seconds() if beat else None

@@ -11,13 +11,14 @@ from typing import Any, BinaryIO
 
 from core import records
 from core.access import LOCAL, Principal
-from core.platform.errors import Forbidden, NotFound
+from core.access.principal import require_admin, require_member
+from core.platform.errors import NotFound
 from core.platform.secret import Secret
 from core.records import Stored, files, footprintiq
 from core.records.files import BadLine
 from core.records.footprintiq import Position, Source
 from core.storage import db, disk
-from core.storage.models import Kind, Role
+from core.storage.models import Kind
 
 BATCH = 1_000  # rows per transaction: other writers wait for less than half a second
 BAD_KEPT = 1_000  # reasons kept of one file; a million of the same help nobody
@@ -77,8 +78,7 @@ def import_file(
 
 def pull(who: Principal, source_url: Secret) -> dict[Kind, Stored]:
     """One incremental read of FootprintIQ's database. What was stored stays when a later table fails."""
-    if not who.is_admin:
-        raise Forbidden("Only an admin may pull records. Ask one of yours.")
+    require_admin(who, "pull records")
     with footprintiq.connect(source_url) as source:
         return {kind: _pull(source, kind) for kind in Kind}
 
@@ -111,10 +111,7 @@ def _seen_by(who: Principal) -> str | None:
 
 def _owners(who: Principal) -> tuple[str | None, str | None]:
     """(whose the rows without a `user_id` are, the only one whose rows are taken or None)."""
-    if who.role == Role.VIEWER:
-        raise Forbidden(
-            "A viewer may look at records, not store them. Ask an admin for the role of a member."
-        )
+    require_member(who, "store records")
     default = None if who == LOCAL else who.user_id
     return default, None if who.is_admin else who.user_id
 

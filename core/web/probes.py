@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core import access
+from core.delivery import heartbeat
 from core.health import metrics, self_check
 from core.integrations import credentials
 from core.platform.errors import Forbidden, HubError
@@ -18,9 +19,6 @@ from core.storage import db, disk
 from core.web.api import Unauthorized, problem
 from core.web.api.auth import token_of
 from core.web.origins import LOOPBACK
-
-#: a scheduler beats every 2 s, and another may take its place after 10 s
-SCHEDULER_SILENT_S = 30.0
 
 
 def routes() -> list[Route]:
@@ -38,11 +36,11 @@ async def _ready(request: Request) -> Response:
 def _checks() -> dict[str, str]:
     try:
         db.check_current()
-        age_s = metrics.heartbeat_age_s()
+        with db.reading() as session:
+            is_beating = not heartbeat.is_silent(heartbeat.age(session, db.now(session)))
         found = {one.what for one in self_check.standing()}
     except HubError:
         return {"database": "cannot be used, or is not migrated", "scheduler": "unknown"}
-    is_beating = age_s is not None and age_s < SCHEDULER_SILENT_S
     beat = "ok" if is_beating else "not heard of"
     if is_beating and self_check.SCHEDULER in found:
         beat = "cannot work; its log says why"

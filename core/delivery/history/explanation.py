@@ -1,5 +1,6 @@
 """The whole story of one record: for each connection, what became of it or why nothing did."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from core import integrations, records
 from core.access import Principal, visible
 from core.delivery.filters import Filter
 from core.delivery.history.serialize import attempts, next_attempts, reason, told
+from core.delivery.history.states import Standing, sentence
 from core.delivery.selection import keys_of
 from core.integrations import mapping
 from core.integrations import options as options_
@@ -98,32 +100,31 @@ def _holding(connection: Connection) -> str:
     if connection.problem:
         return connection.problem
     if connection.next_call_at and connection.wait_reason:
-        return f"The vendor is called again at {connection.next_call_at:%Y-%m-%d %H:%M:%S} UTC."
+        return f"The vendor is called again at {_exact(connection.next_call_at)}."
     return ""
 
 
 def _sentence(
     row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
 ) -> str:
+    told = sentence(
+        Standing(
+            State(row.state),
+            reason(row.state, row.reason) or "",
+            vendor_id=row.vendor_id,
+            delivered=f"at {_exact(row.delivered_at)}" if row.delivered_at else "",
+            due=f"at {_exact(row.next_attempt_at)}" if row.next_attempt_at else None,
+            digest=f"in a digest (delivery {digest.id})" if digest is not None else "",
+            holding=_holding(connection),
+        )
+    )
     if digest is not None and row.state == State.PENDING:
-        return f"Goes out in a digest (delivery {digest.id}). {_sentence(digest, connection, None)}"
-    together = f" in a digest (delivery {digest.id})" if digest is not None else ""
-    when = row.delivered_at or row.next_attempt_at
-    at = f"{when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
-    told = {
-        State.DELIVERED: f"Delivered at {at}{f' as {row.vendor_id}' if row.vendor_id else ''}{together}."
-        + (f" {row.reason}" if row.reason else ""),
-        State.PENDING: f"Waits. {_holding(connection)}"
-        if _holding(connection)
-        else "Queued; sent with the next sync.",
-        State.SENDING: "Being sent right now.",
-        State.RETRYING: f"Not delivered yet: {row.reason} Tried again at {at}.",
-        State.IN_DOUBT: f"May have arrived: {row.reason} Looked at again at {at}.",
-        State.DEAD: f"Not delivered: {reason(row.state, row.reason)}",
-        State.HELD: str(row.reason),
-        State.SKIPPED: f"Not sent: {row.reason}",
-    }[State(row.state)]
+        return f"{told} {_sentence(digest, connection, None)}"
     return f"{told} {ticket_url}" if ticket_url else told
+
+
+def _exact(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _record(session: Session, who: Principal, kind: Kind, record_id: str) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from sqlmodel import Session, col
 
 from core import integrations
 from core.access import Principal, changeable
+from core.access.principal import require_member
 from core.access.scope import row_of
 from core.delivery.histogram import BOUNDS_MS, add_to_histogram, percentile
 from core.delivery.history import page
 from core.delivery.history.replay_filter import Wanted, has_ticket
-from core.platform.errors import Forbidden
 from core.storage import db
-from core.storage.models import CatalogEntry, Connection, Delivery, HourlyFigures, Role, State
+from core.storage.models import CatalogEntry, Connection, Delivery, HourlyFigures, State
 
 #: Rows that are looked at to count what was delivered, of all connections together; and of each at least. Each lies
 #: elsewhere in a large log: a thousand take 50 ms.
@@ -132,8 +132,7 @@ def plan(who: Principal, wanted: Wanted) -> Plan:
 
 
 def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer cannot replay deliveries. Ask an admin for the role member.")
+    require_member(who, "replay deliveries")
     now = db.now(session)
     asked = session.execute(
         select(Connection, col(CatalogEntry.slug))

@@ -14,14 +14,15 @@ from sqlmodel import Session, col
 
 from core.access import Principal, changeable
 from core.access.audit import audit
+from core.access.principal import require_member
 from core.delivery import outbox
 from core.delivery.history.replay_filter import Wanted, without_ticket
 from core.delivery.history.replay_plan import Plan, Share, counted, planned
 from core.delivery.history.single_replay import REPLAYED, map_anew
 from core.delivery.outbox.queries import in_state
-from core.platform.errors import Conflict, Forbidden, NotFound
+from core.platform.errors import Conflict, NotFound
 from core.storage import db, due_times
-from core.storage.models import Connection, Delivery, Replay, ReplayState, Role, State
+from core.storage.models import Connection, Delivery, Replay, ReplayState, State
 
 #: rows of a connection that wait at most before a replay adds more: one batch of the largest vendors
 STEP = 500
@@ -210,8 +211,7 @@ def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: da
 @db.unit
 def _turn(who: Principal, id: int, before: ReplayState, after: ReplayState) -> Progress:
     found = _told(who, id)
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer cannot steer a replay. Ask an admin for the role member.")
+    require_member(who, "steer a replay")
     with db.session() as session:
         turned = session.execute(
             update(Replay).where(col(Replay.id) == id, col(Replay.state) == before).values(state=after)
@@ -234,7 +234,7 @@ def _query(who: Principal) -> Any:
     return (
         select(Replay, col(Connection.name), col(Connection.is_active))
         .join(Connection, col(Connection.id) == col(Replay.connection_id))
-        .where(changeable(who) if who.role != Role.VIEWER else col(Connection.user_id) == who.user_id)
+        .where(changeable(who) if not who.is_viewer else col(Connection.user_id) == who.user_id)
     )
 
 

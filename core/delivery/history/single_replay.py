@@ -8,12 +8,13 @@ from sqlmodel import Session, col
 
 from core.access import Principal
 from core.access.audit import audit
+from core.access.principal import require_member
 from core.delivery import outbox, refresh
 from core.delivery.history.lists import row_and_name
 from core.delivery.profile import Profile
-from core.platform.errors import Conflict, Forbidden
+from core.platform.errors import Conflict
 from core.storage import db, due_times
-from core.storage.models import Connection, Delivery, Kind, Role, Said, State
+from core.storage.models import Connection, Delivery, Kind, Said, State
 
 #: what decides how a delivery is mapped when it is sent once more
 REPLAYED = (
@@ -34,8 +35,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     """
     with db.session() as session:
         row, _ = row_and_name(session, who, delivery_id)
-        if who.role == Role.VIEWER:
-            raise Forbidden("A viewer cannot replay a delivery. Ask an admin for the role member.")
+        require_member(who, "replay a delivery")
         before, now = row.state, db.now(session)
         connection = db.locked(session, Connection, row.webhook_id)
         _refuse(row, connection, again)

@@ -12,9 +12,7 @@ from fastapi.security import HTTPBearer
 
 from core import access
 from core.access import Principal
-from core.access.principal import digest
-from core.platform.errors import Forbidden
-from core.storage.models import Role
+from core.access.principal import digest, require_member
 from core.web.api.errors import TooMany, Unauthorized
 
 #: documents the scheme; the check itself is `admit`
@@ -48,8 +46,7 @@ def _asker(request: Request) -> Principal:
 
 def _editor(request: Request) -> Principal:
     who = _asker(request)
-    if who.role == Role.VIEWER:
-        raise Forbidden("A viewer may look, not change anything. Ask an admin for the role member.")
+    require_member(who, "change anything")
     return who
 
 

@@ -2,19 +2,17 @@
 
 import streamlit as st
 
+from core.delivery import heartbeat
 from core.health import duration, self_check
 from core.web.ui.markup import escaped
 
-SILENT_S = 15  # the scheduler beats every 5 s
-
 
 def scheduler_banner(heartbeat_age_s: float | None) -> None:
-    if heartbeat_age_s is None:
-        title = "The scheduler has not run yet"
-    elif heartbeat_age_s > SILENT_S:
-        title = f"The scheduler has been silent for {duration(heartbeat_age_s)}"
-    else:
+    if not heartbeat.is_silent(heartbeat_age_s):
         return
+    title = "The scheduler has not run yet"
+    if heartbeat_age_s is not None:
+        title = f"The scheduler has been silent for {duration(heartbeat_age_s)}"
     body = "Nothing is sent until it runs. Start it with `hub scheduler`, or everything with `hub up`."
     st.warning(body, title=title, icon=":material/timer_off:")
 

@@ -10,20 +10,16 @@ from core import connections, integrations
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
+from core.delivery.history.states import Standing, sentence
+from core.integrations.in_doubt import WHEN_SENT_AGAIN
 from core.platform.errors import NotFound
-from core.storage.models import AttemptOutcome, Kind, Role, Said, State
+from core.storage.models import AttemptOutcome, Kind, Said, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
 from core.web.ui.tables import STATE
 from core.web.ui.words import ago, exact, seconds, size, within
 
-#: what becomes of a record whose answer was lost, as the connector's manifest declares it
-_TWICE = {
-    "native_key": "The tool knows the key and keeps the record once, however often it comes.",
-    "look_up": "The tool is searched for the key first; when it is there, nothing is created.",
-    "may_repeat": "If an earlier attempt arrived after all, the tool will show it twice.",
-}
 _MOST_LINES, _MOST_PX = 14, 300
 _MOST_MOMENTS = 6
 _PARAMETER = "delivery"
@@ -68,7 +64,7 @@ def _heading(found: Mapping[str, Any], title: str, now: datetime) -> None:
         if State(found["state"]) is State.DELIVERED and found["reason"]:
             st.badge("Maybe twice", color="yellow")
         st.text(title, width="stretch")
-    st.text(_sentence(found, now), wrap=True)
+    st.text(sentence(_standing(found, now)), wrap=True)
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "pages/connection.py",
@@ -87,24 +83,15 @@ def _heading(found: Mapping[str, Any], title: str, now: datetime) -> None:
     st.caption(escaped(f"{record}. {queued}."))
 
 
-def _sentence(found: Mapping[str, Any], now: datetime) -> str:
-    """What happened, and what comes next."""
-    reason = found["reason"] or ""
-    due = within(found["next_attempt_at"], now) if found["next_attempt_at"] else "with the next sync"
-    together = " in a digest" if found["digest_id"] is not None else ""
-    if found["state"] == State.PENDING and together:
-        return f"{reason} It is sent with the digest."
-    named = f" as {found['vendor_id']}" if found["vendor_id"] else ""
-    return {
-        State.DELIVERED: f"The tool has it{named}{together}, since {ago(found['delivered_at'], now)}. {reason}",
-        State.PENDING: f"It waits for its turn: {due}. {reason}",
-        State.SENDING: "It is being sent right now.",
-        State.RETRYING: f"It did not arrive. {reason} The next attempt is due {due}.",
-        State.IN_DOUBT: f"It may have arrived. {reason} It is looked at again {due}.",
-        State.DEAD: f"It is not tried again. {reason}",
-        State.HELD: f"It waits for a person. {reason}",
-        State.SKIPPED: f"It was not sent. {reason}",
-    }[State(found["state"])].strip()
+def _standing(found: Mapping[str, Any], now: datetime) -> Standing:
+    return Standing(
+        State(found["state"]),
+        found["reason"] or "",
+        vendor_id=found["vendor_id"],
+        delivered=ago(found["delivered_at"], now) if found["delivered_at"] else "",
+        due=within(found["next_attempt_at"], now) if found["next_attempt_at"] else None,
+        digest="in a digest" if found["digest_id"] is not None else "",
+    )
 
 
 def _plan(moments: Sequence[datetime], now: datetime) -> None:
@@ -123,7 +110,7 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
     state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
     if found["kind"] == Said.DIGEST:
         return
-    if who.role == Role.VIEWER or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
+    if who.is_viewer or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         return
     if state is State.DELIVERED and is_ticket:
         return
@@ -143,7 +130,7 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
 
 def _decide(who: Principal, found: Mapping[str, Any]) -> None:
     """One of those that are held; all of them are decided on the connection's page."""
-    if found["state"] != State.HELD or who.role == Role.VIEWER:
+    if found["state"] != State.HELD or who.is_viewer:
         return
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
@@ -182,7 +169,7 @@ def _what_it_does(found: Mapping[str, Any], slug: str, *, again: bool) -> str:
     queued = (
         f"Replay puts it back in the queue under the same key, {found['key']}, its attempts counted anew."
     )
-    return f"{first}{queued} {_TWICE[integrations.get(slug).in_doubt]}"
+    return f"{first}{queued} {WHEN_SENT_AGAIN[integrations.get(slug).in_doubt]}"
 
 
 def _slug(who: Principal, connection_id: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.integrations import Manifest, mapping
+from core.integrations.in_doubt import AFTER_A_LOST_ANSWER
 from core.storage.models import Category, Kind
 from core.web.ui.markup import muted
 from core.web.ui.requests import pretty
@@ -17,11 +18,6 @@ CATEGORY = {
 TIER = {
     "verified": ("Verified", "Tried on a live account."),
     "documented": ("Documented", "Built from the vendor's documentation and tried on a local stand-in."),
-}
-IN_DOUBT = {
-    "native_key": "A record whose answer was lost is sent again under the same key; the tool keeps it once.",
-    "look_up": "A record whose answer was lost is looked for before it is created again.",
-    "may_repeat": "A record whose answer was lost is sent again, so it can appear twice.",
 }
 _AT = "2026-11-20T10:00:00Z"
 _ID = "689eaef8-0da0-4e7e-a86b-efd7c0d1ae69"
@@ -91,7 +87,7 @@ def good_to_know(manifest: Manifest) -> None:
     st.subheader("Good to know", anchor=False)
     lines = [
         f"**Delivered means:** {manifest.delivered_means}",
-        f"**In doubt:** {IN_DOUBT[manifest.in_doubt]}",
+        f"**In doubt:** A record whose answer was lost may have arrived. {AFTER_A_LOST_ANSWER[manifest.in_doubt]}",
         f"**Cost:** {manifest.cost_note}",
         f"**{TIER[manifest.tier][0]}:** {TIER[manifest.tier][1]}",
     ]

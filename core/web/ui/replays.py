@@ -11,7 +11,7 @@ from core.delivery.history.replay_filter import REPLAYABLE
 from core.delivery.history.replay_plan import counted
 from core.delivery.history.replays import Progress
 from core.health import duration
-from core.storage.models import Kind, ReplayState, Role, State
+from core.storage.models import Kind, ReplayState, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped, muted
 from core.web.ui.session import watching_user
@@ -27,7 +27,7 @@ _ASKED, _NOW = "asked_replay", "replay_now"
 
 def button(who: Principal) -> None:
     """Opens the dialog; a viewer has none."""
-    if who.role != Role.VIEWER:
+    if not who.is_viewer:
         st.button("Replay…", icon=":material/replay:", key="replay_many", on_click=_ask)
 
 
@@ -164,7 +164,7 @@ def _bar(who: Principal, found: Progress) -> None:
     is_paused = found.state == ReplayState.PAUSED
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.progress(_share(found), text=escaped(_sentence(found)), width="stretch")
-        if who.role != Role.VIEWER:
+        if not who.is_viewer:
             label, icon = ("Resume", "play_arrow") if is_paused else ("Pause", "pause")
             st.button(
                 label,

@@ -1,0 +1,241 @@
+"""The form that makes or changes a connection: fill in, test, choose, look at the first requests, save.
+
+Each step draws itself and returns what it came to; `Draft.key` parts the widgets of one draft from another's.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import streamlit as st
+
+from core import connections, integrations
+from core.access import Principal
+from core.integrations import Manifest
+from core.integrations.base import Step
+from core.platform.errors import Invalid
+from core.web.ui import choices, requests, test_steps
+from core.web.ui.errors import flash, guarded
+from core.web.ui.forms import Form
+from core.web.ui.markup import muted
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is being made, or changed where there is a `view`, and by whom."""
+
+    who: Principal
+    manifest: Manifest
+    key: str
+    view: connections.View | None = None
+    only_secrets: bool = False
+
+    @property
+    def ref(self) -> str | None:
+        return self.view.id if self.view else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the test said, and about which values; only their hash, for there are secrets among them."""
+
+    values_hash: int
+    steps: tuple[Step, ...]
+
+    @property
+    def is_well(self) -> bool:
+        return test_steps.is_well(self.steps)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Of the third step; the default leaves an edited connection as it is."""
+
+    name: str | None = None
+    options: Mapping[str, Any] | None = None
+    shared: bool | None = None
+
+
+def asked_for(who: Principal) -> Draft | None:
+    """The draft that the address names."""
+    ref, slug = st.query_params.get("edit"), st.query_params.get("entry", "")
+    if ref:
+        view = connections.find(who, ref)
+        only_secrets = st.query_params.get("only") == "secrets"
+        return Draft(who, integrations.get(view.slug), f"edit_{view.id}", view, only_secrets)
+    return Draft(who, integrations.get(slug), f"new_{slug}") if slug in integrations.manifests() else None
+
+
+# --- 1. address and credentials -----------------------------------------------------------------------
+
+
+def fill_in(draft: Draft) -> dict[str, Any]:
+    """The values of the fields, and the secrets that the hub made."""
+    title = "New credentials" if draft.only_secrets else "Address and credentials"
+    st.subheader(f"1. {title}", anchor=False)
+    saved = draft.view.config if draft.view else {}
+    problems = st.session_state.get(f"{draft.key}_problems", {})
+    values = Form(draft.manifest, draft.key, saved, problems, draft.only_secrets).draw()
+    return values if draft.view else values | _make_secrets(draft, values)
+
+
+def _make_secrets(draft: Draft, values: dict[str, Any]) -> dict[str, str]:
+    """Those the hub makes when a field is left empty: shown here, and after this page never again."""
+    kept = st.session_state.setdefault(f"{draft.key}_made", {})
+    made = {
+        name: kept.setdefault(name, new)
+        for name, new in integrations.generated(draft.manifest, values).items()
+    }
+    for name, secret in made.items():
+        title = str(draft.manifest.config["properties"][name]["title"]).lower()
+        muted(f"The hub made this {title} for the receiver. Copy it now: it is not shown again.")
+        st.code(secret, language=None)
+    return made
+
+
+@contextmanager
+def _correcting(draft: Draft) -> Iterator[None]:
+    """Around a verb that checks the fields: what is wrong is said below each field, on the page drawn anew."""
+    st.session_state.pop(f"{draft.key}_problems", None)
+    try:
+        yield
+    except Invalid as error:
+        if not set(error.fields) & set(draft.manifest.config["properties"]):
+            raise
+        _forget(draft)
+        st.session_state[f"{draft.key}_problems"] = error.fields
+        st.rerun()
+
+
+def _forget(draft: Draft) -> None:
+    for name in ("trial", "problems"):
+        st.session_state.pop(f"{draft.key}_{name}", None)
+
+
+# --- 2. test ------------------------------------------------------------------------------------------
+
+
+def test(draft: Draft, values: dict[str, Any]) -> Trial | None:
+    """The test's button and its answer, if that is about these very values."""
+    known: Trial | None = st.session_state.get(f"{draft.key}_trial")
+    current = known if known and known.values_hash == _hashed(values) else None
+    st.subheader("2. Test", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        is_well = current is not None and current.is_well
+        pressed = st.button(
+            "Test again" if is_well else "Test",
+            type="secondary" if is_well else "primary",
+            icon=":material/network_check:",
+            key="test",
+        )
+        said = "The fields have changed since the last test." if known and not current else ""
+        muted(said or "Asks the tool in stages. Nothing is created or sent there.")
+    if pressed:
+        _run_test(draft, values)
+    elif current:
+        test_steps.show(draft.manifest.name, current.steps)
+    return current
+
+
+def _run_test(draft: Draft, values: dict[str, Any]) -> None:
+    with _correcting(draft):
+        stages = connections.stages_draft(draft.who, draft.manifest.slug, values, draft.ref)
+        steps = test_steps.watch(draft.manifest.name, stages)
+    st.session_state[f"{draft.key}_trial"] = Trial(_hashed(values), tuple(steps))
+    st.rerun()
+
+
+def _hashed(values: Mapping[str, Any]) -> int:
+    return hash(orjson.dumps(dict(values), option=orjson.OPT_SORT_KEYS))
+
+
+# --- 3. what and how often ----------------------------------------------------------------------------
+
+
+def choose(draft: Draft) -> Choice:
+    """Its name, its options, and how many records they come to."""
+    st.subheader("3. What and how often", anchor=False)
+    view, manifest = draft.view, draft.manifest
+    name = st.text_input("Name", view.name if view else _free_name(draft), key=f"{draft.key}_name")
+    with st.container(gap="small"):
+        chosen = choices.draw(draft.who, manifest, draft.key, view.options if view else {})
+    shared = st.toggle(
+        "Everybody on this hub may look at it",
+        bool(view and view.shared),
+        key=f"{draft.key}_shared",
+        help="Only its owner and admins may change it.",
+    )
+    with guarded():
+        requests.matching(draft.who, manifest, chosen, draft.ref)
+    return Choice(name, chosen, shared)
+
+
+def _free_name(draft: Draft) -> str:
+    """The tool's name, with a number when that is taken."""
+    tool = draft.manifest.name
+    taken = {line.name for line in connections.board(draft.who).lines}
+    names = [tool, *(f"{tool} {number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)
+
+
+# --- 4. the first requests ----------------------------------------------------------------------------
+
+
+def look(draft: Draft, values: dict[str, Any], chosen: Mapping[str, Any], current: Trial | None) -> None:
+    """What would be sent first, once the test has an answer."""
+    st.subheader("4. The first requests", anchor=False)
+    if current is None:
+        muted("After the test, the first requests are shown here exactly as they would be sent.")
+        return
+    muted("Exactly as they would be sent, but for the credentials. Nothing has been sent yet.")
+    with guarded():
+        slug = draft.manifest.slug
+        found = connections.preview_draft(draft.who, slug, values, chosen, ref=draft.ref)
+        requests.show_requests(draft.manifest, found)
+
+
+# --- save ---------------------------------------------------------------------------------------------
+
+
+def save(draft: Draft, values: dict[str, Any], choice: Choice, current: Trial | None) -> None:
+    """The button, which says what it does without a test that went well; then on to the list."""
+    is_well = current is not None and current.is_well
+    verb = "Save changes" if draft.view else "Connect"
+    label = verb if is_well else f"{verb} anyway" if current else f"{verb} without a test"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            label, type="primary" if is_well else "secondary", icon=":material/check:", key="save"
+        )
+        if current and not is_well:
+            muted("It will wait under “Needs you”, and lose nothing, until the test passes.")
+    if pressed:
+        with guarded(), _correcting(draft):
+            said = _write(draft, values, choice)
+            _forget(draft)
+            st.session_state.pop(f"{draft.key}_made", None)
+            flash(said)
+            st.switch_page("pages/connections.py")
+
+
+def _write(draft: Draft, values: dict[str, Any], choice: Choice) -> str:
+    if draft.view is not None:
+        connections.edit(
+            draft.who,
+            draft.view.id,
+            name=choice.name,
+            values=values,
+            options=choice.options,
+            shared=choice.shared,
+        )
+        return f"{choice.name or draft.view.name} is saved and syncs again."
+    connections.create(
+        draft.who,
+        draft.manifest.slug,
+        name=choice.name or "",
+        values=values,
+        options=choice.options or {},
+        shared=bool(choice.shared),
+    )
+    return f"{choice.name} is connected. Its first sync begins within seconds."
