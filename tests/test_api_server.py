@@ -1,7 +1,7 @@
 """/docs, /openapi.json, /metrics and /readyz on the whole server: who may read them, and what they say."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 import httpx
@@ -229,3 +229,23 @@ def test_the_page_of_words_names_what_there_is(database: str) -> None:
 
 def test_an_empty_hub_has_figures_too(database: str) -> None:
     assert ("hub_scheduler_heartbeat_age_seconds",) not in samples(metrics.Metrics())
+
+
+def test_totals_are_added_up_when_no_transaction_is_open(
+    database: str, people: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With years of hours that takes seconds, and PostgreSQL ends a transaction that is silent for long."""
+    with db.session() as session:
+        connection = scenes.connect(session, people.a.user_id, "SOC")  # type: ignore[attr-defined]
+        scenes.figures(session, connection, 30, delivered=1, calls=1, call_ms=[1])
+    open_connections: list[int] = []
+    real = metrics.added
+
+    def counting(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
+        open_connections.append(db.engine().pool.checkedout())  # type: ignore[attr-defined]
+        return real(histograms)
+
+    monkeypatch.setattr(metrics, "added", counting)
+    metrics.Metrics().text()
+    assert open_connections
+    assert set(open_connections) == {0}

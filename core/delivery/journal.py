@@ -39,7 +39,8 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-_SUMS = (
+#: the columns of the hourly figures that are added up
+SUMS = (
     "runs_ok",
     "runs_partial",
     "runs_failed",
@@ -95,11 +96,11 @@ def count(session: Session, connection_id: str, tally: Tally, now: datetime) -> 
     """Add `tally` to the connection's hour. The row stays locked until commit, so nothing is lost."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     table = HourlyFigures
-    values = {name: getattr(tally, name) for name in _SUMS}
+    values = {name: getattr(tally, name) for name in SUMS}
     statement = db.upsert(session, table).values(
         connection_id=connection_id, hour=hour, cost=0.0, call_ms=[], delay_s=[], **values
     )
-    sums = {name: getattr(table, name) + statement.excluded[name] for name in _SUMS}
+    sums = {name: getattr(table, name) + statement.excluded[name] for name in SUMS}
     session.execute(statement.on_conflict_do_update(index_elements=["connection_id", "hour"], set_=sums))
     if tally.call_ms or tally.delay_s:
         _add_latencies(session, connection_id, hour, tally)
@@ -124,7 +125,7 @@ def fold(session: Session, connection_id: str, day: datetime) -> int:
     Sums and histograms stay exact, also when it is done by two at once: each hour is deleted once.
     """
     table, ends = HourlyFigures, day + timedelta(days=1)
-    names = (*_SUMS, "cost")
+    names = (*SUMS, "cost")
     hours = session.execute(
         delete(table)
         .where(col(table.connection_id) == connection_id, literal_column("NOT is_day"))

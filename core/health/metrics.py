@@ -21,11 +21,12 @@ from prometheus_client.core import (
     InfoMetricFamily,
 )
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal_column, select
 from sqlmodel import Session, col
 
 from core.delivery import heartbeat
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, added
+from core.delivery.journal import SUMS
 from core.delivery.outbox.queries import in_states
 from core.storage import db
 from core.storage.models import (
@@ -41,17 +42,6 @@ from core.storage.models import (
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 #: an hour's row is written by the run that ends in it; after this long nobody adds to it any more
 SETTLED = timedelta(hours=2)
-SUMS = (
-    "runs_ok",
-    "runs_partial",
-    "runs_failed",
-    "delivered",
-    "dead",
-    "retried",
-    "in_doubt",
-    "calls",
-    "bytes_out",
-)
 #: what is not finished, as the partial indexes have it
 _STATES = (WAITING, (State.SENDING,), STUCK)
 
@@ -87,29 +77,45 @@ class Metrics:
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("hub_build", "The hub.", {"version": version("footprintiq-hub")})
         with db.reading() as session:
             now = db.now(session)
-            totals = self._totals(session, now)
-            yield InfoMetricFamily("hub_build", "The hub.", {"version": version("footprintiq-hub")})
-            yield from _counters(totals)
-            yield from _histograms(totals)
-            yield from _queue(session, now)
-            yield _connections(session)
-            yield _heartbeat(heartbeat.age(session, now))
+            present = [
+                *_queue(session, now),
+                _connections(session),
+                _heartbeat(heartbeat.age(session, now)),
+            ]
+        totals = self._totals(now)
+        yield from _counters(totals)
+        yield from _histograms(totals)
+        yield from present
 
-    def _totals(self, session: Session, now: datetime) -> dict[str, Totals]:
+    def _totals(self, now: datetime) -> dict[str, Totals]:
         border = now.replace(minute=0, second=0, microsecond=0) - SETTLED
         with self._lock:
             if self._until is None or self._until < border:
-                self._settled = _merged(self._settled, _read(session, self._until, border))
+                self._settled = _merged(self._settled, _read(self._until, border))
                 self._until = border
-            return _merged(self._settled, _read(session, self._until, None))
+            return _merged(self._settled, _read(self._until, None))
 
 
 # --- totals of the hourly figures -----------------------------------------------------------------
 
 
-def _read(session: Session, since: datetime | None, until: datetime | None) -> dict[str, Totals]:
+def _read(since: datetime | None, until: datetime | None) -> dict[str, Totals]:
+    """Totals by vendor. Added up when the transaction is over: of years of hours that takes seconds, and
+    PostgreSQL ends a transaction that is silent for so long."""
+    with db.reading() as session:
+        rows = session.execute(_hours(since, until)).all()
+    found = {}
+    for slug, *values in rows:
+        call_ms, delay_s = (added(orjson.loads(f"[{text or ''}]")) for text in values[-2:])
+        found[slug] = Totals(dict(zip(SUMS, map(int, values), strict=False)), call_ms, delay_s)
+    return found
+
+
+def _hours(since: datetime | None, until: datetime | None) -> Select[*tuple[Any, ...]]:
+    """The sums and the histograms, as one text each, of the hours from `since` to before `until`."""
     table = HourlyFigures
     texts = [
         func.aggregate_strings(cast(col(column), String), ",") for column in (table.call_ms, table.delay_s)
@@ -124,11 +130,7 @@ def _read(session: Session, since: datetime | None, until: datetime | None) -> d
         query = query.where(col(table.hour) >= since)
     if until is not None:
         query = query.where(col(table.hour) < until)
-    found = {}
-    for slug, *values in session.execute(query):
-        call_ms, delay_s = (added(orjson.loads(f"[{text or ''}]")) for text in values[-2:])
-        found[slug] = Totals(dict(zip(SUMS, map(int, values), strict=False)), call_ms, delay_s)
-    return found
+    return query
 
 
 def _merged(one: dict[str, Totals], other: dict[str, Totals]) -> dict[str, Totals]:
