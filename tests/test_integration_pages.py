@@ -62,7 +62,7 @@ def words_of_the_hub() -> str:
                 found.append("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
-    found += [path.read_text(encoding="utf-8") for path in (ROOT / "data" / "catalog").glob("*.toml")]
+    found += [path.read_text(encoding="utf-8") for path in (ROOT / "core" / "integrations").rglob("*.toml")]
     return "\n".join(found)
 
 

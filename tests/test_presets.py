@@ -1,7 +1,6 @@
 """A tool that speaks another's language is one file: the one in docs/adding-an-integration.md is tried here."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,10 @@ PRESET = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.D
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A copy of the catalog that this test may add to."""
-    copied = tmp_path / "catalog"
-    shutil.copytree(manifest.DIRECTORY, copied)
-    monkeypatch.setattr(manifest, "DIRECTORY", copied)
+    """An operator's folder of presets that this test may add to."""
+    monkeypatch.setattr(manifest, "PRESETS", tmp_path)
     manifest.manifests.cache_clear()
-    yield copied
+    yield tmp_path
     manifest.manifests.cache_clear()
 
 
@@ -55,7 +52,7 @@ def test_what_a_preset_does_not_say_is_as_at_its_base(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("base", "said"),
-    [("slak", 'Did you mean "slack"'), ("other", "a preset itself"), ("mattermost", "no other file")],
+    [("slak", 'Did you mean "slack"'), ("other", "no built-in entry"), ("mattermost", "no built-in entry")],
 )
 def test_a_wrong_base_is_named(folder: Path, base: str, said: str) -> None:
     (folder / "other.toml").write_text(PRESET.replace('"mattermost"', '"other"'), encoding="utf-8")

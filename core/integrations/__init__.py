@@ -1,4 +1,4 @@
-"""`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
+"""What can be connected: the manifests, and what a person enters checked against their [config]."""
 
 from core.integrations.fields import check_config, generated
 from core.integrations.manifest import Limits, Manifest, get, load, manifests, secret_fields

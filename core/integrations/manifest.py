@@ -1,6 +1,6 @@
-"""`data/catalog/<slug>.toml` → Manifest. A broken file stops the start with a sentence that names the key.
+"""Reads a manifest: `core/integrations/<slug>/manifest.toml`, or an operator's preset `data/catalog/<slug>.toml`.
 
-The file's layout is `data/catalog/manifest.schema.json`; what that cannot say is checked here.
+The file's layout is `manifest.schema.json`; what that cannot say is checked here.
 """
 
 import json
@@ -20,7 +20,8 @@ from core.platform.errors import Invalid, NotFound, Unusable, did_you_mean
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
-DIRECTORY = Path(__file__).parents[2] / "data" / "catalog"
+HERE = Path(__file__).parent
+PRESETS = HERE.parents[1] / "data" / "catalog"
 #: of an entry for people that does not say: a channel with more is not read any more
 STORM = Storm(messages=20, window_s=300)
 
@@ -78,7 +79,7 @@ class Manifest:
 @cache
 def manifests() -> dict[str, Manifest]:
     """All entries by slug, by name. Raises Unusable when a file is broken."""
-    loaded = [load(path) for path in DIRECTORY.glob("[a-z]*.toml")]
+    loaded = [load(path) for path in (*HERE.glob("*/manifest.toml"), *PRESETS.glob("[a-z]*.toml"))]
     return {entry.slug: entry for entry in sorted(loaded, key=lambda entry: entry.name.lower())}
 
 
@@ -98,33 +99,46 @@ def secret_fields(manifest: Manifest) -> frozenset[str]:
 
 def load(path: Path) -> Manifest:
     """The manifest in one file. Raises Unusable with the file, the key and what is wrong with it."""
+    is_preset = path.name != "manifest.toml"
+    slug = path.stem if is_preset else path.parent.name
     try:
-        content = _read(path)
-        _check_layout(content)
-        if content["slug"] != path.stem:
-            raise Invalid(f'slug is "{content["slug"]}", but the file is named {path.name}.')
-        _check_kinds(content)
-        config = _with_common(content["config"])
-        _check_fields(config, content.get("place", ()))
-        _check_mapping(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, Invalid) as error:
-        raise Unusable(f"data/catalog/{path.name}: {error} Correct the file and start again.") from None
-    return _build(content, config)
+        return _checked(_on_base(_table(path), slug), slug)
+    except Invalid as error:
+        where = f"data/catalog/{path.name}" if is_preset else f"core/integrations/{slug}/{path.name}"
+        raise Unusable(f"{where}: {error} Correct the file and start again.") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(str(error)) from None
+
+
+def _on_base(own: dict[str, Any], slug: str) -> dict[str, Any]:
     """What the file says; a preset's keys and tables stand in the place of those of its base."""
-    own = tomllib.loads(path.read_text(encoding="utf-8"))
     if "preset_of" not in own:
         return own
-    bases = {file.stem for file in path.parent.glob("[a-z]*.toml")} - {path.stem}
+    bases = {path.parent.name for path in HERE.glob("*/manifest.toml")} - {slug}
     base = str(own["preset_of"])
     if base not in bases:
-        raise Invalid(f'preset_of names "{base}", which is no other file here.{did_you_mean(base, bases)}')
-    content = tomllib.loads(path.with_name(f"{base}.toml").read_text(encoding="utf-8"))
+        raise Invalid(f'preset_of names "{base}", which is no built-in entry.{did_you_mean(base, bases)}')
+    content = _table(HERE / base / "manifest.toml")
     if "preset_of" in content:
         raise Invalid(f'preset_of names "{base}", which is a preset itself; name its base.')
     return content | own
+
+
+def _checked(content: dict[str, Any], slug: str) -> Manifest:
+    """The manifest whose file or folder is named `slug`. Raises Invalid."""
+    _check_layout(content)
+    if content["slug"] != slug:
+        raise Invalid(f'slug is "{content["slug"]}", but its file or folder is named {slug}.')
+    _check_kinds(content)
+    config = _with_common(content["config"])
+    _check_fields(config, content.get("place", ()))
+    _check_mapping(content)
+    return _build(content, config)
 
 
 def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:
@@ -153,13 +167,13 @@ def _storm(category: Category, given: dict[str, int] | None) -> Storm | None:
 
 @cache
 def _layout() -> Draft202012Validator:
-    schema = json.loads((DIRECTORY / "manifest.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((HERE / "manifest.schema.json").read_text(encoding="utf-8"))
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 @cache
 def _common() -> dict[str, Any]:
-    return tomllib.loads((DIRECTORY / "_common.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((HERE / "common.toml").read_text(encoding="utf-8"))
 
 
 def _check_layout(content: dict[str, Any]) -> None:
