@@ -2,8 +2,12 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import tomllib
 from dataclasses import MISSING, fields
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,11 +18,12 @@ from core.http import Egress
 from core.http.errors import Misconfigured
 from core.integrations import check_config, get, load, manifests, secret_fields
 from core.integrations.manifest import HERE
-from core.integrations.registry import CONNECTORS, connector
+from core.integrations.registry import connector, slugs
 from core.platform.errors import Invalid, NotFound, Unusable
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
+ROOT = Path(__file__).parents[1]
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -124,7 +129,32 @@ def test_the_connector_takes_exactly_what_the_manifest_asks_for(slug):
 
 
 def test_no_entry_is_without_its_fields_here_and_its_connector():
-    assert set(manifests()) == set(FIELDS) == set(CONNECTORS)
+    assert set(manifests()) == set(FIELDS) == set(slugs())
+
+
+def test_a_connector_is_imported_when_it_is_first_used():
+    code = """
+import sys
+from core.integrations import credentials, manifests, registry
+manifests()
+assert registry.connector("jira").__name__ == "Jira"
+print(*sorted(name.split(".")[2] for name in sys.modules if name.endswith(".connector")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["jira"], "")
+
+
+def test_what_is_no_python_is_installed_with_the_packages():
+    taken = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    others = [
+        path
+        for folder in ("core", "sandbox")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    assert len(others) > 15
+    assert [path for path in others if not any(path.match(pattern) for pattern in taken)] == []
+    assert [path for path in others if not path.with_name("__init__.py").exists()] == []
 
 
 def test_every_entry_says_what_a_stranger_needs():

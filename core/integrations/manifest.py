@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from core.integrations import mapping
 from core.integrations.limits import Storm
-from core.platform.errors import Invalid, NotFound, Unusable, did_you_mean
+from core.platform.errors import Invalid, Unusable, did_you_mean
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
 HERE = Path(__file__).parent
-PRESETS = HERE.parents[1] / "data" / "catalog"
 #: of an entry for people that does not say: a channel with more is not read any more
 STORM = Storm(messages=20, window_s=300)
 
@@ -76,43 +75,35 @@ class Manifest:
         return KIND_OF[self.category]
 
 
-@cache
-def manifests() -> dict[str, Manifest]:
-    """All entries by slug, by name. Raises Unusable when a file is broken."""
-    loaded = [load(path) for path in (*HERE.glob("*/manifest.toml"), *PRESETS.glob("[a-z]*.toml"))]
-    return {entry.slug: entry for entry in sorted(loaded, key=lambda entry: entry.name.lower())}
-
-
-def get(slug: str) -> Manifest:
-    """One entry. Raises NotFound with the nearest slug."""
-    known = manifests()
-    if slug not in known:
-        raise NotFound(
-            f'The catalog has no "{slug}".{did_you_mean(slug, known)} It has {", ".join(sorted(known))}.'
-        )
-    return known[slug]
-
-
 def secret_fields(manifest: Manifest) -> frozenset[str]:
     return frozenset(n for n, field in manifest.config["properties"].items() if field.get("writeOnly"))
 
 
 def load(path: Path) -> Manifest:
-    """The manifest in one file. Raises Unusable with the file, the key and what is wrong with it."""
-    is_preset = path.name != "manifest.toml"
-    slug = path.stem if is_preset else path.parent.name
+    """A built-in entry's manifest. Raises Unusable with the file, the key and what is wrong with it."""
+    slug = path.parent.name
     try:
         return _checked(_on_base(_table(path), slug), slug)
     except Invalid as error:
-        where = f"data/catalog/{path.name}" if is_preset else f"core/integrations/{slug}/{path.name}"
+        where = f"core/integrations/{slug}/{path.name}"
         raise Unusable(f"{where}: {error} Correct the file and start again.") from None
+
+
+def load_preset(path: Path) -> Manifest:
+    """An operator's preset. Raises Invalid with the key and what is wrong with it."""
+    own = _table(path)
+    if "preset_of" not in own:
+        raise Invalid('the key "preset_of" is missing; it names the entry whose connector is used.')
+    return _checked(_on_base(own, path.stem), path.stem)
 
 
 def _table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(str(error)) from None
+    except OSError as error:
+        raise Invalid(f"it cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"{error}.") from None
 
 
 def _on_base(own: dict[str, Any], slug: str) -> dict[str, Any]:
@@ -251,6 +242,10 @@ def _check_samples(name: str, field: Mapping[str, Any]) -> None:
 
 
 def _check_mapping(content: dict[str, Any]) -> None:
-    """Every template compiles, and names only fields that [record] has."""
+    """[record] is a JSON Schema; every template compiles, and names only fields that it has."""
+    try:
+        Draft202012Validator.check_schema(content["record"])
+    except SchemaError as error:
+        raise Invalid(f"[record] is no JSON Schema: {error.message[:300]}.") from None
     for tree in content["mapping"].values():
         mapping.compile({}, content["record"], content["severity"], tree)
