@@ -42,7 +42,7 @@ from core.integrations.jira import adf
 from core.integrations.jira.connector import jql_text
 from core.integrations.registry import connector, slugs
 from core.integrations.slack.connector import escape, message
-from core.integrations.token_cache import Preview, Shelf
+from core.integrations.token_cache import Preview, TokenCache
 from core.platform import text
 from core.platform.errors import NotFound
 from core.platform.secret import Secret
@@ -141,7 +141,7 @@ def placed(value: Any, server: str) -> Any:
 def build(slug: str, config: dict[str, Any], client: VendorClient, token: str | None = None) -> Connector:
     made = connector(slug)
     given = {name: Secret(value) if name in SECRET_FIELDS else value for name, value in config.items()}
-    tokens = Preview() if isinstance(client, Recorder) else Shelf().of(slug, config)
+    tokens = Preview() if isinstance(client, Recorder) else TokenCache().of(slug, config)
     if token is not None:
         tokens.keep(token, 3600)
     return made(made.Config(**given), client, _Tools(client, tokens))

@@ -162,14 +162,14 @@ def test_a_finding_larger_than_a_request_is_not_sent() -> None:
 
 
 def test_scans_become_events_once_with_one_sign_in(workplace: Workplace) -> None:
-    opening._SHELF._kept.clear()
+    opening._TOKENS._kept.clear()
     workplace.connect("google_secops", drain=True)
     workplace.scans(12)
     assert workplace.sync("google_secops").count == 12
     arrived = workplace.sandbox.accepted("google_secops")
     assert len({one.key for one in arrived}) == len(arrived) == 12
     assert arrived[0].body["metadata"]["event_type"] == "GENERIC_EVENT"
-    assert len(opening._SHELF._kept) == 1
+    assert len(opening._TOKENS._kept) == 1
     workplace.scans(1)
     assert workplace.sync("google_secops").count == 1
 
@@ -181,7 +181,7 @@ def test_a_preview_shows_the_import_and_signs_in_nowhere(workplace: Workplace) -
     assert request.url.endswith("/events:import")
     assert request.headers["authorization"] == MASK
     assert len(json.loads(request.body)["inlineSource"]["events"]) == 2
-    assert workplace.sandbox._desk.count("google_secops").requests == 0
+    assert workplace.sandbox._state.count("google_secops").requests == 0
 
 
 def imported(sandbox: Sandbox, body: Any, path: str = "events", **headers: str) -> httpx.Response:
