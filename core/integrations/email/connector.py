@@ -27,7 +27,7 @@ class Config:
     recipients: Sequence[str]
 
 
-class Email(Connector):
+class Email(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
