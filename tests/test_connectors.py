@@ -1,4 +1,4 @@
-"""Connectors against what their vendors answer: each file in tests/fixtures/<slug>/ is one conversation.
+"""Connectors against what their vendors answer: each JSON file in tests/integrations/<slug>/ is one conversation.
 
 config    as the connection has it; {server} is the local server's address, {service_account} a key of the sandbox
 token     an access token that is kept from before, where the vendor wants one
@@ -49,7 +49,7 @@ from core.platform.secret import Secret
 from sandbox.vendors.google_secops.service_account import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from tests.mail_server import MailServer
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parent / "integrations"
 SECRET_FIELDS = {
     *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret", "webhook_secret"),
     *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
