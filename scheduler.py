@@ -17,6 +17,7 @@ from types import FrameType
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from core import integrations
 from core.delivery import clock, heartbeat, housekeeping, idle, restored, runs, schedule, sync
 from core.delivery.heartbeat import BEAT_S
 from core.delivery.history import replays
@@ -249,10 +250,11 @@ def _say_restored() -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when the database cannot be used."""
+    """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when database or manifests cannot be used."""
     logs.configure()
     try:
         db.check_current()
+        integrations.log_disabled()
     except HubError as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from core.integrations import Manifest
 from core.storage.models import Category
 from core.web import ui
 from core.web.ui import entry
+from core.web.ui.markup import escaped
 
 CARD_PX, CARD_MIN_PX = 208, 300
 
@@ -23,6 +24,8 @@ def page(who: Principal) -> None:
         unknown(asked)
     else:
         shown = found(*filters())
+        for sentence in integrations.disabled().values():
+            st.warning(escaped(sentence), icon=":material/warning:")
         gallery(who, shown, times)
         if not shown:
             st.text("No tool matches. Clear the search or choose another category.")

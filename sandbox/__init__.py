@@ -1,7 +1,7 @@
 """Local stand-ins of the vendors: strict where they are, they keep what they accept and fail when asked to.
 
 One loopback port, a path per vendor; mail has a port of its own, if one is given. A further vendor is a
-module with a `Vendor` and its line in VENDORS.
+folder: `vendors/<slug>/stand_in.py` with its `Vendor`.
 """
 
 import contextlib
@@ -12,47 +12,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox.contract import Accepted, Vendor
+from sandbox.contract import Accepted
 from sandbox.faults import SECONDS, Fault
 from sandbox.http_server import Port
 from sandbox.journal import Arrivals
 from sandbox.routes import connect_line, handle
-from sandbox.state import Desk
-from sandbox.vendors.aws_security_hub.stand_in import SecurityHub
-from sandbox.vendors.discord.stand_in import Discord
-from sandbox.vendors.elastic.stand_in import Elastic
+from sandbox.state import SandboxState
+from sandbox.vendors import over_http
 from sandbox.vendors.email.mail_server import Mailroom
 from sandbox.vendors.email.stand_in import Email
-from sandbox.vendors.google_secops.stand_in import GoogleSecOps
-from sandbox.vendors.jira.stand_in import Jira
-from sandbox.vendors.microsoft_sentinel.stand_in import MicrosoftSentinel
-from sandbox.vendors.pagerduty.stand_in import PagerDuty
-from sandbox.vendors.qradar.stand_in import QRadar
-from sandbox.vendors.servicenow.stand_in import ServiceNow
-from sandbox.vendors.slack.stand_in import Slack
-from sandbox.vendors.splunk.stand_in import Splunk
-from sandbox.vendors.teams.stand_in import Teams
-from sandbox.vendors.webhook.stand_in import Webhook
-from sandbox.vendors.zendesk.stand_in import Zendesk
 
 __all__ = ["DEFAULT_PORT", "VENDORS", "Accepted", "Sandbox", "serve"]
 
-VENDORS: tuple[Vendor, ...] = (
-    Splunk(),
-    QRadar(),
-    Elastic(),
-    SecurityHub(),
-    GoogleSecOps(),
-    MicrosoftSentinel(),
-    Jira(),
-    ServiceNow(),
-    Zendesk(),
-    Slack(),
-    Teams(),
-    PagerDuty(),
-    Discord(),
-    Webhook(),
-)
+#: those on the HTTP port, by name
+VENDORS = over_http()
 DEFAULT_PORT = 8600
 
 
@@ -81,20 +54,20 @@ class Sandbox:
         try:
             self._mailroom = None if smtp_port is None else Mailroom(host, smtp_port)
             mail = () if self._mailroom is None else (Email(self._mailroom.port),)
-            self._desk = Desk((*VENDORS, *mail), Arrivals(journal), index_lag_s)
+            self._state = SandboxState((*VENDORS, *mail), Arrivals(journal), index_lag_s)
         except BaseException:
             self._port.server_close()
             if self._mailroom is not None:
                 self._mailroom.stop()
             raise
-        self._handle = partial(handle, self._desk, self.url, hub)
+        self._handle = partial(handle, self._state, self.url, hub)
         self._hub = hub
         self._thread: threading.Thread | None = None
 
     @property
     def slugs(self) -> list[str]:
         """The vendors that stand here."""
-        return list(self._desk.vendors)
+        return list(self._state.vendors)
 
     @property
     def open_connections(self) -> int:
@@ -108,7 +81,7 @@ class Sandbox:
         )
         self._thread.start()
         if self._mailroom is not None:
-            self._mailroom.start(self._desk)
+            self._mailroom.start(self._state)
 
     def stop(self) -> None:
         """Give the port back and end every open connection; what was accepted can still be read."""
@@ -120,7 +93,7 @@ class Sandbox:
             self._thread = None
         self._port.server_close()
         self._port.hang_up()
-        self._desk.close()
+        self._state.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,7 +106,7 @@ class Sandbox:
 
     def accepted(self, vendor: str | None = None) -> list[Accepted]:
         """What arrived, oldest first."""
-        return self._desk.accepted(vendor)
+        return self._state.accepted(vendor)
 
     def fault(
         self,
@@ -149,24 +122,24 @@ class Sandbox:
 
         `seconds` is how late `slow` answers and what 429 and 503 put into Retry-After.
         """
-        self._desk.set_fault(Fault(vendor, name, times, share, seed, seconds))
+        self._state.set_fault(Fault(vendor, name, times, share, seed, seconds))
 
     def clear_faults(self, vendor: str | None = None) -> None:
-        self._desk.clear_faults(vendor)
+        self._state.clear_faults(vendor)
 
     def set_index_lag(self, seconds: float) -> None:
         """From now on a search sees only what is older than this."""
-        self._desk.index_lag_s = seconds
+        self._state.index_lag_s = seconds
 
     def credentials(self, slug: str) -> dict[str, str]:
         """What a connection to this stand-in is configured with, secrets included."""
-        return self._desk.vendors[slug].credentials(f"{self.url}/{slug}")
+        return self._state.vendors[slug].credentials(f"{self.url}/{slug}")
 
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
         return [
             connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub)
-            for vendor in self._desk.vendors.values()
+            for vendor in self._state.vendors.values()
         ]
 
 

@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl
 
 from sandbox.contract import Answer, Request, json_answer, read_json
 from sandbox.faults import SECONDS, Fault
-from sandbox.state import Desk
+from sandbox.state import SandboxState
 
 
 class BadOrder(Exception):
     """What was asked of the control API makes no sense; the text says why."""
 
 
-def control(desk: Desk, request: Request) -> Answer:
+def control(state: SandboxState, request: Request) -> Answer:
     """The answer to `request`, whose path begins after `/_sandbox`."""
     routes = {
         ("GET", "/accepted"): _accepted,
@@ -31,25 +31,27 @@ def control(desk: Desk, request: Request) -> Answer:
         known = ", ".join(f"{method} /_sandbox{path}" for method, path in routes)
         return json_answer(404, {"error": f"The sandbox knows {known}."})
     try:
-        return act(desk, request)
+        return act(state, request)
     except BadOrder as order:
         return json_answer(400, {"error": str(order)})
 
 
-def _accepted(desk: Desk, request: Request) -> Answer:
-    vendor = _vendor(desk, request.query)
-    return json_answer(200, {"items": [asdict(accepted) for accepted in desk.accepted(vendor)]})
+def _accepted(state: SandboxState, request: Request) -> Answer:
+    vendor = _vendor(state, request.query)
+    return json_answer(200, {"items": [asdict(accepted) for accepted in state.accepted(vendor)]})
 
 
-def _stats(desk: Desk, request: Request) -> Answer:
-    return json_answer(200, {slug: asdict(desk.count(slug)) for slug in desk.vendors})
+def _stats(state: SandboxState, request: Request) -> Answer:
+    return json_answer(200, {slug: asdict(state.count(slug)) for slug in state.vendors})
 
 
-def _faults(desk: Desk, request: Request) -> Answer:
-    return json_answer(200, {"items": [_told(fault) for fault in desk.faults(_vendor(desk, request.query))]})
+def _faults(state: SandboxState, request: Request) -> Answer:
+    return json_answer(
+        200, {"items": [_told(fault) for fault in state.faults(_vendor(state, request.query))]}
+    )
 
 
-def _set_fault(desk: Desk, request: Request) -> Answer:
+def _set_fault(state: SandboxState, request: Request) -> Answer:
     asked = _asked(request)
     try:
         fault = Fault(
@@ -60,23 +62,23 @@ def _set_fault(desk: Desk, request: Request) -> Answer:
             seed=_whole(asked, "seed") or 0,
             seconds=_decimal(asked, "seconds", SECONDS) or 0.0,
         )
-        desk.set_fault(fault)
+        state.set_fault(fault)
     except ValueError as error:
         raise BadOrder(str(error)) from error
     return _done(request, _told(fault))
 
 
-def _clear_faults(desk: Desk, request: Request) -> Answer:
+def _clear_faults(state: SandboxState, request: Request) -> Answer:
     asked = _asked(request) if request.method == "POST" else request.query
-    desk.clear_faults(_vendor(desk, asked))
+    state.clear_faults(_vendor(state, asked))
     return _done(request, {})
 
 
-def _set_index_lag(desk: Desk, request: Request) -> Answer:
+def _set_index_lag(state: SandboxState, request: Request) -> Answer:
     seconds = _decimal(_asked(request), "seconds")
     if seconds is None or not 0 <= seconds <= 3600:
         raise BadOrder("seconds is a number from 0 to 3600.")
-    desk.index_lag_s = seconds
+    state.index_lag_s = seconds
     return _done(request, {"seconds": seconds})
 
 
@@ -96,10 +98,10 @@ def _asked(request: Request) -> Mapping[str, Any]:
     return asked
 
 
-def _vendor(desk: Desk, asked: Mapping[str, Any]) -> str | None:
+def _vendor(state: SandboxState, asked: Mapping[str, Any]) -> str | None:
     vendor = asked.get("vendor")
-    if vendor is not None and vendor not in desk.vendors:
-        raise BadOrder(f'There is no vendor "{vendor}" here; there are {", ".join(desk.vendors)}.')
+    if vendor is not None and vendor not in state.vendors:
+        raise BadOrder(f'There is no vendor "{vendor}" here; there are {", ".join(state.vendors)}.')
     return vendor
 
 

@@ -70,7 +70,7 @@ class Fault:
 
 
 class Faults:
-    """The faults asked for. Not thread-safe: the desk holds its lock around every call."""
+    """The faults asked for. Not thread-safe: SandboxState holds its lock around every call."""
 
     def __init__(self) -> None:
         self._active: dict[tuple[str, str], Fault] = {}

@@ -12,7 +12,7 @@ from sandbox.contract import Accepted, Kept
 
 
 class Arrivals:
-    """Not thread-safe: the desk holds its lock around every call.
+    """Not thread-safe: SandboxState holds its lock around every call.
 
     The file gets one line per thing before the vendor's answer is sent, and is read back at the start, so
     what was answered is still there after the process was killed. It is not synced to the disk: it outlives

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from sandbox import page
 from sandbox.contract import Answer, Request, Vendor, text_answer
 from sandbox.control_api import control
-from sandbox.state import Desk
+from sandbox.state import SandboxState
 
 SHOWN_MAX = 50
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
@@ -16,20 +16,20 @@ def connect_line(vendor: Vendor, base: str, hub: str) -> str:
     return f"{hub}{vendor.connect_line(base).removeprefix('hub')} --set scope=all"
 
 
-def handle(desk: Desk, address: str, hub: str, request: Request) -> Answer:
+def handle(state: SandboxState, address: str, hub: str, request: Request) -> Answer:
     """The answer to a request at the sandbox's `address`."""
     first, _, rest = request.path.lstrip("/").partition("/")
-    vendor = desk.vendors.get(first)
+    vendor = state.vendors.get(first)
     if vendor is not None and vendor.over_http:
-        return _at_vendor(desk, vendor, f"{address}/{first}", _below(request, rest))
+        return _at_vendor(state, vendor, f"{address}/{first}", _below(request, rest))
     if not _is_local(request):
         return text_answer(
             403, "The sandbox shows itself to this machine only. Open it by its 127.0.0.1 address."
         )
     if first == "_sandbox":
-        return control(desk, _below(request, rest))
+        return control(state, _below(request, rest))
     return (
-        _for_people(desk, address, hub, request, first, rest)
+        _for_people(state, address, hub, request, first, rest)
         if request.method in ("GET", "HEAD")
         else page.missing()
     )
@@ -53,27 +53,29 @@ def _name(url: str) -> str | None:
         return None
 
 
-def _at_vendor(desk: Desk, vendor: Vendor, base: str, request: Request) -> Answer:
-    shown = desk.shown(vendor, request.path) if request.method == "GET" and _is_local(request) else None
-    return page.detail(shown) if shown else desk.answer(vendor, request, base)
+def _at_vendor(state: SandboxState, vendor: Vendor, base: str, request: Request) -> Answer:
+    shown = state.shown(vendor, request.path) if request.method == "GET" and _is_local(request) else None
+    return page.detail(shown) if shown else state.answer(vendor, request, base)
 
 
-def _for_people(desk: Desk, address: str, hub: str, request: Request, first: str, rest: str) -> Answer:
+def _for_people(
+    state: SandboxState, address: str, hub: str, request: Request, first: str, rest: str
+) -> Answer:
     if not first:
-        boards = [_board(desk, address, hub, vendor) for vendor in desk.vendors.values()]
+        boards = [_board(state, address, hub, vendor) for vendor in state.vendors.values()]
         return page.index(address, boards, refresh=request.query.get("refresh") != "off")
-    accepted = desk.numbered(int(rest)) if first == "accepted" and rest.isdecimal() else None
+    accepted = state.numbered(int(rest)) if first == "accepted" and rest.isdecimal() else None
     return page.detail(accepted) if accepted else page.missing()
 
 
-def _board(desk: Desk, address: str, hub: str, vendor: Vendor) -> page.Board:
+def _board(state: SandboxState, address: str, hub: str, vendor: Vendor) -> page.Board:
     base = f"{address}/{vendor.slug}"
     return page.Board(
         slug=vendor.slug,
         name=vendor.name,
         base=base,
         connect_line=connect_line(vendor, base, hub),
-        count=desk.count(vendor.slug),
-        faults=desk.faults(vendor.slug),
-        latest=desk.accepted(vendor.slug)[: -SHOWN_MAX - 1 : -1],
+        count=state.count(vendor.slug),
+        faults=state.faults(vendor.slug),
+        latest=state.accepted(vendor.slug)[: -SHOWN_MAX - 1 : -1],
     )

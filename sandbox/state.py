@@ -25,7 +25,7 @@ class Count:
     duplicates: int
 
 
-class Desk:
+class SandboxState:
     """The state behind the port. Every method may be called from any thread."""
 
     def __init__(self, vendors: Sequence[Vendor], arrivals: Arrivals, index_lag_s: float = 0.0) -> None:

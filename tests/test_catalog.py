@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import MISSING, fields
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +17,13 @@ from jsonschema import Draft202012Validator
 from core.http import Egress
 from core.http.errors import Misconfigured
 from core.integrations import check_config, get, load, manifests, secret_fields
-from core.integrations.manifest import DIRECTORY
-from core.integrations.registry import CONNECTORS, connector
+from core.integrations.manifest import HERE
+from core.integrations.registry import connector, slugs
 from core.platform.errors import Invalid, NotFound, Unusable
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
+ROOT = Path(__file__).parents[1]
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -125,7 +129,32 @@ def test_the_connector_takes_exactly_what_the_manifest_asks_for(slug):
 
 
 def test_no_entry_is_without_its_fields_here_and_its_connector():
-    assert set(manifests()) == set(FIELDS) == set(CONNECTORS)
+    assert set(manifests()) == set(FIELDS) == set(slugs())
+
+
+def test_a_connector_is_imported_when_it_is_first_used():
+    code = """
+import sys
+from core.integrations import credentials, manifests, registry
+manifests()
+assert registry.connector("jira").__name__ == "Jira"
+print(*sorted(name.split(".")[2] for name in sys.modules if name.endswith(".connector")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["jira"], "")
+
+
+def test_what_is_no_python_is_installed_with_the_packages():
+    taken = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    others = [
+        path
+        for folder in ("core", "sandbox")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    assert len(others) > 15
+    assert [path for path in others if not any(path.match(pattern) for pattern in taken)] == []
+    assert [path for path in others if not path.with_name("__init__.py").exists()] == []
 
 
 def test_every_entry_says_what_a_stranger_needs():
@@ -140,11 +169,11 @@ def test_every_entry_says_what_a_stranger_needs():
 
 
 def test_every_number_in_limits_has_its_source_above_it():
-    for path in DIRECTORY.glob("[a-z]*.toml"):
+    for path in HERE.glob("*/manifest.toml"):
         lines = [line for line in path.read_text().splitlines() if line]
         section = lines[lines.index("[limits]") :]
         for above, line in pairwise(section[: section.index("[severity]")]):
-            assert line.startswith("#") or above.startswith("#"), f"{path.name}: {line}"
+            assert line.startswith("#") or above.startswith("#"), f"{path}: {line}"
 
 
 def test_each_category_exports_its_kind():
@@ -391,22 +420,22 @@ def test_every_example_of_a_form_is_accepted(slug):
 
 def broken(tmp_path, old, new, slug="splunk"):
     """The sentence for the file of `slug` with `old` replaced by `new`."""
-    path = tmp_path / f"{slug}.toml"
-    text = (DIRECTORY / path.name).read_text()
+    path = tmp_path / slug / "manifest.toml"
+    path.parent.mkdir(exist_ok=True)
+    text = (HERE / slug / path.name).read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(Unusable) as caught:
         load(path)
-    assert caught.value.message.startswith(f"data/catalog/{slug}.toml: ")
+    assert caught.value.message.startswith(f"core/integrations/{slug}/manifest.toml: ")
     assert caught.value.message.endswith("Correct the file and start again.")
     return caught.value.message
 
 
-def test_the_files_are_read_as_they_are(tmp_path):
-    for path in DIRECTORY.glob("[a-z]*.toml"):
-        shutil.copy(path, tmp_path)
-        assert load(tmp_path / path.name) == get(path.stem)
-        tomllib.loads(path.read_text())
+def test_a_folder_is_read_as_it_is(tmp_path):
+    for path in HERE.glob("*/manifest.toml"):
+        copied = shutil.copytree(path.parent, tmp_path / path.parent.name)
+        assert load(copied / path.name) == get(path.parent.name)
 
 
 @pytest.mark.parametrize(
@@ -431,7 +460,7 @@ def test_the_files_are_read_as_they_are(tmp_path):
             'in_doubt = "look_up"',
             '"look_up_after_s" goes with in_doubt = "look_up"',
         ),
-        ('slug = "splunk"', 'slug = "splunkk"', 'slug is "splunkk", but the file is named splunk.toml.'),
+        ('slug = "splunk"', 'slug = "splunkk"', 'slug is "splunkk", but its file or folder is named splunk.'),
         ("writeOnly = true", 'writeOnly = true\ndefault = "x"', "is a secret and cannot have a default"),
         ('examples = ["security"]', 'examples = ["Security"]', "does not accept its own example"),
         ("default = false", "default = 0", "does not accept its own example"),

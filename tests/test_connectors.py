@@ -1,4 +1,4 @@
-"""Connectors against what their vendors answer: each file in tests/fixtures/<slug>/ is one conversation.
+"""Connectors against what their vendors answer: each JSON file in tests/integrations/<slug>/ is one conversation.
 
 config    as the connection has it; {server} is the local server's address, {service_account} a key of the sandbox
 token     an access token that is kept from before, where the vendor wants one
@@ -40,16 +40,16 @@ from core.integrations.base import Connector, Item, Receipt, Tokens
 from core.integrations.email import connector as email
 from core.integrations.jira import adf
 from core.integrations.jira.connector import jql_text
-from core.integrations.registry import CONNECTORS, connector
+from core.integrations.registry import connector, slugs
 from core.integrations.slack.connector import escape, message
-from core.integrations.token_cache import Preview, Shelf
+from core.integrations.token_cache import Preview, TokenCache
 from core.platform import text
 from core.platform.errors import NotFound
 from core.platform.secret import Secret
 from sandbox.vendors.google_secops.service_account import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from tests.mail_server import MailServer
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parent / "integrations"
 SECRET_FIELDS = {
     *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret", "webhook_secret"),
     *("api_key", "auth_value", "sec_token", "secret_access_key", "session_token"),
@@ -58,7 +58,7 @@ SECRET_FIELDS = {
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CASES = [
     pytest.param(path, id=f"{path.parent.name}/{path.stem}")
-    for slug in CONNECTORS
+    for slug in slugs()
     for path in sorted((FIXTURES / slug).glob("*.json"))
 ]
 
@@ -141,7 +141,7 @@ def placed(value: Any, server: str) -> Any:
 def build(slug: str, config: dict[str, Any], client: VendorClient, token: str | None = None) -> Connector:
     made = connector(slug)
     given = {name: Secret(value) if name in SECRET_FIELDS else value for name, value in config.items()}
-    tokens = Preview() if isinstance(client, Recorder) else Shelf().of(slug, config)
+    tokens = Preview() if isinstance(client, Recorder) else TokenCache().of(slug, config)
     if token is not None:
         tokens.keep(token, 3600)
     return made(made.Config(**given), client, _Tools(client, tokens))
@@ -258,14 +258,14 @@ REQUIRED_CASES = {
 }
 
 
-@pytest.mark.parametrize("slug", CONNECTORS)
+@pytest.mark.parametrize("slug", slugs())
 def test_every_connector_has_every_usual_case(slug: str) -> None:
     names = {path.stem for path in (FIXTURES / slug).glob("*.json")}
     assert names >= REQUIRED_CASES
     assert any(name.startswith("check_") for name in names)
 
 
-@pytest.mark.parametrize("slug", CONNECTORS)
+@pytest.mark.parametrize("slug", slugs())
 def test_a_preview_shows_the_bytes_that_are_sent(slug: str) -> None:
     case = placed(json.loads((FIXTURES / slug / "good.json").read_text()), "http://127.0.0.1:9")
     recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
@@ -279,7 +279,7 @@ def test_an_unknown_connector_names_the_nearest_one() -> None:
         connector("splnuk")
 
 
-@pytest.mark.parametrize("slug", CONNECTORS)
+@pytest.mark.parametrize("slug", slugs())
 def test_a_config_never_prints_its_secret(slug: str) -> None:
     case = json.loads((FIXTURES / slug / "good.json").read_text())
     made = build(slug, case["config"], client_of(slug, case["config"]))

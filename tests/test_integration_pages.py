@@ -62,7 +62,7 @@ def words_of_the_hub() -> str:
                 found.append("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
-    found += [path.read_text(encoding="utf-8") for path in (ROOT / "data" / "catalog").glob("*.toml")]
+    found += [path.read_text(encoding="utf-8") for path in (ROOT / "core" / "integrations").rglob("*.toml")]
     return "\n".join(found)
 
 
@@ -86,6 +86,8 @@ SAID = words_of_the_hub()
 @pytest.mark.parametrize("slug", WRITTEN)
 def test_a_page_explains_what_the_hub_or_the_vendor_can_say(slug: str) -> None:
     sentences = explained(slug)
-    told = SAID + "".join(path.read_text() for path in (ROOT / "tests" / "fixtures" / slug).glob("*.json"))
+    told = SAID + "".join(
+        path.read_text() for path in (ROOT / "tests" / "integrations" / slug).glob("*.json")
+    )
     assert sentences
     assert [sentence for sentence in sentences if not is_said(sentence, told)] == []

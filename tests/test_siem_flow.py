@@ -18,7 +18,7 @@ def test_what_is_previewed_arrives_and_no_secret_shows(workplace: Workplace, slu
     assert all(step.ok is not False for step in connections.test(workplace.who, workplace.ids[slug]))
     (previewed,) = connections.preview(workplace.who, workplace.ids[slug], 13)
     given = workplace.sandbox.credentials(slug)
-    vendor = next(v for v in workplace.sandbox._desk.vendors.values() if v.slug == slug)
+    vendor = next(v for v in workplace.sandbox._state.vendors.values() if v.slug == slug)
     assert not [name for name in vendor.secrets if given[name] in repr(previewed)]
     assert workplace.sync(slug).count == 13
     assert len(workplace.sandbox.accepted(slug)) == 13

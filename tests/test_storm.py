@@ -12,8 +12,9 @@ from core.delivery import history, housekeeping, outbox, runs, send, sync
 from core.delivery.history import search
 from core.delivery.history.search import Filter
 from core.delivery.outcome import Row, Verdict
+from core.integrations import get, manifests
 from core.integrations.limits import Storm
-from core.integrations.manifest import STORM, get, manifests
+from core.integrations.manifest import STORM
 from core.platform.errors import Conflict
 from core.storage import db
 from core.storage.models import Delivery, HourlyFigures, State

@@ -9,7 +9,7 @@ import pytest
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.integrations.bearer import Bearer, SignIn
-from core.integrations.token_cache import Preview, Shelf
+from core.integrations.token_cache import Preview, TokenCache
 from tests.fault_server import json_answer, serving
 
 
@@ -23,46 +23,46 @@ class Clock:
 
 def test_a_token_is_found_until_it_ends() -> None:
     clock = Clock()
-    place = Shelf(clock).of("google_secops", {"key": "a"})
-    assert place.get() is None
-    place.keep("t1", 60)
+    token = TokenCache(clock).of("google_secops", {"key": "a"})
+    assert token.get() is None
+    token.keep("t1", 60)
     clock.now_s += 59.9
-    assert place.get() == "t1"
+    assert token.get() == "t1"
     clock.now_s += 0.1
-    assert place.get() is None
+    assert token.get() is None
 
 
 def test_other_credentials_and_other_vendors_have_other_tokens() -> None:
-    shelf = Shelf()
-    shelf.of("google_secops", {"key": "a", "project": "p"}).keep("t1", 60)
-    assert shelf.of("google_secops", {"project": "p", "key": "a"}).get() == "t1"
-    assert shelf.of("google_secops", {"key": "b", "project": "p"}).get() is None
-    assert shelf.of("microsoft_sentinel", {"key": "a", "project": "p"}).get() is None
+    cache = TokenCache()
+    cache.of("google_secops", {"key": "a", "project": "p"}).keep("t1", 60)
+    assert cache.of("google_secops", {"project": "p", "key": "a"}).get() == "t1"
+    assert cache.of("google_secops", {"key": "b", "project": "p"}).get() is None
+    assert cache.of("microsoft_sentinel", {"key": "a", "project": "p"}).get() is None
 
 
 def test_dropping_an_old_token_leaves_the_newer_one() -> None:
-    place = Shelf().of("google_secops", {})
-    place.keep("t1", 60)
-    place.keep("t2", 60)
-    place.drop("t1")
-    assert place.get() == "t2"
-    place.drop("t2")
-    assert place.get() is None
+    token = TokenCache().of("google_secops", {})
+    token.keep("t1", 60)
+    token.keep("t2", 60)
+    token.drop("t1")
+    assert token.get() == "t2"
+    token.drop("t2")
+    assert token.get() is None
 
 
 def test_ended_tokens_do_not_pile_up() -> None:
     clock = Clock()
-    shelf = Shelf(clock)
+    cache = TokenCache(clock)
     for number in range(100):
-        shelf.of("google_secops", {"key": str(number)}).keep("t", 10)
+        cache.of("google_secops", {"key": str(number)}).keep("t", 10)
         clock.now_s += 5
-    assert len(shelf._kept) <= 3
+    assert len(cache._kept) <= 3
 
 
-def test_a_place_shows_neither_token_nor_credential() -> None:
-    place = Shelf().of("google_secops", {"key": "CANARY"})
-    place.keep("CANARY-token", 60)
-    assert "CANARY" not in repr(place)
+def test_a_cached_token_shows_neither_token_nor_credential() -> None:
+    token = TokenCache().of("google_secops", {"key": "CANARY"})
+    token.keep("CANARY-token", 60)
+    assert "CANARY" not in repr(token)
 
 
 # --- sign-in ----------------------------------------------------------------------------------------

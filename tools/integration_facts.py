@@ -43,9 +43,8 @@ def facts(manifest: Manifest) -> str:
     parts = [
         BEGIN,
         "## Facts",
-        "From `data/catalog/"
-        + manifest.slug
-        + ".toml`; change it there, then run `python tools/integration_facts.py`.",
+        f"From `core/integrations/{manifest.slug}/manifest.toml`; change it there, then run "
+        "`python tools/integration_facts.py`.",
         "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {_cell(value)} |" for name, value in rows)]),
         "### Fields",
         "\n".join(_fields(manifest)),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli import fields
-from core.cli.output import Json, print_json, print_pairs, print_table, say
+from core.cli.output import Json, print_json, print_pairs, print_table, say, say_error
 
 if TYPE_CHECKING:
     from core.integrations import Manifest
@@ -25,8 +25,12 @@ def catalog(
 
     if slug is None:
         if as_json:
-            return print_json([asdict(entry) for entry in integrations.manifests().values()])
-        return print_tools()
+            print_json([asdict(entry) for entry in integrations.manifests().values()])
+        else:
+            print_tools()
+        for sentence in integrations.disabled().values():
+            say_error(sentence)
+        return
     entry = integrations.get(slug)
     if as_json:
         return print_json(asdict(entry))

@@ -109,9 +109,11 @@ def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> lis
 
 
 def _gone(entry: CatalogEntry) -> str | None:
-    """A preset's file can be taken away under its connections; they stay visible, and can be deleted."""
+    """A preset's file can be taken away or broken under its connections; they stay visible, and can be deleted."""
     if entry.slug in integrations.manifests():
         return None
+    if entry.slug in integrations.disabled():
+        return f"{integrations.disabled()[entry.slug]} Until then nothing is sent."
     return (
         f"data/catalog/{entry.slug}.toml is gone, so nothing is sent. Put it back and restart the hub, or delete "
         "the connection."

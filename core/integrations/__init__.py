@@ -1,7 +1,8 @@
-"""`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
+"""What can be connected: the manifests, and what a person enters checked against their [config]."""
 
+from core.integrations.catalog import disabled, get, log_disabled, manifests
 from core.integrations.fields import check_config, generated
-from core.integrations.manifest import Limits, Manifest, get, load, manifests, secret_fields
+from core.integrations.manifest import Limits, Manifest, load, secret_fields
 from core.integrations.place import fields_of, place_of, site_of
 from core.storage.models.words import KIND_OF
 
@@ -10,10 +11,12 @@ __all__ = [
     "Limits",
     "Manifest",
     "check_config",
+    "disabled",
     "fields_of",
     "generated",
     "get",
     "load",
+    "log_disabled",
     "manifests",
     "place_of",
     "secret_fields",

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BufferedReader
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self
 
 import httpx
 import orjson
+from typing_extensions import TypeVar
 
 from core.http.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +105,18 @@ class Tools(Protocol):
         """Keep with the attempt what came back on that line; returns it without secrets."""
 
 
-class Connector(ABC):
+#: a connector's own Config; where it does not matter whose, nothing is said
+C = TypeVar("C", bound="DataclassInstance", default=Any)
+
+
+class Connector(ABC, Generic[C]):
     """One vendor. `Config` is a frozen dataclass whose fields are the manifest's [config]; secrets are `Secret`."""
 
     Config: ClassVar[type]
     #: statuses that mean something else with this vendor than in `core.http`
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {}
 
-    def __init__(self, config: Any, http: httpx.Client, tools: Tools) -> None:
+    def __init__(self, config: C, http: httpx.Client, tools: Tools) -> None:
         self.config = config
         self.http = http
         self.tools = tools
@@ -122,7 +130,7 @@ class Connector(ABC):
         """Send `items`, yielding each receipt as soon as it is known. A raised fault settles all items left."""
 
 
-class Tracker(Connector):
+class Tracker(Connector[C]):
     """A ticketing connector: it can look for what it may have created."""
 
     @abstractmethod

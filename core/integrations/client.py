@@ -10,7 +10,7 @@ from core.http import Dialer, Egress, Recorder, Rules, VendorClient
 from core.integrations import Manifest, secret_fields
 from core.integrations.base import Connector, Tokens
 from core.integrations.registry import connector as connector_class
-from core.integrations.token_cache import Preview, Shelf
+from core.integrations.token_cache import Preview, TokenCache
 from core.platform.secret import Secret
 from core.platform.settings import settings
 
@@ -34,7 +34,7 @@ class _Tools(Dialer):
 
 
 #: this process's access tokens, for as long as it lives
-_SHELF = Shelf()
+_TOKENS = TokenCache()
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def live(
     """The connector over real HTTP. `values` is the whole config, secrets as plain strings."""
     client = VendorClient(before_call=before_call, **_client_arguments(manifest, values))
     with client:
-        yield Live(_build(manifest, values, client, _SHELF.of(manifest.slug, values)), client)
+        yield Live(_build(manifest, values, client, _TOKENS.of(manifest.slug, values)), client)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""`data/catalog/<slug>.toml` → Manifest. A broken file stops the start with a sentence that names the key.
+"""Reads a manifest: `core/integrations/<slug>/manifest.toml`, or an operator's preset `data/catalog/<slug>.toml`.
 
-The file's layout is `data/catalog/manifest.schema.json`; what that cannot say is checked here.
+The file's layout is `manifest.schema.json`; what that cannot say is checked here.
 """
 
 import json
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from core.integrations import mapping
 from core.integrations.limits import Storm
-from core.platform.errors import Invalid, NotFound, Unusable, did_you_mean
+from core.platform.errors import Invalid, Unusable, did_you_mean
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
-DIRECTORY = Path(__file__).parents[2] / "data" / "catalog"
+HERE = Path(__file__).parent
 #: of an entry for people that does not say: a channel with more is not read any more
 STORM = Storm(messages=20, window_s=300)
 
@@ -75,56 +75,61 @@ class Manifest:
         return KIND_OF[self.category]
 
 
-@cache
-def manifests() -> dict[str, Manifest]:
-    """All entries by slug, by name. Raises Unusable when a file is broken."""
-    loaded = [load(path) for path in DIRECTORY.glob("[a-z]*.toml")]
-    return {entry.slug: entry for entry in sorted(loaded, key=lambda entry: entry.name.lower())}
-
-
-def get(slug: str) -> Manifest:
-    """One entry. Raises NotFound with the nearest slug."""
-    known = manifests()
-    if slug not in known:
-        raise NotFound(
-            f'The catalog has no "{slug}".{did_you_mean(slug, known)} It has {", ".join(sorted(known))}.'
-        )
-    return known[slug]
-
-
 def secret_fields(manifest: Manifest) -> frozenset[str]:
     return frozenset(n for n, field in manifest.config["properties"].items() if field.get("writeOnly"))
 
 
 def load(path: Path) -> Manifest:
-    """The manifest in one file. Raises Unusable with the file, the key and what is wrong with it."""
+    """A built-in entry's manifest. Raises Unusable with the file, the key and what is wrong with it."""
+    slug = path.parent.name
     try:
-        content = _read(path)
-        _check_layout(content)
-        if content["slug"] != path.stem:
-            raise Invalid(f'slug is "{content["slug"]}", but the file is named {path.name}.')
-        _check_kinds(content)
-        config = _with_common(content["config"])
-        _check_fields(config, content.get("place", ()))
-        _check_mapping(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, Invalid) as error:
-        raise Unusable(f"data/catalog/{path.name}: {error} Correct the file and start again.") from None
-    return _build(content, config)
+        return _checked(_on_base(_table(path), slug), slug)
+    except Invalid as error:
+        where = f"core/integrations/{slug}/{path.name}"
+        raise Unusable(f"{where}: {error} Correct the file and start again.") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def load_preset(path: Path) -> Manifest:
+    """An operator's preset. Raises Invalid with the key and what is wrong with it."""
+    own = _table(path)
+    if "preset_of" not in own:
+        raise Invalid('the key "preset_of" is missing; it names the entry whose connector is used.')
+    return _checked(_on_base(own, path.stem), path.stem)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Invalid(f"it cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"{error}.") from None
+
+
+def _on_base(own: dict[str, Any], slug: str) -> dict[str, Any]:
     """What the file says; a preset's keys and tables stand in the place of those of its base."""
-    own = tomllib.loads(path.read_text(encoding="utf-8"))
     if "preset_of" not in own:
         return own
-    bases = {file.stem for file in path.parent.glob("[a-z]*.toml")} - {path.stem}
+    bases = {path.parent.name for path in HERE.glob("*/manifest.toml")} - {slug}
     base = str(own["preset_of"])
     if base not in bases:
-        raise Invalid(f'preset_of names "{base}", which is no other file here.{did_you_mean(base, bases)}')
-    content = tomllib.loads(path.with_name(f"{base}.toml").read_text(encoding="utf-8"))
+        raise Invalid(f'preset_of names "{base}", which is no built-in entry.{did_you_mean(base, bases)}')
+    content = _table(HERE / base / "manifest.toml")
     if "preset_of" in content:
         raise Invalid(f'preset_of names "{base}", which is a preset itself; name its base.')
     return content | own
+
+
+def _checked(content: dict[str, Any], slug: str) -> Manifest:
+    """The manifest whose file or folder is named `slug`. Raises Invalid."""
+    _check_layout(content)
+    if content["slug"] != slug:
+        raise Invalid(f'slug is "{content["slug"]}", but its file or folder is named {slug}.')
+    _check_kinds(content)
+    config = _with_common(content["config"])
+    _check_fields(config, content.get("place", ()))
+    _check_mapping(content)
+    return _build(content, config)
 
 
 def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:
@@ -153,13 +158,13 @@ def _storm(category: Category, given: dict[str, int] | None) -> Storm | None:
 
 @cache
 def _layout() -> Draft202012Validator:
-    schema = json.loads((DIRECTORY / "manifest.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((HERE / "manifest.schema.json").read_text(encoding="utf-8"))
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 @cache
 def _common() -> dict[str, Any]:
-    return tomllib.loads((DIRECTORY / "_common.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((HERE / "common.toml").read_text(encoding="utf-8"))
 
 
 def _check_layout(content: dict[str, Any]) -> None:
@@ -237,6 +242,10 @@ def _check_samples(name: str, field: Mapping[str, Any]) -> None:
 
 
 def _check_mapping(content: dict[str, Any]) -> None:
-    """Every template compiles, and names only fields that [record] has."""
+    """[record] is a JSON Schema; every template compiles, and names only fields that it has."""
+    try:
+        Draft202012Validator.check_schema(content["record"])
+    except SchemaError as error:
+        raise Invalid(f"[record] is no JSON Schema: {error.message[:300]}.") from None
     for tree in content["mapping"].values():
         mapping.compile({}, content["record"], content["severity"], tree)

@@ -1,45 +1,30 @@
-"""Connector by name."""
+"""Connectors by name: each folder here with a `connector.py` is one, imported when it is first used."""
 
-from core.integrations.aws_security_hub.connector import SecurityHub
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
 from core.integrations.base import Connector
-from core.integrations.discord.connector import Discord
-from core.integrations.elastic.connector import Elastic
-from core.integrations.email.connector import Email
-from core.integrations.google_secops.connector import GoogleSecOps
-from core.integrations.jira.connector import Jira
-from core.integrations.microsoft_sentinel.connector import MicrosoftSentinel
-from core.integrations.pagerduty.connector import PagerDuty
-from core.integrations.qradar.connector import QRadar
-from core.integrations.servicenow.connector import ServiceNow
-from core.integrations.slack.connector import Slack
-from core.integrations.splunk.connector import Splunk
-from core.integrations.teams.connector import Teams
-from core.integrations.webhook.connector import Webhook
-from core.integrations.zendesk.connector import Zendesk
 from core.platform.errors import NotFound, did_you_mean
 
-CONNECTORS: dict[str, type[Connector]] = {
-    "splunk": Splunk,
-    "aws_security_hub": SecurityHub,
-    "elastic": Elastic,
-    "qradar": QRadar,
-    "jira": Jira,
-    "slack": Slack,
-    "google_secops": GoogleSecOps,
-    "microsoft_sentinel": MicrosoftSentinel,
-    "servicenow": ServiceNow,
-    "zendesk": Zendesk,
-    "teams": Teams,
-    "pagerduty": PagerDuty,
-    "discord": Discord,
-    "email": Email,
-    "webhook": Webhook,
-}
+HERE = Path(__file__).parent
 
 
+@cache
+def slugs() -> tuple[str, ...]:
+    """The names of all connectors, sorted."""
+    return tuple(sorted(path.parent.name for path in HERE.glob("*/connector.py")))
+
+
+@cache
 def connector(slug: str) -> type[Connector]:
-    """Raises NotFound that names the nearest one."""
-    if slug not in CONNECTORS:
-        hint = did_you_mean(slug, CONNECTORS)
-        raise NotFound(f'There is no connector "{slug}".{hint} There are: {", ".join(sorted(CONNECTORS))}.')
-    return CONNECTORS[slug]
+    """The one Connector that the folder's module defines. Raises NotFound that names the nearest folder."""
+    if slug not in slugs():
+        hint = did_you_mean(slug, slugs())
+        raise NotFound(f'There is no connector "{slug}".{hint} There are: {", ".join(slugs())}.')
+    module = import_module(f"core.integrations.{slug}.connector")
+    made = [thing for thing in vars(module).values() if isinstance(thing, type)]
+    found = [thing for thing in made if issubclass(thing, Connector) and thing.__module__ == module.__name__]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} defines {len(found)} connectors; it must define one")
+    return found[0]

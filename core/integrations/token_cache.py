@@ -13,7 +13,7 @@ import orjson
 SHOWN = "token-made-when-sending"
 
 
-class Shelf:
+class TokenCache:
     """Every token of the process. A token is found by the hash of all that it was asked for with."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,10 +21,10 @@ class Shelf:
         self._lock = Lock()
         self._kept: dict[str, tuple[str, float]] = {}  # identity → token, end
 
-    def of(self, slug: str, values: Mapping[str, Any]) -> "Place":
-        """The place for the token of these config values, secrets included."""
+    def of(self, slug: str, values: Mapping[str, Any]) -> "CachedToken":
+        """Where the token of these config values is kept, secrets included."""
         whole = orjson.dumps([slug, dict(values)], option=orjson.OPT_SORT_KEYS)
-        return Place(self, hashlib.sha256(whole).hexdigest())
+        return CachedToken(self, hashlib.sha256(whole).hexdigest())
 
     def get(self, identity: str) -> str | None:
         with self._lock:
@@ -45,20 +45,20 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One connection's view of the shelf: what its connector gets as `tools.tokens`."""
+class CachedToken:
+    """One connection's view of the cache: what its connector gets as `tools.tokens`."""
 
-    shelf: Shelf
+    cache: TokenCache
     identity: str
 
     def get(self) -> str | None:
-        return self.shelf.get(self.identity)
+        return self.cache.get(self.identity)
 
     def keep(self, token: str, lasts_s: float) -> None:
-        self.shelf.keep(self.identity, token, lasts_s)
+        self.cache.keep(self.identity, token, lasts_s)
 
     def drop(self, token: str) -> None:
-        self.shelf.drop(self.identity, token)
+        self.cache.drop(self.identity, token)
 
 
 class Preview:

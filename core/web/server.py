@@ -5,12 +5,14 @@ import socket
 
 import uvicorn
 
+from core import integrations
 from core.platform.errors import Unusable
 from core.web.app import create_app
 
 
 def serve(host: str, port: int) -> None:
-    """Blocks until SIGINT or SIGTERM. Raises Unusable when the address cannot be listened on."""
+    """Blocks until SIGINT or SIGTERM. Raises Unusable when the address or a built-in manifest cannot be used."""
+    integrations.log_disabled()
     listening = listen(host, port)
     config = uvicorn.Config(
         create_app(),

@@ -8,7 +8,6 @@ from typing import Any
 
 from core import connections, integrations
 from core.integrations import credentials
-from core.integrations.registry import CONNECTORS
 from core.platform import vault
 from core.platform.settings import settings
 
@@ -18,12 +17,13 @@ SLUG = "keyed"
 def offer_keyed() -> None:
     """Put it into this process's catalog."""
     slack = integrations.get("slack")
-    integrations.manifests()[SLUG] = replace(slack, slug=SLUG, name="Keyed", in_doubt="native_key")
-    CONNECTORS[SLUG] = CONNECTORS["slack"]
+    integrations.manifests()[SLUG] = replace(
+        slack, slug=SLUG, preset_of="slack", name="Keyed", in_doubt="native_key"
+    )
 
 
 def withdraw_keyed() -> None:
-    del integrations.manifests()[SLUG], CONNECTORS[SLUG]
+    del integrations.manifests()[SLUG]
 
 
 @contextmanager

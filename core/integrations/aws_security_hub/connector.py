@@ -37,7 +37,7 @@ class Config:
     sts_endpoint_url: str | None = None
 
 
-class SecurityHub(Connector):
+class SecurityHub(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
@@ -89,7 +89,7 @@ class SecurityHub(Connector):
 
     def _who_am_i(self) -> Generator[Step, None, tuple[str, str]]:
         config = self.config
-        sts = str(config.sts_endpoint_url or f"https://sts.{config.region}.{self._partition[1]}").rstrip("/")
+        sts = (config.sts_endpoint_url or f"https://sts.{config.region}.{self._partition[1]}").rstrip("/")
         answer = self._call("POST", f"{sts}/", WHO_AM_I, service="sts", kind=FORM, extensions=READS_ONLY)
         yield from reached(sts, "AWS")
         arn = re.search(r"<Arn>([^<]{1,500})</Arn>", answer.text)
@@ -175,4 +175,4 @@ class SecurityHub(Connector):
     def _product_arn(self) -> str:
         region, account = self.config.region, self.config.account_id
         own = f"arn:{self._partition[0]}:securityhub:{region}:{account}:product/{account}/default"
-        return str(self.config.product_arn or own)
+        return self.config.product_arn or own

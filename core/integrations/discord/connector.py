@@ -45,7 +45,7 @@ class Config:
     thread_id: str = ""
 
 
-class Discord(Connector):
+class Discord(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:

@@ -38,7 +38,7 @@ class Config:
     target: str = "logs-footprintiq.scan-default"
 
 
-class Elastic(Connector):
+class Elastic(Connector[Config]):
     Config = Config
     #: 406: some proxy changed the content type
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {406: Misconfigured}
@@ -89,7 +89,7 @@ class Elastic(Connector):
         return json_answer(response, "Elasticsearch")
 
     def _api_key(self) -> str:
-        key = str(self.config.api_key.reveal())
+        key = self.config.api_key.reveal()
         if HALF_KEY.fullmatch(key):
             raise Misconfigured(
                 "This is a part of an API key. Paste the value that Kibana calls Encoded (API: encoded)."
@@ -98,7 +98,7 @@ class Elastic(Connector):
 
     @property
     def _base(self) -> str:
-        return str(self.config.url).rstrip("/")
+        return self.config.url.rstrip("/")
 
     def _explain(self, fault: DeliveryError) -> DeliveryError:
         words = None

@@ -9,7 +9,7 @@ from core.http.errors import Misconfigured
 from core.integrations.answers import one_by_one
 from core.integrations.base import Connector, Item, Line, Receipt, Step
 from core.integrations.email.message import build, message_id
-from core.integrations.email.session import Talk
+from core.integrations.email.session import SmtpSession
 from core.platform.secret import Secret
 
 #: from the first byte to QUIT
@@ -27,7 +27,7 @@ class Config:
     recipients: Sequence[str]
 
 
-class Email(Connector):
+class Email(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
@@ -36,18 +36,18 @@ class Email(Connector):
     def check(self) -> Iterator[Step]:
         """Everything up to DATA, which alone makes a mail."""
         config = self.config
-        with self._talk(b"") as talk:
+        with self._session(b"") as session:
             yield Step("network", True, f"A mail server answers at {config.host}:{config.port}.")
             if config.security == "none":
                 yield Step("tls", None, "Mails and password cross the network unencrypted.")
             else:
                 yield Step("tls", True, "The connection is encrypted and the certificate trusted.")
             if config.username:
-                self._sign_in(talk)
+                self._sign_in(session)
                 yield Step("credentials", True, f"The server accepts the sign-in of {config.username}.")
             else:
                 yield Step("credentials", None, "No username is given: the server is not asked to sign in.")
-            refused = talk.address(config.from_address, list(config.recipients))
+            refused = session.address(config.from_address, list(config.recipients))
             yield Step("permission", True, f"The server lets {config.from_address} send.")
             if refused:
                 yield Step("target", False, f"It refuses {_listed(refused)}. Correct the recipients.")
@@ -60,11 +60,11 @@ class Email(Connector):
         config = self.config
         date = format_datetime(self.tools.now())
         mail = build(item, config.from_address, list(config.recipients), date)
-        with self._talk(mail) as talk:
+        with self._session(mail) as session:
             if config.username:
-                self._sign_in(talk)
-            refused = talk.address(config.from_address, list(config.recipients))
-            words = talk.hand_over(mail)
+                self._sign_in(session)
+            refused = session.address(config.from_address, list(config.recipients))
+            words = session.hand_over(mail)
         known = message_id(item, config.from_address)
         if refused:
             self.tools.heard(250, f"{words}; refused: {_listed(refused)}")
@@ -72,22 +72,22 @@ class Email(Connector):
         return Receipt(item.key, vendor_id=known)
 
     @contextmanager
-    def _talk(self, mail: bytes) -> Iterator[Talk]:
+    def _session(self, mail: bytes) -> Iterator[SmtpSession]:
         """A session on which TLS, where it is wanted, is up; always ended."""
         config = self.config
         if config.port == 465 and config.security == "starttls":
             raise Misconfigured("Port 465 speaks TLS from the start. Set security to tls, or port to 587.")
         line = self.tools.dial(config.host, config.port, DEADLINE_S, mail, plain=config.security == "none")
-        talk = Talk(line, config.from_address, self.tools.heard)
+        session = SmtpSession(line, config.from_address, self.tools.heard)
         try:
             if config.security == "tls":
                 self._encrypt(line)
-            talk.greet()
+            session.greet()
             if config.security == "starttls":
-                talk.secure(config.host)
-            yield talk
+                session.secure(config.host)
+            yield session
         finally:
-            talk.leave()
+            session.leave()
 
     def _encrypt(self, line: Line) -> None:
         try:
@@ -100,10 +100,10 @@ class Email(Connector):
                 f"{where} does not speak TLS from the start. Set security to starttls, or port to 465."
             ) from None
 
-    def _sign_in(self, talk: Talk) -> None:
+    def _sign_in(self, session: SmtpSession) -> None:
         if self.config.password is None:
             raise Misconfigured("A username is given without a password. Enter both or neither.")
-        talk.sign_in(self.config.username, self.config.password.reveal())
+        session.sign_in(self.config.username, self.config.password.reveal())
 
 
 def _listed(refused: dict[str, str]) -> str:

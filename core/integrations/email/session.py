@@ -22,7 +22,7 @@ _NOT_ALLOWED = re.compile(r"^5\.7\.(57|60)\b")
 Told = Callable[[int | None, str], str]
 
 
-class Talk(smtplib.SMTP):
+class SmtpSession(smtplib.SMTP):
     """Speaks over a line the hub has dialled. `told` keeps each answer and takes secrets out of it."""
 
     def __init__(self, line: Line, sender: str, told: Told) -> None:

@@ -36,7 +36,7 @@ class Config:
     token_url: str | None = None
 
 
-class GoogleSecOps(Connector):
+class GoogleSecOps(Connector[Config]):
     Config = Config
 
     def check(self) -> Iterator[Step]:
@@ -89,7 +89,7 @@ class GoogleSecOps(Connector):
 
     @property
     def _token_url(self) -> str:
-        return str(self.config.token_url or TOKEN_URL)
+        return self.config.token_url or TOKEN_URL
 
     @property
     def _instance(self) -> str:
@@ -100,7 +100,7 @@ class GoogleSecOps(Connector):
     @property
     def _url(self) -> str:
         config = self.config
-        base = str(config.endpoint_url or f"https://chronicle.{config.location}.rep.googleapis.com")
+        base = config.endpoint_url or f"https://chronicle.{config.location}.rep.googleapis.com"
         if config.mode == "udm":
             return f"{base.rstrip('/')}/{VERSION}/{self._instance}/events:import"
         if not config.log_type:

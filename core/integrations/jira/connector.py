@@ -39,7 +39,7 @@ class Config:
     webhook_secret: Secret | None = None
 
 
-class Jira(Tracker):
+class Jira(Tracker[Config]):
     Config = Config
     #: 409: somebody changes the same thing now. 410: Cloud's removed search, asked with the wrong flavor
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {409: Unavailable, 410: Misconfigured}
@@ -185,11 +185,11 @@ class Jira(Tracker):
 
     @property
     def _is_cloud(self) -> bool:
-        return bool(self.config.flavor == "cloud")
+        return self.config.flavor == "cloud"
 
     @property
     def _base(self) -> str:
-        return str(self.config.url).rstrip("/")
+        return self.config.url.rstrip("/")
 
     def _link(self, key: str) -> str:
         return f"{self._base}/browse/{quote(key, safe='')}"

@@ -41,7 +41,7 @@ class Config:
     authority_url: str | None = None
 
 
-class MicrosoftSentinel(Connector):
+class MicrosoftSentinel(Connector[Config]):
     Config = Config
 
     def check(self) -> Iterator[Step]:
@@ -94,7 +94,7 @@ class MicrosoftSentinel(Connector):
     def _sign_in(self) -> SignIn:
         config = self.config
         authority, scope = CLOUDS[config.cloud]
-        base = str(config.authority_url or authority).rstrip("/")
+        base = (config.authority_url or authority).rstrip("/")
         form = {
             "grant_type": "client_credentials",
             "client_id": config.client_id,
@@ -113,5 +113,5 @@ class MicrosoftSentinel(Connector):
                 "Make a data collection rule and enter its logs ingestion endpoint instead."
             )
         rule, stream = quote(config.dcr_immutable_id, safe=""), quote(config.stream_name, safe="")
-        base = str(config.endpoint_url).rstrip("/")
+        base = config.endpoint_url.rstrip("/")
         return f"{base}/dataCollectionRules/{rule}/streams/{stream}?api-version={VERSION}"

@@ -41,7 +41,7 @@ class Config:
     webhook_secret: Secret | None = None
 
 
-class PagerDuty(Connector):
+class PagerDuty(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
@@ -78,7 +78,7 @@ class PagerDuty(Connector):
 
     @property
     def _endpoint(self) -> str:
-        endpoint: str = self.config.endpoint_url or ENDPOINTS[self.config.region]
+        endpoint = self.config.endpoint_url or ENDPOINTS[self.config.region]
         return endpoint.rstrip("/")
 
 

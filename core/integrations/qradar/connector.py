@@ -37,7 +37,7 @@ class Config:
     sec_token: Secret | None = None
 
 
-class QRadar(Connector):
+class QRadar(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:

@@ -43,7 +43,7 @@ class Config:
     webhook_secret: Secret | None = None
 
 
-class ServiceNow(Tracker):
+class ServiceNow(Tracker[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:
@@ -159,4 +159,4 @@ class ServiceNow(Tracker):
 
     @property
     def _base(self) -> str:
-        return str(self.config.url).rstrip("/")
+        return self.config.url.rstrip("/")

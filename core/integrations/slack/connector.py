@@ -31,7 +31,7 @@ class Config:
     endpoint_url: str = API
 
 
-class Slack(Connector):
+class Slack(Connector[Config]):
     """By bot when there is a token, since its answer names the message; else by webhook."""
 
     Config = Config
@@ -57,7 +57,7 @@ class Slack(Connector):
             method,
             f"{self.config.endpoint_url.rstrip('/')}/{name}",
             headers={
-                "Authorization": f"Bearer {self.config.bot_token.reveal()}",
+                "Authorization": f"Bearer {self._token}",
                 "Content-Type": "application/json; charset=utf-8",
             },
             **sent,
@@ -67,6 +67,16 @@ class Slack(Connector):
         if answer.get("ok") is not True:
             raise refusal(answer.get("error"))
         return answer
+
+    @property
+    def _token(self) -> str:
+        assert self.config.bot_token is not None
+        return self.config.bot_token.reveal()
+
+    @property
+    def _hook(self) -> str:
+        assert self.config.webhook_url is not None  # the manifest wants it where there is no bot
+        return self.config.webhook_url.reveal()
 
     def _check_bot(self) -> Iterator[Step]:
         me = self._call("POST", "auth.test", {}, extensions=READS_ONLY)
@@ -88,7 +98,7 @@ class Slack(Connector):
         try:
             self._post({}, READS_ONLY)
         except Rejected as fault:
-            yield from reached(self.config.webhook_url.reveal(), "Slack")
+            yield from reached(self._hook, "Slack")
             yield Step(
                 "credentials",
                 True,
@@ -110,7 +120,7 @@ class Slack(Connector):
     def _post(self, body: Mapping[str, Any], extensions: dict[str, Any] | None = None) -> None:
         try:
             response = self.http.post(
-                self.config.webhook_url.reveal(),
+                self._hook,
                 content=orjson.dumps(body),
                 headers={"Content-Type": "application/json"},
                 extensions=extensions,

@@ -66,7 +66,7 @@ class Config:
     channel: str | None = None
 
 
-class Splunk(Connector):
+class Splunk(Connector[Config]):
     Config = Config
 
     def check(self) -> Iterator[Step]:
@@ -143,7 +143,7 @@ class Splunk(Connector):
     @property
     def _base(self) -> str:
         # people paste the whole collector address
-        return str(self.config.url).split("/services/collector")[0].rstrip("/")
+        return self.config.url.split("/services/collector")[0].rstrip("/")
 
     @property
     def _index(self) -> str:

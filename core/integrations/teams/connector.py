@@ -39,7 +39,7 @@ class Config:
     webhook_url: Secret
 
 
-class Teams(Connector):
+class Teams(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:

@@ -23,7 +23,7 @@ class Config:
     events: Sequence[str] = ()  # which records reach the connector is decided before it
 
 
-class Webhook(Connector):
+class Webhook(Connector[Config]):
     Config = Config
 
     def deliver(self, items: Sequence[Item]) -> Iterator[Receipt]:

@@ -34,7 +34,7 @@ class Config:
     webhook_secret: Secret | None = None
 
 
-class Zendesk(Tracker):
+class Zendesk(Tracker[Config]):
     Config = Config
     #: 409: somebody changes the same thing now, or the first request under this key is still running
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {409: Unavailable}
@@ -139,11 +139,11 @@ class Zendesk(Tracker):
     @property
     def _email(self) -> str:
         # the API wants NAME/token; people paste it with and without
-        return str(self.config.email).removesuffix("/token")
+        return self.config.email.removesuffix("/token")
 
     @property
     def _base(self) -> str:
-        return str(self.config.url).rstrip("/")
+        return self.config.url.rstrip("/")
 
 
 def _subject(text: str) -> str:

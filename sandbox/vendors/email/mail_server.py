@@ -1,4 +1,4 @@
-"""SMTP on a loopback port, by aiosmtpd: signs senders in, and takes each mail to the desk as a request."""
+"""SMTP on a loopback port, by aiosmtpd: signs senders in, and takes each mail to the state as a request."""
 
 import asyncio
 import errno
@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from sandbox.contract import BODY_BYTES_MAX, Request
-from sandbox.state import Desk
+from sandbox.state import SandboxState
 from sandbox.vendors.email.stand_in import PASSWORD, UNKNOWN, USERNAME
 
 SLUG = "email"
@@ -46,9 +46,9 @@ class Mailroom:
         self.port: int = self._listening.getsockname()[1]
         self._listener: Listener | None = None
 
-    def start(self, desk: Desk) -> None:
+    def start(self, state: SandboxState) -> None:
         self._listener = Listener(
-            Clerk(desk),
+            Clerk(state),
             self._listening,
             ready_timeout=20,
             server_hostname="sandbox.localhost",
@@ -69,8 +69,8 @@ class Mailroom:
 class Clerk:
     """What aiosmtpd asks at each step of a session."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     async def handle_MAIL(
         self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]
@@ -91,7 +91,7 @@ class Clerk:
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
         headers = {"mail-from": envelope.mail_from, "rcpt-to": ",".join(envelope.rcpt_tos)}
         request = Request("DATA", "/", {}, headers, envelope.original_content)
-        answer = self._desk.answer(self._desk.vendors[SLUG], request, "")
+        answer = self._state.answer(self._state.vendors[SLUG], request, "")
         await asyncio.sleep(answer.wait_s)
         if answer.cut:
             cast(asyncio.Transport, server.transport).abort()
