@@ -55,6 +55,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("core.health.metrics",),
     "typer": ("core.cli",),
     "jsonschema": ("core.integrations",),
+    "fastjsonschema": ("core.integrations.mapping.schema",),  # runs what it makes of a schema
     # its signer; HTTP and retries stay ours
     "botocore": ("core.integrations.aws_security_hub", "sandbox"),
 }

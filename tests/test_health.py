@@ -1,20 +1,21 @@
 """Where each connection stands, and the figures of the health page, on both databases."""
 
 import json
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cachetools import TTLCache
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlmodel import Session, select
 
 from core import health
 from core.access import LOCAL
 from core.delivery import histogram
-from core.health import Word
-from core.health.cache import Shelf
-from core.health.figures import Span
+from core.health import Word, figures
+from core.health.figures import Bucket, Span
 from core.health.status import duration, standing
 from core.platform.errors import Invalid
 from core.storage import db
@@ -171,20 +172,7 @@ def test_histograms_of_todays_length_are_added_the_quick_way(histograms: list[li
     assert histogram.sum_of_texts(texts) == histogram.added(histograms)
 
 
-# --- what is kept -----------------------------------------------------------------------------------
-
-
-def test_a_shelf_forgets_what_is_old_and_what_is_used_least(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [100.0]
-    monkeypatch.setattr("core.health.cache.time.monotonic", lambda: clock[0])
-    shelf: Shelf[str] = Shelf(most=2, keep_s=10)
-    shelf.put("a", "first")
-    shelf.put("b", "second")
-    assert shelf.get("a") == "first"
-    shelf.put("c", "third")
-    assert (shelf.get("a"), shelf.get("b"), shelf.get("c")) == ("first", None, "third")
-    clock[0] += 11
-    assert shelf.get("a") is None
+# --- spans ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("hours", "buckets", "start"), [(24, 24, 21), (168, 28, 15), (720, 30, 0)])
@@ -408,6 +396,23 @@ def test_the_hours_that_are_over_are_read_once_and_the_present_one_each_time(peo
             row.delivered += 100
             session.add(row)
     assert health.overview(people.a, 24).delivered.value == 111
+
+
+def test_what_is_kept_is_read_anew_after_five_minutes(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    kept: TTLCache[Hashable, Bucket] = TTLCache(figures.KEPT, figures.KEPT_S, timer=lambda: clock[0])
+    monkeypatch.setattr(figures, "_over", kept)
+    with db.session() as session:
+        add(session, connect(session, people.a.user_id, "only"), 20, runs_ok=1, delivered=10)
+    assert health.overview(people.a, 24).delivered.value == 10
+    with db.session() as session:
+        session.execute(update(HourlyFigures).values(delivered=20))
+    clock[0] += 299
+    assert health.overview(people.a, 24).delivered.value == 10
+    clock[0] += 2
+    assert health.overview(people.a, 24).delivered.value == 20
 
 
 def test_what_is_kept_is_kept_for_these_connections_alone(people: People) -> None:

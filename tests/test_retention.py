@@ -460,7 +460,6 @@ def test_old_hours_become_days_and_every_sum_stays(people: People) -> None:
                     "runs_failed": back % 3,
                     "delivered": back,
                     "bytes_out": 2**33,
-                    "cost": 0.25,
                 }
                 latencies = {"delay_s": scenes.delays(1, back), "call_ms": [] if back % 2 else [1, back]}
                 scenes.figures(session, connection, back, **counts, **latencies)
@@ -475,13 +474,11 @@ def test_old_hours_become_days_and_every_sum_stays(people: People) -> None:
 def shown(people: People) -> list[object]:
     """All that reads the figures, for both, over each time that the pages have; and all of it together."""
     figures.forget()
-    with db.reading() as session:
-        cost = session.execute(select(func.sum(col(HourlyFigures.cost)))).scalar_one()
     pages = [
         health.overview(who, hours) for who in (people.a, people.b, people.admin) for hours in (24, 168, 720)
     ]
     found = [(page.success, page.delivered, page.delay_p95_s, page.timeline, page.heat) for page in pages]
-    return [cost, *found, metrics.Metrics().text().split(b"# HELP hub_connections")[0]]
+    return [*found, metrics.Metrics().text().split(b"# HELP hub_connections")[0]]
 
 
 def test_hours_that_come_late_are_added_to_their_day(people: People) -> None:

@@ -98,7 +98,7 @@ def count(session: Session, connection_id: str, tally: Tally, now: datetime) -> 
     table = HourlyFigures
     values = {name: getattr(tally, name) for name in SUMS}
     statement = db.upsert(session, table).values(
-        connection_id=connection_id, hour=hour, cost=0.0, call_ms=[], delay_s=[], **values
+        connection_id=connection_id, hour=hour, call_ms=[], delay_s=[], **values
     )
     sums = {name: getattr(table, name) + statement.excluded[name] for name in SUMS}
     session.execute(statement.on_conflict_do_update(index_elements=["connection_id", "hour"], set_=sums))
@@ -125,21 +125,20 @@ def fold(session: Session, connection_id: str, day: datetime) -> int:
     Sums and histograms stay exact, also when it is done by two at once: each hour is deleted once.
     """
     table, ends = HourlyFigures, day + timedelta(days=1)
-    names = (*SUMS, "cost")
     hours = session.execute(
         delete(table)
         .where(col(table.connection_id) == connection_id, literal_column("NOT is_day"))
         .where(col(table.hour) >= day, col(table.hour) < ends)
-        .returning(*(getattr(table, name) for name in (*names, "call_ms", "delay_s")))
+        .returning(*(getattr(table, name) for name in (*SUMS, "call_ms", "delay_s")))
         .execution_options(synchronize_session=False)
     ).all()
     if not hours:
         return 0
-    values = {name: sum(getattr(hour, name) for hour in hours) for name in names}
+    values = {name: sum(getattr(hour, name) for hour in hours) for name in SUMS}
     statement = db.upsert(session, table).values(
         connection_id=connection_id, hour=day, is_day=True, call_ms=[], delay_s=[], **values
     )
-    sums = {name: getattr(table, name) + statement.excluded[name] for name in names}
+    sums = {name: getattr(table, name) + statement.excluded[name] for name in SUMS}
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["connection_id", "hour"], set_=sums | {"is_day": True}

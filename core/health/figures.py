@@ -1,14 +1,15 @@
 """The hourly figures of some connections over a span of hours, and over the span before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 
+from cachetools import TTLCache
 from sqlmodel import Session
 
 from core.delivery.histogram import BOUNDS_S, added, percentile, sum_of_texts
 from core.health import hourly
-from core.health.cache import Shelf
 from core.health.hourly import FEW, Cell, Part, Query
 
 #: hours shown → hours per bar: 24, 28 and 30 bars
@@ -109,29 +110,44 @@ class Past:
 
 #: A bucket that ended over an hour ago is not written to any more. The key has the connections themselves
 #: and not who asks, so nobody is answered with another's. A page that refreshes itself reads the rest alone.
-_over: Shelf[Bucket] = Shelf(most=1000, keep_s=300)
+KEPT, KEPT_S = 1000, 300
+_over: TTLCache[Hashable, Bucket] = TTLCache(KEPT, KEPT_S)
+_lock = Lock()  # looking one up moves it to the end
 
 
 def read(session: Session, ids: Query, known: frozenset[str], span: Span) -> Past:
     """The hours of `span` and of the span before it; `ids` selects the connections `known`."""
     database, few = str(session.get_bind().engine.url), len(known) <= FEW
     keys = [(database, known, *span.part(bucket)) for bucket in range(span.buckets)]
-    found = {bucket: kept for bucket, key in enumerate(keys) if (kept := _over.get(key))}
+    found = {bucket: kept for bucket, key in enumerate(keys) if (kept := _kept(key))}
     wanted = {bucket: span.part(bucket) for bucket in range(span.buckets) if bucket not in found}
     for bucket, read_now in hourly.read(session, ids, wanted, few=few).items():
         found[bucket] = Bucket.of(*read_now)
         if span.time_of(bucket + 1) < span.last_hour:
-            _over.put(keys[bucket], found[bucket])
+            _keep(keys[bucket], found[bucket])
     key = (database, known, "before", *span.before)
-    before = _over.get(key) or Bucket.of(*hourly.read_sums(session, ids, span.before, few=few))
-    _over.put(key, before)
+    before = _kept(key)
+    if before is None:
+        before = Bucket.of(*hourly.read_sums(session, ids, span.before, few=few))
+        _keep(key, before)
     buckets = tuple(found[bucket] for bucket in range(span.buckets))
     return Past(Sums.of([bucket.sums for bucket in buckets]), before.sums, buckets)
 
 
 def forget() -> None:
     """As after a start: everything is read anew."""
-    _over.clear()
+    with _lock:
+        _over.clear()
+
+
+def _kept(key: Hashable) -> Bucket | None:
+    with _lock:
+        return _over.get(key)
+
+
+def _keep(key: Hashable, bucket: Bucket) -> None:
+    with _lock:
+        _over[key] = bucket
 
 
 def success_rate(sums: Sums) -> float | None:

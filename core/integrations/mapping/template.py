@@ -60,10 +60,8 @@ class Mapper:
         return value
 
     def _refuse_misfit(self, value: Any) -> None:
-        reasons: list[str] = []
-        self._check(value, "", reasons)
-        if reasons:
-            raise Unmappable(tuple(dict.fromkeys(reasons)))
+        if reasons := self._check(value):
+            raise Unmappable(reasons)
 
 
 def compile(
@@ -118,7 +116,8 @@ def _compile(node: Any, schema: Schema, severity_map: Mapping[str, Any]) -> Rend
         return _list([_compile(entry, schema.get("items", {}), severity_map) for entry in node])
     if isinstance(node, str):
         return _string(node, schema, severity_map)
-    return lambda facts: node
+    constant = _plain(node)
+    return lambda facts: constant
 
 
 def _object(fields: dict[str, Render]) -> Render:

@@ -59,7 +59,7 @@ class HourlyFigures(SQLModel, table=True):
     in_doubt: int = 0
     calls: int = 0
     bytes_out: int = Field(default=0, sa_type=BigInt)
-    cost: float = 0.0
+    cost: float = 0.0  # planned: nothing counts it yet
     call_ms: list[Any] = Field(default_factory=list, sa_type=JSON)  # histogram of call latencies
     delay_s: list[Any] = Field(default_factory=list, sa_type=JSON)  # histogram of wanted_at → delivered_at
 
