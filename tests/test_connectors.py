@@ -35,13 +35,10 @@ from hypothesis import strategies as st
 from core import integrations
 from core.delivery.batch import Settlement
 from core.http import Dialer, Egress, Previewed, Recorder, Rules, VendorClient, sent_text
-from core.http.errors import DeliveryError, Misconfigured, Unavailable
+from core.http.errors import DeliveryError
 from core.integrations.base import Connector, Item, Receipt, Tokens
 from core.integrations.email import connector as email
-from core.integrations.jira import adf
-from core.integrations.jira.connector import jql_text
 from core.integrations.registry import connector, slugs
-from core.integrations.slack.connector import escape, message
 from core.integrations.token_cache import Preview, TokenCache
 from core.platform import text
 from core.platform.errors import NotFound
@@ -251,6 +248,12 @@ def items_of(case: dict[str, Any]) -> list[Item]:
     return [Item(item["key"], orjson.dumps(item["body"]).decode()) for item in case["items"]]
 
 
+def sent_by(slug: str, config: dict[str, Any], *items: Item) -> list[dict[str, Any]]:
+    recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
+    list(Settlement(build(slug, config, recorder), items))
+    return [json.loads(line) for request in recorder.requests for line in request.content.splitlines()]
+
+
 REQUIRED_CASES = {
     *("good", "several", "unauthorized", "forbidden", "not_found", "too_large", "rate_limited"),
     *("rate_limited_without_a_time", "failing", "busy", "read_timeout", "closed", "web_page", "partial"),
@@ -288,187 +291,12 @@ def test_a_config_never_prints_its_secret(slug: str) -> None:
     assert secret == SECRET_FIELDS & case["config"].keys()
 
 
-# --- Splunk ---------------------------------------------------------------------------------------
-
-
-def checked_through_a_proxy(port: int, answer: dict[str, Any]) -> DeliveryError:
-    """How a check of splunk.example.com:PORT ends when that answers so; the local server is the way there."""
-    with Vendor([answer]).running() as vendor:
-        egress = Egress.parse(f"splunk.example.com:{port}, 127.0.0.1")
-        rules = Rules(egress=egress, proxy=vendor.url)
-        with VendorClient(vendor="Splunk", rules=rules) as client:
-            config = {"url": f"http://splunk.example.com:{port}", "token": "CANARY"}
-            with pytest.raises(DeliveryError) as raised:
-                list(build("splunk", config, client).check())
-            return raised.value
-
-
-@pytest.mark.parametrize(("port", "words"), [(8089, "management port"), (8000, "web port")])
-def test_the_wrong_splunk_port_is_named(port: int, words: str) -> None:
-    page = {"status": 404, "headers": {"Content-Type": "text/html"}, "body": "<!doctype html>"}
-    fault = checked_through_a_proxy(port, page)
-    assert isinstance(fault, Misconfigured)
-    assert fault.message.startswith(f"splunk.example.com:{port} is Splunk's {words}; ")
-    assert "8088" in fault.message
-
-
-def test_a_splunk_that_is_away_is_not_called_the_wrong_port() -> None:
-    fault = checked_through_a_proxy(8089, {"status": 503})
-    assert isinstance(fault, Unavailable)
-    assert "port" not in fault.message
-
-
-def sent_by(slug: str, config: dict[str, Any], *items: Item) -> list[dict[str, Any]]:
-    recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
-    list(Settlement(build(slug, config, recorder), items))
-    return [json.loads(line) for request in recorder.requests for line in request.content.splitlines()]
-
-
-SPLUNK = {"url": "http://127.0.0.1:9", "token": "CANARY"}
-
-
-@given(st.floats(min_value=0, max_value=1e18))
-def test_splunk_never_gets_a_time_with_an_exponent(time: float) -> None:
-    recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
-    item = Item("fiq-scan-1", orjson.dumps({"time": time, "event": {"id": "1"}}).decode())
-    list(Settlement(build("splunk", SPLUNK, recorder), [item]))
-    written = recorder.requests[0].content.decode().split('"time":')[1].split(",")[0]
-    assert "e" not in written.lower()
-    assert abs(float(written) - time) <= 0.001 + abs(time) * 1e-12
-
-
-def test_a_pasted_collector_address_is_understood() -> None:
-    recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
-    config = {"url": "http://127.0.0.1:9/services/collector/event/", "token": "CANARY"}
-    list(Settlement(build("splunk", config, recorder), [Item("fiq-scan-1", '{"event":{"id":"1"}}')]))
-    assert str(recorder.requests[0].url) == "http://127.0.0.1:9/services/collector/event"
-
-
-# --- Jira -----------------------------------------------------------------------------------------
-
-
-def read_jql_text(query: str) -> str:
-    """A reader of JQL strings written from Jira's documentation; fails if the string ends early."""
-    assert query.startswith('"')
-    value, at = "", 1
-    while query[at] != '"':
-        if query[at] != "\\":
-            value, at = value + query[at], at + 1
-        elif query[at + 1] == "u":
-            value, at = value + chr(int(query[at + 2 : at + 6], 16)), at + 6
-        else:
-            value, at = value + query[at + 1], at + 2
-    assert at == len(query) - 1, "the string ended before its end"
-    return value
-
-
-@given(st.text())
-def test_a_jql_string_holds_its_value_and_nothing_else(value: str) -> None:
-    assert read_jql_text(jql_text(value)) == value
-
-
-@pytest.mark.parametrize("value", ['" OR project = X', "\\", '\\"', 'a\nb" OR "1"="1'])
-def test_a_value_cannot_break_out_of_a_jql_string(value: str) -> None:
-    assert read_jql_text(jql_text(value)) == value
-
-
-def adf_nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("content", []):
-        yield from adf_nodes(child)
-
-
-@given(st.text(), st.none() | st.text() | st.just("https://hub.example.com/r?a=1&b=2"))
-def test_an_adf_document_is_one_that_jira_takes(words: str, url: str | None) -> None:
-    document = adf.document(words, url, "fiq-case-1")
-    for node in adf_nodes(document):
-        assert node["type"] in {"doc", "paragraph", "text", "hardBreak"}
-        if node["type"] == "text":
-            assert node["text"] != ""
-            for mark in node.get("marks", []):
-                assert mark["type"] == "link"
-                assert mark["attrs"]["href"].lower().startswith(("http://", "https://"))
-        if node["type"] == "paragraph":
-            assert node["content"]
-
-
-@given(st.text(alphabet="ab\\{}[]!|~ \n"))
-def test_no_wiki_markup_survives_in_a_description(words: str) -> None:
-    defused = adf.wiki(words, None, "fiq-case-1")
-    assert "\\\\" not in defused
-    for place, letter in enumerate(defused):
-        if letter in "{[!":
-            assert defused[place - 1] == "\\"
+# --- text -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil", "https://", None, 7])
 def test_only_web_links_become_links(url: object) -> None:
     assert text.web_link(url) is None
-
-
-JIRA = {"url": "http://127.0.0.1:9", "email": "hub@example.com", "api_token": "CANARY", "project_key": "SEC"}
-
-
-@given(st.text(min_size=1))
-def test_a_jira_summary_is_one_line_of_at_most_255_characters(title: str) -> None:
-    item = Item("fiq-case-1", orjson.dumps({"summary": title, "text": "", "case_id": "1"}).decode())
-    summary = sent_by("jira", JIRA, item)[0]["fields"]["summary"]
-    assert summary
-    assert len(summary.splitlines()) == 1
-    assert len(summary.encode("utf-16-le")) <= 255 * 2
-
-
-def test_extra_fields_cannot_take_the_label_away() -> None:
-    config = JIRA | {"labels": ["two words", "fiq"], "extra_fields": {"labels": ["theirs"]}}
-    item = Item("fiq-case-1", '{"summary":"s","text":"t","case_id":"1"}')
-    labels = sent_by("jira", config, item)[0]["fields"]["labels"]
-    assert labels == ["fiq", "fiq-case-1", "two-words", "theirs"]
-
-
-# --- Slack ----------------------------------------------------------------------------------------
-
-hostile = st.text(alphabet="ab<>&!@|#* \nhereU1\u20ac\U0001f600", max_size=200) | st.text()
-
-
-@given(st.text(alphabet="a&<>\U0001f600@here", max_size=60), st.integers(min_value=2, max_value=40))
-def test_escaped_text_keeps_its_limit_and_whole_entities(words: str, limit: int) -> None:
-    escaped = escape(words, limit)
-    assert len(escaped.encode("utf-16-le")) <= limit * 2
-    bare = escaped.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "")
-    assert not set("&<>") & set(bare)
-    assert "@here" not in escaped
-
-
-@given(title=hostile, words=hostile, url=hostile, facts=st.dictionaries(hostile, hostile, max_size=12))
-def test_a_slack_message_stays_within_every_limit(
-    title: str, words: str, url: str, facts: dict[str, str]
-) -> None:
-    body = {
-        "title": title * 20,
-        "text": words * 40,
-        "url": url,
-        "facts": facts,
-        "severity": "high",
-        "ref": "r",
-    }
-    sent = message(Item("fiq-alert-1", orjson.dumps(body).decode()))
-    assert 0 < len(sent["text"]) <= 4000
-    assert "<!" not in json.dumps(sent)
-    for block in sent["blocks"]:
-        texts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
-        limit = {"header": 150, "section": 3000, "context": 2000}[block["type"]]
-        assert len(block.get("fields", [])) <= 10
-        assert all(0 < len(part["text"]) <= limit for part in texts if part)
-
-
-def test_a_linked_address_cannot_end_the_link() -> None:
-    body = {"title": "t", "url": "https://hub.example.com/r?a=1&b=2|x>y", "ref": "fiq-alert-1"}
-    context = message(Item("fiq-alert-1", json.dumps(body)))["blocks"][-1]
-    words = "<https://hub.example.com/r?a=1&amp;b=2%7Cx%3Ey|Open in FootprintIQ>"
-    assert context["elements"][0]["text"] == words
-
-
-# --- text -----------------------------------------------------------------------------------------
 
 
 @given(st.text(), st.integers(min_value=1, max_value=50))
