@@ -37,14 +37,14 @@ check: $(VENV)/.dev
 	@$(MAKE) --no-print-directory lint test
 
 conformance: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n $(JOBS) tests/test_conformance.py
+	@$(BIN)/python -m pytest -n $(JOBS) tests/integrations/test_conformance.py
 
 crash: $(VENV)/.dev
-	@NIGHTLY=1 CRASH_FIGURES=docs/reliability.md $(BIN)/python -m pytest -s tests/test_crash.py
+	@NIGHTLY=1 CRASH_FIGURES=docs/reliability.md $(BIN)/python -m pytest -s tests/crash/test_crash.py
 
 nightly: $(VENV)/.dev
-	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/test_crash.py tests/test_outbox_machine.py tests/test_wanted_machine.py \
-	  tests/test_soak.py
+	@NIGHTLY=1 $(BIN)/python -m pytest -s tests/crash/test_crash.py tests/delivery/test_outbox_machine.py tests/delivery/test_wanted_machine.py \
+	  tests/flow/test_soak.py
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.realtime

@@ -26,7 +26,7 @@ from core import health
 from core.access import LOCAL
 from core.health import figures
 from core.storage import db
-from tests.live import Live, chromium, reserved_port, served
+from tests.support.live import Live, chromium, reserved_port, served
 
 RANGES = {"24h": 24, "7d": 168, "30d": 720}
 SHORT, LONG = 10_000, 1_000_000

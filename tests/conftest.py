@@ -24,7 +24,7 @@ from core.platform.settings import settings
 from core.storage import db
 from core.storage.models import Role, User
 
-pytest.register_assert_rewrite("tests.fault_matrix")
+pytest.register_assert_rewrite("tests.support.fault_matrix")
 
 # by itself an example that takes 200 ms, or ten that are slowly drawn, are red: on a busy machine that is no finding
 hypothesis.settings.register_profile(

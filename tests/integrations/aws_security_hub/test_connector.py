@@ -26,7 +26,7 @@ from core.integrations.aws_security_hub.sigv4 import Keys, signed
 from sandbox import Sandbox
 from sandbox.vendors.aws_security_hub.asff import fault_of
 from sandbox.vendors.aws_security_hub.stand_in import OTHER_ACCOUNT, OTHER_KEY, SECRET, TEMPORARY_KEY, TOKEN
-from tests.proofs import hostile_scan, item, opened, outcomes, scan
+from tests.support.proofs import hostile_scan, item, opened, outcomes, scan
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 ARN = f"arn:aws:securityhub:{REGION}:{ACCOUNT}:product/{ACCOUNT}/default"

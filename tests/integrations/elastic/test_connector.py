@@ -16,7 +16,7 @@ from core.http.errors import Misconfigured
 from core.integrations.elastic.connector import ORIGINAL_BYTES
 from sandbox import Sandbox
 from sandbox.vendors.elastic.stand_in import API_KEY, POOR_KEY
-from tests.proofs import hostile_scan, item, opened, outcomes, scan
+from tests.support.proofs import hostile_scan, item, opened, outcomes, scan
 
 STREAM = "logs-footprintiq.scan-default"
 #: ECS: the fields a document must have and the types of those we fill

@@ -16,10 +16,10 @@ from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.integrations.base import Item, Receipt
 from core.integrations.base import Step as Step_
 from core.integrations.email import connector as email
-from tests.fault_server import certificate
-from tests.live import reserved_port
-from tests.mail_server import MailServer
-from tests.test_connectors import build
+from tests.integrations.test_connectors import build
+from tests.support.fault_server import certificate
+from tests.support.live import reserved_port
+from tests.support.mail_server import MailServer
 
 AUTHORITY = certificate("Test authority", is_ca=True)
 GOOD = certificate(by=AUTHORITY)

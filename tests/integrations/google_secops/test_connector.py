@@ -33,8 +33,8 @@ from sandbox.vendors.google_secops.service_account import (
     service_account_json,
 )
 from sandbox.vendors.google_secops.stand_in import PARENT
-from tests.test_connectors import build
-from tests.workplace import Workplace, sandbox, workplace
+from tests.integrations.test_connectors import build
+from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 

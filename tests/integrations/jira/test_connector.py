@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.integrations.base import Item
 from core.integrations.jira import adf
 from core.integrations.jira.connector import jql_text
-from tests.test_connectors import sent_by
+from tests.integrations.test_connectors import sent_by
 
 
 def read_jql_text(query: str) -> str:

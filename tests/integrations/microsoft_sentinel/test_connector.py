@@ -28,8 +28,8 @@ from core.storage.models import Attempt
 from sandbox import Sandbox
 from sandbox.tokens import token
 from sandbox.vendors.microsoft_sentinel.stand_in import COLUMNS, RULE, STREAM
-from tests.test_connectors import build
-from tests.workplace import Workplace, sandbox, workplace
+from tests.integrations.test_connectors import build
+from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 

@@ -12,7 +12,7 @@ from core.delivery.batch import Settlement
 from core.integrations.base import Item
 from core.integrations.qradar.connector import EVENT_BYTES, json_line, leef_line
 from sandbox import Sandbox
-from tests.proofs import hostile_scan, item, opened, outcomes, scan
+from tests.support.proofs import hostile_scan, item, opened, outcomes, scan
 
 body = st.fixed_dictionaries(
     {

@@ -12,8 +12,8 @@ from core import connections
 from core.integrations.servicenow.text import SHORT_CHARS, TEXT_CHARS, description, short_description
 from sandbox import Sandbox
 from sandbox.vendors.servicenow.stand_in import GROUPS, PASSWORD, USER
-from tests.rerouted import session
-from tests.workplace import Workplace, sandbox, workplace
+from tests.support.rerouted import session
+from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 

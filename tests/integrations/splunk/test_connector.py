@@ -11,7 +11,7 @@ from core.delivery.batch import Settlement
 from core.http import Egress, Recorder, Rules, VendorClient
 from core.http.errors import DeliveryError, Misconfigured, Unavailable
 from core.integrations.base import Item
-from tests.test_connectors import Vendor, build
+from tests.integrations.test_connectors import Vendor, build
 
 
 def checked_through_a_proxy(port: int, answer: dict[str, Any]) -> DeliveryError:

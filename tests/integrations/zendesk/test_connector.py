@@ -21,9 +21,9 @@ from core.integrations.base import Item
 from sandbox import Sandbox
 from sandbox.vendors.zendesk.stand_in import EMAIL, TOKEN
 from sandbox.vendors.zendesk.ticket import check_ticket
-from tests.rerouted import session
-from tests.test_connectors import build
-from tests.workplace import Workplace, sandbox, workplace
+from tests.integrations.test_connectors import build
+from tests.support.rerouted import session
+from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 

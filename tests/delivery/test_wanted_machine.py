@@ -1,0 +1,257 @@
+"""Who should have what, exactly once: a small model against every order of edits, records, owners and connections.
+
+Records come and change, filters are edited (also while a run is at work), people become known, connections are
+paused, deleted and made again. After each sync that the vendor takes, a connection has delivered just what the
+model says. With NIGHTLY set there are six hundred examples, other ones each time.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+)
+from sqlalchemy import select
+from sqlmodel import col
+
+from core import access, connections, records
+from core.access import LOCAL, Principal
+from core.connections import changes
+from core.delivery import sync
+from core.records import intake
+from core.storage import db
+from core.storage.models import Alert, Case, Delivery, Kind
+from core.storage.models.words import SEVERITIES
+from tests.support.state_machine import play
+from tests.support.workplace import Workplace, sandbox, workplace
+
+__all__ = ["sandbox", "workplace"]
+
+KINDS = {"webhook": (Kind.ALERT, Alert, "severity"), "jira": (Kind.CASE, Case, "priority")}
+SEVERITY = st.sampled_from(SEVERITIES)
+OWNERS = st.sampled_from(["admin@example.org", "ana@example.org", "eva@example.org", None])
+numbers, ticks = itertools.count(1), itertools.count(1)
+
+
+@dataclass
+class Record:
+    """What the model knows of one: `rose` is when it last became wanted, or more urgent."""
+
+    id: str
+    owner: str | None
+    severity: str
+    is_due: bool
+    title: str
+    rose: int
+
+
+@dataclass
+class Wish:
+    """What the model knows of the connection."""
+
+    least: str
+    scope: str
+    since: int = 0
+    delivered: set[str] = field(default_factory=set)
+
+    def wants(self, record: Record) -> bool:
+        mine = self.scope == "all" or record.owner == "admin@example.org"
+        severe = SEVERITIES.index(record.severity) >= SEVERITIES.index(self.least)
+        return record.is_due and mine and severe and record.rose >= self.since
+
+
+class Hub(RuleBasedStateMachine):
+    place: Workplace
+    boss: Principal
+    is_known: dict[str, bool]  # of all examples: people stay
+
+    @initialize(
+        slug=st.sampled_from(sorted(KINDS)),
+        least=SEVERITY,
+        scope=st.sampled_from(["all", "mine"]),
+        first=st.lists(st.tuples(OWNERS, SEVERITY), min_size=4, max_size=8),
+    )
+    def connect(self, slug: str, least: str, scope: str, first: list[tuple[str | None, str]]) -> None:
+        self.slug, (self.kind, self.table, self.severity) = slug, KINDS[slug]
+        self.place.sandbox.clear_faults()
+        self.records: dict[str, Record] = {}
+        self.seen = len(self.place.sandbox.accepted(slug))
+        self.wish = Wish(least, scope)
+        self._connect({})
+        for owner, severity in first:
+            self._add(owner, severity, is_due=True)
+
+    def _connect(self, options: dict[str, str]) -> None:
+        options = {"min_severity": self.wish.least, "scope": self.wish.scope} | options
+        self.id = connections.create(
+            self.boss,
+            self.slug,
+            name=f"c{next(numbers)}",
+            values=self.place.sandbox.credentials(self.slug),
+            options=options | {"drain": True} | ({"storm": "off"} if self.slug == "webhook" else {}),
+        )
+
+    # --- what happens -------------------------------------------------------------------------------
+
+    @rule(owners=st.lists(OWNERS, min_size=1, max_size=4), severity=SEVERITY, is_due=st.booleans())
+    def add(self, owners: list[str | None], severity: str, is_due: bool) -> None:
+        for owner in owners:
+            self._add(owner, severity, is_due)
+
+    def _add(self, owner: str | None, severity: str, is_due: bool) -> None:
+        id = f"00000000-0000-4000-8000-{next(numbers):012d}"
+        self.records[id] = Record(id, owner, severity, is_due, f"title {next(numbers)}", next(ticks))
+        self._store(self.records[id])
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data(), severity=SEVERITY, is_due=st.booleans(), synced=st.booleans())
+    def change(self, data: st.DataObject, severity: str, is_due: bool, synced: bool) -> None:
+        record = data.draw(st.sampled_from(sorted(self.records.values(), key=lambda r: r.id)), label="which")
+        rises = is_due and (
+            not record.is_due or SEVERITIES.index(severity) > SEVERITIES.index(record.severity)
+        )
+        record.severity, record.is_due, record.title = severity, is_due, f"title {next(numbers)}"
+        record.rose = next(ticks) if rises else record.rose
+        self._store(record)
+        if synced:
+            self.sync()
+
+    def _store(self, record: Record) -> None:
+        row = {"id": record.id, "title": record.title, self.severity: record.severity}
+        row |= {"user_id": record.owner} if record.owner else {}
+        due = (
+            {"is_read": not record.is_due}
+            if self.slug == "webhook"
+            else {"status": "open" if record.is_due else "closed"}
+        )
+        assert intake.store(LOCAL, self.kind, [row | due]).problems == []
+
+    @rule(least=SEVERITY, scope=st.sampled_from(["all", "mine"]), synced=st.booleans())
+    def edit(self, least: str, scope: str, synced: bool) -> None:
+        self._edit(least, scope)
+        if synced:
+            self.sync()
+
+    def _edit(self, least: str, scope: str) -> None:
+        self.wish.least, self.wish.scope = least, scope
+        changes.edit(self.boss, self.id, options={"min_severity": least, "scope": scope})
+
+    @rule(backlog=st.sampled_from(["send", "skip"]))
+    def pause_and_enable(self, backlog: Any) -> None:
+        changes.disable(self.boss, self.id)
+        if backlog == "skip":
+            self.wish.since = next(ticks)
+        changes.enable(self.boss, self.id, backlog)
+
+    @rule(start=st.sampled_from(["all", "now"]))
+    def delete_and_connect(self, start: str) -> None:
+        connections.delete(self.boss, self.id)
+        self.wish.since, self.wish.delivered = next(ticks) if start == "now" else 0, set()
+        self._connect({"start_from": start})
+
+    @precondition(lambda self: not self.is_known["eva"])
+    @rule()
+    def eva_becomes_known(self) -> None:
+        self.is_known["eva"] = True
+        user = access.add_user(LOCAL, "eva@example.org", "member", None)
+        with db.session() as session:
+            records.adopt(session, user)
+        for record in self.records.values():
+            record.rose = next(ticks) if record.owner == "eva@example.org" else record.rose
+
+    @rule(then=st.lists(SEVERITY, max_size=2), synced=st.booleans())
+    def sync_while_the_vendor_is_away(self, then: list[str], synced: bool) -> None:
+        """What is wanted now waits; edits may leave it out, and take it in again."""
+        self.place.sandbox.fault(self.slug, "503")
+        sync.run(self.id, "manual")
+        self.place.sandbox.clear_faults()
+        for least in then:
+            self._edit(least, self.wish.scope)
+        if synced:
+            self.sync()
+
+    @rule(least=SEVERITY, scope=st.sampled_from(["mine", "all"]))
+    def edit_while_a_run_is_at_work(self, least: str, scope: str) -> None:
+        real, steps = sync.deliver, []
+
+        def deliver(begun: Any, live: Any) -> None:
+            real(begun, live)
+            if not steps:
+                steps.append(self._edit(least, scope))
+
+        self._wanted_now(self.wish)  # this run's filter, or the next one's: both may send
+        sync.deliver = deliver
+        try:
+            sync.run(self.id, "manual")
+        finally:
+            sync.deliver = real
+        self.sync()
+
+    @rule()
+    def sync(self) -> None:
+        expected = self.wish.delivered | self._wanted_now(self.wish)
+        result = sync.run(self.id, "manual")
+        assert result.success, result.message
+        self._require(expected)
+
+    # --- what must hold ------------------------------------------------------------------------------
+
+    def _wanted_now(self, wish: Wish) -> set[str]:
+        wanted = {record.id for record in self.records.values() if wish.wants(record)}
+        wish.delivered |= wanted
+        return wanted
+
+    def _require(self, expected: set[str]) -> None:
+        with db.reading() as session:
+            found = session.execute(
+                select(self.table.id, Delivery.state)
+                .join(self.table, col(self.table.local_id) == col(Delivery.record_id))
+                .where(col(Delivery.webhook_id) == self.id, col(Delivery.record_kind) == self.kind)
+            ).all()
+        delivered = [id for id, state in found if state == "delivered"]
+        assert sorted(delivered) == sorted(expected), "has too little, too much, or something twice"
+        assert {state for _, state in found} <= {"delivered", "skipped"}, "something is left over"
+        self._require_copies()
+
+    def _require_copies(self) -> None:
+        arrived = self.place.sandbox.accepted(self.slug)[self.seen :]
+        if self.slug == "jira":
+            keys = [each.key for each in arrived]
+            assert len(keys) == len(set(keys)), "a second ticket"
+
+    def teardown(self) -> None:
+        if not hasattr(self, "id"):
+            return
+        try:
+            self.sync()
+            sync.run(self.id, "manual")
+            self._require(self.wish.delivered)
+        finally:
+            connections.delete(self.boss, self.id)
+            for record in self.records.values():  # the next example is to know nothing of them
+                record.is_due = False
+                self._store(record)
+
+
+@pytest.fixture
+def machine(workplace: Workplace, people: Any) -> Callable[[], Hub]:
+    is_known = {"eva": False}
+
+    def started() -> Hub:
+        parts = {"place": workplace, "boss": people.admin, "is_known": is_known}
+        made: Hub = type("Machine", (Hub,), parts)()
+        return made
+
+    return started
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_everybody_has_what_they_should_exactly_once(machine: Callable[[], Hub]) -> None:
+    play(machine, by_day=(12, 30), at_night=(600, 25))
