@@ -20,17 +20,17 @@ from core import connections, health, records
 from core.access import Principal
 from core.access.principal import principal_of
 from core.delivery import history, journal, outbox, runs, schedule
-from core.delivery.history import Wanted, replays, search
-from core.delivery.history.search import Filter
+from core.delivery.history import ReplayFilter, replays, search
+from core.delivery.history.search import DeliveryFilter
 from core.delivery.outbox import Claim
-from core.delivery.outcome import Doubt, Row, Verdict
+from core.delivery.outcome import InDoubtPolicy, Outcome, Row
 from core.delivery.retention import sweep
 from core.health.metrics import Metrics
 from core.platform.errors import Conflict
 from core.storage import db
 from core.storage.models import Delivery, Kind, SiemEvent, SkippedBy, State, User
 
-LOOK_UP = Doubt("look_up", (60, 300, 900))
+LOOK_UP = InDoubtPolicy("look_up", (60, 300, 900))
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ def _lists() -> dict[str, Ask]:
         "one delivery": lambda p: d.one(p.quiet, p.oldest),
         "delivered since": lambda p: d.delivered_since(p.siem, p.now - timedelta(hours=24)),
         "explain": lambda p: d.explain(p.admin, "case", p.record),
-        "search": lambda p: search.search(p.admin, Filter()),
-        "search of a member": lambda p: search.search(p.quiet, Filter()),
-        "search by key": lambda p: search.search(p.admin, Filter(record=p.key)),
-        "search by key of a member": lambda p: search.search(p.quiet, Filter(record=p.key)),
-        "search by record": lambda p: search.search(p.admin, Filter(record=p.record)),
-        "search by hours": lambda p: search.search(p.admin, Filter(hours=24)),
-        "search by hours of a member": lambda p: search.search(p.quiet, Filter(hours=24)),
-        "search by connection": lambda p: search.search(p.admin, Filter(connection=p.siem)),
+        "search": lambda p: search.search(p.admin, DeliveryFilter()),
+        "search of a member": lambda p: search.search(p.quiet, DeliveryFilter()),
+        "search by key": lambda p: search.search(p.admin, DeliveryFilter(record=p.key)),
+        "search by key of a member": lambda p: search.search(p.quiet, DeliveryFilter(record=p.key)),
+        "search by record": lambda p: search.search(p.admin, DeliveryFilter(record=p.record)),
+        "search by hours": lambda p: search.search(p.admin, DeliveryFilter(hours=24)),
+        "search by hours of a member": lambda p: search.search(p.quiet, DeliveryFilter(hours=24)),
+        "search by connection": lambda p: search.search(p.admin, DeliveryFilter(connection=p.siem)),
         "upcoming": lambda p: search.upcoming(p.busy, p.mine),
         "title": lambda p: search.title(p.quiet, p.oldest),
     }
@@ -118,9 +118,9 @@ def _lists() -> dict[str, Ask]:
     for state in State:
         asked[f"deliveries, {state}"] = lambda p, state=state: d.listing(p.admin, state=state)
         asked[f"deliveries of a member, {state}"] = lambda p, state=state: d.listing(p.quiet, state=state)
-        asked[f"search, {state}"] = lambda p, state=state: search.search(p.admin, Filter(state=state))
+        asked[f"search, {state}"] = lambda p, state=state: search.search(p.admin, DeliveryFilter(state=state))
         asked[f"search by connection, {state}"] = lambda p, state=state: search.search(
-            p.busy, Filter(state=state, connection=p.mine)
+            p.busy, DeliveryFilter(state=state, connection=p.mine)
         )
     return asked
 
@@ -142,15 +142,15 @@ def _pages() -> dict[str, Ask]:
     hour = timedelta(hours=1)
     for state in (State.DEAD, State.SKIPPED, State.DELIVERED):
         asked |= {
-            f"replay plan, {state}": lambda p, state=state: history.plan(p.admin, Wanted(state=state)),
+            f"replay plan, {state}": lambda p, state=state: history.plan(p.admin, ReplayFilter(state=state)),
             f"replay plan of a member, {state}": lambda p, state=state: history.plan(
-                p.quiet, Wanted(state=state)
+                p.quiet, ReplayFilter(state=state)
             ),
             f"replay plan of a connection, {state}": lambda p, state=state: history.plan(
-                p.busy, Wanted(p.mine, state=state, reason="503")
+                p.busy, ReplayFilter(p.mine, state=state, reason="503")
             ),
             f"replay plan of an hour, {state}": lambda p, state=state: history.plan(
-                p.admin, Wanted(state=state, since=p.now - 48 * hour, until=p.now - 47 * hour)
+                p.admin, ReplayFilter(state=state, since=p.now - 48 * hour, until=p.now - 47 * hour)
             ),
         }
     return asked
@@ -252,13 +252,15 @@ WRITE: dict[str, Ask] = {
     "edit a filter": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "low"}),
     "edit it back": lambda p: connections.edit(p.admin, p.mine, options={"min_severity": "high"}),
     "replay one": lambda p: history.replay_one(p.quiet, p.oldest + 1, again=True),
-    "replay the dead": lambda p: replays.begin(p.quiet, Wanted(p.tickets)),
-    "replay the skipped": lambda p: replays.begin(p.busy, Wanted(p.mine, state=State.SKIPPED)),
+    "replay the dead": lambda p: replays.begin(p.quiet, ReplayFilter(p.tickets)),
+    "replay the skipped": lambda p: replays.begin(p.busy, ReplayFilter(p.mine, state=State.SKIPPED)),
     "replay what was delivered": lambda p: replays.begin(
-        p.admin, Wanted(p.busy_siem, state=State.DELIVERED, since=p.now - timedelta(hours=24)), again=True
+        p.admin,
+        ReplayFilter(p.busy_siem, state=State.DELIVERED, since=p.now - timedelta(hours=24)),
+        again=True,
     ),
     "replay what nothing fits": lambda p: replays.begin(
-        p.busy, Wanted(p.mine, state=State.DELIVERED, reason="nothing"), again=True
+        p.busy, ReplayFilter(p.mine, state=State.DELIVERED, reason="nothing"), again=True
     ),
     "a step of the replays": lambda p: replays.work_off(),
     "release": lambda p: _quietly(history.release, p.admin, p.mine),
@@ -290,8 +292,8 @@ def _row(session: Session, p: Place) -> Row:
     return Row(*found)
 
 
-def _verdict(p: Place) -> Verdict:
-    return Verdict(p.oldest, State.DELIVERED, 1)
+def _verdict(p: Place) -> Outcome:
+    return Outcome(p.oldest, State.DELIVERED, 1)
 
 
 def _new(p: Place) -> outbox.New:

@@ -10,7 +10,7 @@ from core.access import Principal
 from core.connections import View
 from core.delivery import history
 from core.delivery.history import search
-from core.delivery.history.search import Filter
+from core.delivery.history.search import DeliveryFilter
 from core.health import Overview, Strip
 from core.storage.models import State
 from core.web import ui
@@ -139,7 +139,7 @@ def sent(who: Principal, view: View) -> None:
             icon=":material/outbox:",
             query_params={"connection": view.name},
         )
-    found = search.search(who, Filter(state, view.id))
+    found = search.search(who, DeliveryFilter(state, view.id))
     if not found.rows:
         st.caption("No delivery here. Records go out with the next sync that finds some it wants.")
         return

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import connections
 from core.access import Principal
-from core.connections import Board, Line
+from core.connections import Board, ConnectionRow
 from core.web import ui
 from core.web.ui import actions, connection_row
 from core.web.ui.banner import scheduler_banner, trouble_banner
@@ -58,17 +58,17 @@ def header(who: Principal) -> tuple[str, str | None]:
     return words or "", state
 
 
-def chosen(board: Board, words: str, state: str | None) -> list[Line]:
+def chosen(board: Board, words: str, state: str | None) -> list[ConnectionRow]:
     return [line for line in board.lines if is_in(line, state) and matches(line, words)]
 
 
-def is_in(line: Line, state: str | None) -> bool:
+def is_in(line: ConnectionRow, state: str | None) -> bool:
     if state == "attention":
         return line.standing.needs_attention
     return state is None or line.is_active == (state == "on")
 
 
-def matches(line: Line, words: str) -> bool:
+def matches(line: ConnectionRow, words: str) -> bool:
     text = f"{line.name} {line.vendor} {line.category} {line.owner} {line.standing.word}".lower()
     return all(word in text for word in words.lower().split())
 

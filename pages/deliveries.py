@@ -5,7 +5,7 @@ import streamlit as st
 from core import health
 from core.access import Principal
 from core.delivery.history import search
-from core.delivery.history.search import Filter, Page
+from core.delivery.history.search import DeliveryFilter, DeliveryPage
 from core.storage.models import State
 from core.web import ui
 from core.web.ui import delivery_drawer, replays
@@ -33,7 +33,7 @@ def page(who: Principal) -> None:
         replays.show_asked(who, wanted.connection)
 
 
-def filters(who: Principal, known: list[tuple[str, str, str]]) -> Filter:
+def filters(who: Principal, known: list[tuple[str, str, str]]) -> DeliveryFilter:
     """The title, and what to show: all of it in the address, so that a list can be shared."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header("Deliveries", anchor=False, width="stretch")
@@ -55,7 +55,7 @@ def filters(who: Principal, known: list[tuple[str, str, str]]) -> Filter:
         )
         hours = ui.range_picker("Queued in the last", TIMES, key="time", default="All", on_change=newest)
         replays.button(who)
-    return Filter(state, connection, record or None, hours)
+    return DeliveryFilter(state, connection, record or None, hours)
 
 
 def newest() -> None:
@@ -70,7 +70,7 @@ def clear() -> None:
     newest()
 
 
-def listed(found: Page) -> None:
+def listed(found: DeliveryPage) -> None:
     def opened() -> None:
         delivery_drawer.ask(found.rows[st.session_state["deliveries_open"]["row"]].id)
 
@@ -79,7 +79,7 @@ def listed(found: Page) -> None:
         turn(found)
 
 
-def turn(found: Page) -> None:
+def turn(found: DeliveryPage) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         shown = "1 delivery" if len(found.rows) == 1 else f"{len(found.rows)} deliveries"
         st.caption(f"{shown}, as of {found.at:%H:%M:%S} UTC.", width="stretch")
@@ -90,8 +90,8 @@ def turn(found: Page) -> None:
             st.rerun()
 
 
-def nothing(wanted: Filter) -> None:
-    if wanted == Filter():
+def nothing(wanted: DeliveryFilter) -> None:
+    if wanted == DeliveryFilter():
         sentence = "Records go out with the next sync of a connection that wants them."
         with ui.empty_state("Nothing was sent yet", sentence):
             if st.button("See the connections", icon=":material/cable:", key="connections"):

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import health
 from core.access import Principal
-from core.health import Overview, Strip, Word
+from core.health import Overview, Status, Strip
 from core.storage.models import Category
 from core.web import ui
 from core.web.ui import charts, words
@@ -90,7 +90,7 @@ def needy(strip: Strip) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.text(strip.name, width="stretch", wrap=False)
             st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
-            label = "Decide" if strip.held else "Fix" if word is Word.NEEDS_YOU else "Look"
+            label = "Decide" if strip.held else "Fix" if word is Status.NEEDS_YOU else "Look"
             if st.button(label, key=f"see_{strip.connection_id}", help=f"Open {ui.escaped(strip.name)}"):
                 st.switch_page("pages/connection.py", query_params={"id": strip.connection_id})
         st.text(strip.standing.sentence)

@@ -15,7 +15,7 @@ from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
     from core.connections import View
-    from core.health import Standing
+    from core.health import ConnectionStatus
     from core.integrations.base import Step
 
 Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
@@ -103,7 +103,7 @@ def listing(as_json: Json = False) -> None:
     say_trouble()
 
 
-def _said(standing: "Standing") -> str:
+def _said(standing: "ConnectionStatus") -> str:
     return standing.sentence if standing.needs_attention else ""
 
 

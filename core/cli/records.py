@@ -112,11 +112,11 @@ def explain(
 
 def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
     """FootprintIQ's id of the record whose delivery has this key, as tickets and events carry it."""
-    from core.delivery.history.search import KEY_PREFIX, Filter, search
+    from core.delivery.history.search import KEY_PREFIX, DeliveryFilter, search
 
     if not word.startswith(KEY_PREFIX):
         return word
-    found = [row for row in search(who, Filter(record=word), limit=1).rows if row.kind == kind]
+    found = [row for row in search(who, DeliveryFilter(record=word), limit=1).rows if row.kind == kind]
     if not found or found[0].record_id is None:
         raise NotFound(f'No {kind} went out under the key "{word}". `hub deliveries --json` has the keys.')
     return found[0].record_id

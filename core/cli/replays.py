@@ -39,13 +39,13 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Put deliveries back in the queue, under their own keys and with all attempts; a ticket never."""
-    from core.delivery.history import Wanted, plan
+    from core.delivery.history import ReplayFilter, plan
     from core.delivery.history import replays as verbs
 
     if (ref is None) is not every:
         raise typer.BadParameter("name one connection, or say --all.", param_hint="C")
     words = {"connection": ref, "state": state, "kind": kind, "reason": reason, "since": since}
-    who, wanted = operator(), Wanted.of(words | {"until": until})
+    who, wanted = operator(), ReplayFilter.of(words | {"until": until})
     found = plan(who, wanted)
     if not as_json:
         _tell(found)

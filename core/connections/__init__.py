@@ -3,8 +3,8 @@
 from core.connections.changes import delete, disable, edit, enable
 from core.connections.creation import check_new, create, publish_catalog
 from core.connections.previews import (
+    MatchCount,
     PreviewRequest,
-    Wanted,
     count_wanted,
     preview,
     preview_draft,
@@ -13,15 +13,15 @@ from core.connections.previews import (
     test,
     test_draft,
 )
-from core.connections.table import Board, Line, board, count_by_slug
+from core.connections.table import Board, ConnectionRow, board, count_by_slug
 from core.connections.views import View, channels, find, left_out, list_views, name_of
 
 __all__ = [
     "Board",
-    "Line",
+    "ConnectionRow",
+    "MatchCount",
     "PreviewRequest",
     "View",
-    "Wanted",
     "board",
     "channels",
     "check_new",

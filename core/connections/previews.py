@@ -49,7 +49,7 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MatchCount:
     """How many stored records a connection would send; without `is_all`, of the newest COUNTED only."""
 
     records: int
@@ -148,7 +148,7 @@ def preview_draft(
     return _recorded(manifest, checked, items)
 
 
-def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str | None = None) -> Wanted:
+def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str | None = None) -> MatchCount:
     """How many of the stored records the options let through, sent already or not."""
     manifest = integrations.get(slug)
     with db.reading() as session:
@@ -159,9 +159,9 @@ def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str
             page = records.latest(session, manifest.kind, owner_id=wants.owner_id, limit=_PAGE, before=before)
             wanted += sum(wants.wants(record) for record in page)
             if len(page) < _PAGE:
-                return Wanted(wanted, is_all=True)
+                return MatchCount(wanted, is_all=True)
             before = page[-1]["change_seq"]
-    return Wanted(wanted, is_all=False)
+    return MatchCount(wanted, is_all=False)
 
 
 def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options, limit: int) -> list[Item]:

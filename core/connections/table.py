@@ -12,14 +12,14 @@ from sqlmodel import Session, col
 from core import access, health
 from core.access import Principal
 from core.delivery import heartbeat, outbox
-from core.health import Standing
+from core.health import ConnectionStatus
 from core.health.status import every_s
 from core.storage import db
 from core.storage.models import WAITING, CatalogEntry, Connection, HourlyFigures, State, User
 
 
 @dataclass(frozen=True)
-class Line:
+class ConnectionRow:
     """One connection. `recent` is the strip: [epoch s, status, records], oldest first."""
 
     id: str
@@ -31,7 +31,7 @@ class Line:
     shared: bool
     is_changeable: bool  # by whoever asks
     is_active: bool
-    standing: Standing
+    standing: ConnectionStatus
     every_s: int
     last_sync: datetime | None
     next_sync: datetime | None
@@ -45,7 +45,7 @@ class Line:
 @dataclass(frozen=True)
 class Board:
     at: datetime
-    lines: tuple[Line, ...]  # who needs somebody first, then by name
+    lines: tuple[ConnectionRow, ...]  # who needs somebody first, then by name
     heartbeat_age_s: float | None  # of the scheduler; None: it never ran
 
 
@@ -86,11 +86,11 @@ def _line(
     queues: dict[tuple[str, str], int],
     today: dict[str, int],
     now: datetime,
-) -> Line:
+) -> ConnectionRow:
     waiting = sum(queues.get((row.id, state), 0) for state in WAITING)
     held = queues.get((row.id, State.HELD), 0)
     retrying = queues.get((row.id, State.RETRYING), 0) + queues.get((row.id, State.IN_DOUBT), 0)
-    return Line(
+    return ConnectionRow(
         id=row.id,
         name=row.name,
         slug=entry.slug,

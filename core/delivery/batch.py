@@ -23,7 +23,7 @@ class LeaseLost(Exception):
     """Raised by `before_call` when another worker has taken over the connection."""
 
 
-class Settlement:
+class BatchDelivery:
     """Iterate it once. The items' keys are distinct (UNIQUE on the outbox).
 
     A batch of 8 with one bad record, all or nothing: 8 refused, 4 delivered, 4 refused, 2 delivered,

@@ -16,11 +16,11 @@ from core import records
 from core.delivery import outbox
 from core.delivery.hub_messages import Words, queue
 from core.integrations import Manifest, mapping
-from core.integrations.limits import Storm, span
+from core.integrations.limits import MessageLimit, span
 from core.integrations.mapping import Unmappable
 from core.integrations.options import Options
 from core.platform.settings import settings
-from core.storage.models import Connection, Kind, Said
+from core.storage.models import Connection, HubMessageKind, Kind
 from core.storage.models.words import SEVERITIES
 
 #: rows of one digest; more than that wait for the next one, so that no transaction is long
@@ -29,8 +29,8 @@ MOST_ROWS = 1000
 LIST_LINES, LIST_CHARS = 25, 2000
 
 
-def limit_of(manifest: Manifest, options: Options) -> Storm | None:
-    return Storm.parse(options.storm) if options.storm else manifest.storm
+def limit_of(manifest: Manifest, options: Options) -> MessageLimit | None:
+    return MessageLimit.parse(options.storm) if options.storm else manifest.storm
 
 
 def due_together(manifest: Manifest, options: Options) -> int | None:
@@ -65,7 +65,7 @@ def note(connection: Connection, manifest: Manifest, options: Options, messages:
         connection.lately = [*limit.recent(connection.lately, at), *[at] * messages]
 
 
-def _waits_until(connection: Connection, limit: Storm, due: int, now: datetime) -> datetime | None:
+def _waits_until(connection: Connection, limit: MessageLimit, due: int, now: datetime) -> datetime | None:
     """None when a digest may be made now: one per window, and never of a single record."""
     if connection.digest_at is not None:
         next_one = connection.digest_at + timedelta(seconds=limit.window_s)
@@ -82,7 +82,7 @@ def _gather(
     connection: Connection,
     manifest: Manifest,
     options: Options,
-    limit: Storm,
+    limit: MessageLimit,
     due: dict[int, int],
     now: datetime,
 ) -> None:
@@ -97,7 +97,7 @@ def _gather(
     connection.digest_at = now
 
 
-def _words(kind: Kind, limit: Storm, number: int, stored: Sequence[dict[str, Any]]) -> Words:
+def _words(kind: Kind, limit: MessageLimit, number: int, stored: Sequence[dict[str, Any]]) -> Words:
     key = f"fiq-digest-{uuid.uuid4()}"
     url = f"{settings().public_url}/deliveries?record={key}"
     worst_first = sorted(stored, key=lambda record: -_rank(kind, record))
@@ -105,7 +105,7 @@ def _words(kind: Kind, limit: Storm, number: int, stored: Sequence[dict[str, Any
     counts = Counter(mapping.severity_of(kind, record) for record in stored)
     counted = ", ".join(f"{counts[word]:,} {word}" for word in reversed(SEVERITIES) if counts[word])
     return Words(
-        kind=Said.DIGEST,
+        kind=HubMessageKind.DIGEST,
         key=key,
         event_type="footprintiq.hub.digest",
         type="Digest",
@@ -117,7 +117,7 @@ def _words(kind: Kind, limit: Storm, number: int, stored: Sequence[dict[str, Any
     )
 
 
-def _text(kind: Kind, limit: Storm, number: int, stored: Sequence[dict[str, Any]], url: str) -> str:
+def _text(kind: Kind, limit: MessageLimit, number: int, stored: Sequence[dict[str, Any]], url: str) -> str:
     """The worst ones by name, the rest by number."""
     lines = [
         f"More than {limit.messages} {kind}s were due within {span(limit.window_s)}, so these come as one message."

@@ -10,14 +10,14 @@ from core.delivery import outbox
 from core.delivery.profile import Profile
 from core.integrations import Manifest, mapping
 from core.integrations.options import Options
-from core.storage.models import Connection, Delivery, HubMessage, Said
+from core.storage.models import Connection, Delivery, HubMessage, HubMessageKind
 
 
 @dataclass(frozen=True)
 class Words:
     """What is said. `type` is a word for people, `event_type` one for programs."""
 
-    kind: Said
+    kind: HubMessageKind
     key: str
     event_type: str
     type: str

@@ -18,7 +18,7 @@ from core.integrations import options
 from core.integrations.mapping import Unmappable
 from core.platform.settings import settings
 from core.storage import db, due_times
-from core.storage.models import CatalogEntry, Category, Connection, Said
+from core.storage.models import CatalogEntry, Category, Connection, HubMessageKind
 
 #: handled in one go; the next look is seconds away
 MOST = 200
@@ -158,7 +158,7 @@ def _words(connection: Connection, slug: str, day: int, waiting: int) -> Words:
     lines.append(f"{waiting:,} records wait; none of them is lost.")
     state = "fails" if is_on else "was switched off"
     return Words(
-        kind=Said.NOTICE,
+        kind=HubMessageKind.NOTICE,
         key=f"fiq-notice-{connection.id}-{int(since.timestamp() * 1000)}-{day}",
         event_type=f"footprintiq.hub.connection_{'failing' if is_on else 'disabled'}",
         type="Hub notice",

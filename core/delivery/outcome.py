@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class InDoubtPolicy:
     """How this vendor's unanswered calls are resolved; from the manifest."""
 
     mode: str  # native_key | look_up | may_repeat
@@ -57,7 +57,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Outcome:
     """What becomes of one claimed row."""
 
     id: int
@@ -78,12 +78,12 @@ def judge(
     row: Row,
     receipt: Receipt,
     *,
-    doubt: Doubt,
+    doubt: InDoubtPolicy,
     policy: Policy,
     random: float,
     now: datetime,
     place: str | None = None,
-) -> Verdict:
+) -> Outcome:
     """From a receipt to the row's next state: the table of states in DESIGN.md, pure. `place`: what was asked."""
     if receipt.fault is None:
         return delivered(row, receipt, doubt, place)
@@ -92,9 +92,9 @@ def judge(
     return verdict if where is None else replace(verdict, place=where)
 
 
-def delivered(row: Row, receipt: Receipt, doubt: Doubt, place: str | None = None) -> Verdict:
+def delivered(row: Row, receipt: Receipt, doubt: InDoubtPolicy, place: str | None = None) -> Outcome:
     """The verdict on what is there: taken now, or found at `place`."""
-    return Verdict(
+    return Outcome(
         row.id,
         State.DELIVERED,
         row.attempt_count + 1,
@@ -107,15 +107,15 @@ def delivered(row: Row, receipt: Receipt, doubt: Doubt, place: str | None = None
 
 
 def _failed(
-    row: Row, fault: DeliveryError, doubt: Doubt, policy: Policy, random: float, now: datetime
-) -> Verdict:
+    row: Row, fault: DeliveryError, doubt: InDoubtPolicy, policy: Policy, random: float, now: datetime
+) -> Outcome:
     answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
     if isinstance(fault, Contested) and row.attempt_count + 1 < CONTESTED_ATTEMPTS:
         return _again(row, policy, random, now, answer)
     if isinstance(fault, Rejected):
         # still marked, so that a replay looks for it first
         doubt_since = row.in_doubt_since
-        return Verdict(row.id, State.DEAD, row.attempt_count + 1, in_doubt_since=doubt_since, **answer)
+        return Outcome(row.id, State.DEAD, row.attempt_count + 1, in_doubt_since=doubt_since, **answer)
     if isinstance(fault, Misconfigured | Throttled | NotTried):
         return _unspent(row, now, answer)
     if isinstance(fault, InDoubt):
@@ -124,10 +124,10 @@ def _failed(
     return _again(row, policy, random, now, answer)
 
 
-def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Verdict:
+def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Outcome:
     """Certainly not delivered and not the record's fault: the connection waits, the row keeps its place."""
     state = State.IN_DOUBT if row.in_doubt_since else State.PENDING
-    return Verdict(
+    return Outcome(
         row.id,
         state,
         row.attempt_count,
@@ -138,12 +138,12 @@ def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Verdict:
     )
 
 
-def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[str, Any]) -> Verdict:
+def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[str, Any]) -> Outcome:
     attempts = row.attempt_count + 1
     wait_s = next_wait_s(policy, attempts, random)
     if wait_s is None:
         return _over(row, attempts, answer)
-    return Verdict(
+    return Outcome(
         row.id,
         State.IN_DOUBT if row.in_doubt_since else State.RETRYING,
         attempts,
@@ -155,15 +155,15 @@ def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[
 
 
 def _in_doubt(
-    row: Row, doubt: Doubt, policy: Policy, random: float, now: datetime, answer: dict[str, Any]
-) -> Verdict:
+    row: Row, doubt: InDoubtPolicy, policy: Policy, random: float, now: datetime, answer: dict[str, Any]
+) -> Outcome:
     attempts = row.attempt_count + 1
     over = next_wait_s(policy, attempts, random) is None
     wait_s = doubt.first_wait_s(policy, attempts, random)
     if over or wait_s is None:
         return _over(row, attempts, answer, in_doubt_since=now)
     told = f"{answer['reason']} {AFTER_A_LOST_ANSWER[doubt.mode]}"
-    return Verdict(
+    return Outcome(
         row.id,
         State.IN_DOUBT,
         attempts,
@@ -173,17 +173,17 @@ def _in_doubt(
     )
 
 
-def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datetime | None = None) -> Verdict:
+def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datetime | None = None) -> Outcome:
     """Dead, and marked where it may have arrived: the ticket of a replayed row is looked for first."""
     since = in_doubt_since or row.in_doubt_since
     many = "attempt" if attempts == 1 else "attempts"
     last = str(answer["reason"]).removesuffix(" What waits is tried again.")
     reason = f"Given up after {attempts} {many}. Last answer: {last}"
     reason += " It may be there; look before you replay it." if since else ""
-    return Verdict(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
+    return Outcome(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
 
 
-def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
+def still_in_doubt(row: Row, doubt: InDoubtPolicy, now: datetime) -> Outcome | None:
     """The verdict after a look-up found nothing; None when all look-ups are done and it may be sent again.
 
     A look-up before its time (a person pressed Sync) does not count: the vendor's index may lag.
@@ -196,7 +196,7 @@ def still_in_doubt(row: Row, doubt: Doubt, now: datetime) -> Verdict | None:
     looked = row.look_ups + 1 if now >= due else row.look_ups
     if looked >= len(after):
         return None
-    return Verdict(
+    return Outcome(
         row.id,
         State.IN_DOUBT,
         row.attempt_count,

@@ -41,13 +41,13 @@ from core.storage.models import (
     Delivery,
     HourlyFigures,
     HubMessage,
+    HubMessageKind,
     IdempotencyKey,
     Kind,
     Replay,
     ReplayState,
     RunLog,
     RunStatus,
-    Said,
     SiemEvent,
     SignIn,
     State,
@@ -65,7 +65,7 @@ _FINISHED = (State.DELIVERED, State.DEAD, State.SKIPPED)
 
 
 @dataclass(frozen=True)
-class Share:
+class RetentionStep:
     """One kind of what grows: `find` the oldest, at most so many, and `take` them; that says how many went."""
 
     find: Callable[[Session, int], Sequence[Any]]
@@ -93,7 +93,7 @@ def sweep(
     return next((taken for share in shares if (taken := _step(session, share, until))), 0)
 
 
-def _step(session: Session, share: Share, until: float) -> int:
+def _step(session: Session, share: RetentionStep, until: float) -> int:
     taken = 0
     while keys := share.find(session, share.most):
         went = share.take(session, keys)
@@ -103,7 +103,7 @@ def _step(session: Session, share: Share, until: float) -> int:
     return taken
 
 
-def _shares(now: datetime, days: int, audit_days: int, record_days: int | None) -> list[Share]:
+def _shares(now: datetime, days: int, audit_days: int, record_days: int | None) -> list[RetentionStep]:
     old = now - timedelta(days=days)
     records = (
         [] if record_days is None else [_records(kind, now - timedelta(days=record_days)) for kind in Kind]
@@ -115,8 +115,8 @@ def _shares(now: datetime, days: int, audit_days: int, record_days: int | None) 
         _texts(col(Delivery.created_at), _stopped(old)),
         _log(Attempt, col(Attempt.started_at), old, _ended_before_the_newest()),
         _log(RunLog, col(RunLog.created_at), old, col(RunLog.status) != RunStatus.RUNNING),
-        Share(partial(_oldest_hours, now - HOURS_KEPT), _fold, most=20),
-        Share(partial(oldest_audit, now - timedelta(days=audit_days)), remove_audit),
+        RetentionStep(partial(_oldest_hours, now - HOURS_KEPT), _fold, most=20),
+        RetentionStep(partial(oldest_audit, now - timedelta(days=audit_days)), remove_audit),
         _expiry(Replay, col(Replay.finished_at) < old, col(Replay.state) == ReplayState.DONE),
         _expiry(SignIn, col(SignIn.expires_at) < now),
         _expiry(IdempotencyKey, col(IdempotencyKey.created_at) < now - ANSWERS_KEPT),
@@ -136,12 +136,12 @@ def _stopped(old: datetime) -> list[ColumnElement[bool]]:
     return [literal_column(STOPPED_TEXT), col(Delivery.created_at) < old, ~tried]
 
 
-def _texts(time: Any, which: list[ColumnElement[bool]]) -> Share:
+def _texts(time: Any, which: list[ColumnElement[bool]]) -> RetentionStep:
     def find(session: Session, most: int) -> Sequence[Any]:
         found = select(col(Delivery.id)).where(*which).order_by(time).limit(most)
         return session.execute(found).scalars().all()
 
-    return Share(find, partial(_empty, which))
+    return RetentionStep(find, partial(_empty, which))
 
 
 def _empty(which: list[ColumnElement[bool]], session: Session, ids: Sequence[int]) -> int:
@@ -164,7 +164,7 @@ def _empty(which: list[ColumnElement[bool]], session: Session, ids: Sequence[int
         ids = [row.id for row in emptied]
         _pack(session, "webhook_deliveries", "id", ids)
         _pack(session, "siem_events", "delivery_id", ids)
-    said = [row.record_id for row in emptied if row.record_kind in set(Said)]
+    said = [row.record_id for row in emptied if row.record_kind in set(HubMessageKind)]
     session.execute(delete(HubMessage).where(col(HubMessage.id).in_(said)))
     return len(emptied)
 
@@ -183,7 +183,7 @@ def _pack(session: Session, table: str, key: str, ids: Sequence[int]) -> None:
 # --- logs -----------------------------------------------------------------------------------------
 
 
-def _log(table: type[SQLModel], time: Any, old: datetime, ended: ColumnElement[bool]) -> Share:
+def _log(table: type[SQLModel], time: Any, old: datetime, ended: ColumnElement[bool]) -> RetentionStep:
     """A table whose rows are numbered as time goes on."""
     number: Any = col(table.id)  # type: ignore[attr-defined]
 
@@ -194,7 +194,7 @@ def _log(table: type[SQLModel], time: Any, old: datetime, ended: ColumnElement[b
     def take(session: Session, ids: Sequence[Any]) -> int:
         return db.affected(session.execute(delete(table).where(number.in_(ids), ended)))
 
-    return Share(find, take)
+    return RetentionStep(find, take)
 
 
 def _ended_before_the_newest() -> ColumnElement[bool]:
@@ -221,7 +221,7 @@ def remove_audit(session: Session, ids: Sequence[int]) -> int:
     return db.affected(session.execute(delete(AuditEntry).where(col(AuditEntry.id) <= ids[-1])))
 
 
-def _expiry(table: type[SQLModel], *which: ColumnElement[bool]) -> Share:
+def _expiry(table: type[SQLModel], *which: ColumnElement[bool]) -> RetentionStep:
     """A table of rows that end by their time."""
     rows = SQLModel.metadata.tables[str(table.__tablename__)]
     keys = list(rows.primary_key.columns)
@@ -236,7 +236,7 @@ def _expiry(table: type[SQLModel], *which: ColumnElement[bool]) -> Share:
         session.connection().execute(delete(rows).where(*one, *which), values)
         return len(values)
 
-    return Share(find, take)
+    return RetentionStep(find, take)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -265,8 +265,8 @@ def _midnight(moment: datetime) -> datetime:
 # --- records --------------------------------------------------------------------------------------
 
 
-def _records(kind: Kind, old: datetime) -> Share:
-    return Share(partial(_old_records, kind, old), partial(_remove_records, kind, old), most=500)
+def _records(kind: Kind, old: datetime) -> RetentionStep:
+    return RetentionStep(partial(_old_records, kind, old), partial(_remove_records, kind, old), most=500)
 
 
 def _old_records(kind: Kind, old: datetime, session: Session, most: int) -> list[int]:

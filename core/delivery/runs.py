@@ -22,7 +22,7 @@ from core.access import Principal, changeable
 from core.delivery import journal, outbox, schedule
 from core.delivery.batch import LeaseLost
 from core.delivery.journal import Tally
-from core.delivery.outcome import Doubt
+from core.delivery.outcome import InDoubtPolicy
 from core.delivery.retry import Policy
 from core.http.errors import DeliveryError
 from core.integrations import options
@@ -67,14 +67,14 @@ class Run:
         return Policy.of(self.options.retry)
 
     @property
-    def doubt(self) -> Doubt:
-        return Doubt(self.manifest.in_doubt, self.manifest.look_up_after_s)
+    def doubt(self) -> InDoubtPolicy:
+        return InDoubtPolicy(self.manifest.in_doubt, self.manifest.look_up_after_s)
 
     @property
-    def target(self) -> outbox.Target | None:
+    def target(self) -> outbox.TicketTarget | None:
         """Where it creates tickets, if it does."""
         place = integrations.place_of(self.manifest, self.connection.config)
-        return None if place is None else outbox.Target(place, self.doubt)
+        return None if place is None else outbox.TicketTarget(place, self.doubt)
 
     @property
     def drains(self) -> bool:
@@ -223,7 +223,11 @@ def reap(
     connection, slug = _locked(session, connection_id)
     manifest = integrations.manifests().get(slug)  # None where somebody took a preset's file away
     policy = Policy.of(connection.options.get("retry", {}))
-    doubt = Doubt(manifest.in_doubt, manifest.look_up_after_s) if manifest else Doubt("may_repeat")
+    doubt = (
+        InDoubtPolicy(manifest.in_doubt, manifest.look_up_after_s)
+        if manifest
+        else InDoubtPolicy("may_repeat")
+    )
     wait_s = partial(doubt.first_wait_s, policy, random=random())
     reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
     outbox.give_up(session, attempt_id)

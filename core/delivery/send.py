@@ -14,10 +14,10 @@ from sqlmodel import Session
 
 from core import integrations
 from core.delivery import breaker, digests, journal, outbox, refresh, restored, runs
-from core.delivery.batch import LeaseLost, Settlement
+from core.delivery.batch import BatchDelivery, LeaseLost
 from core.delivery.journal import Tally
 from core.delivery.outbox import Claim
-from core.delivery.outcome import Row, Verdict, delivered, judge
+from core.delivery.outcome import Outcome, Row, delivered, judge
 from core.delivery.rate_limit import charge, take_call
 from core.delivery.runs import LEASE_S, Run
 from core.http import Exchange
@@ -26,7 +26,7 @@ from core.integrations.base import Item, Receipt, Tracker
 from core.integrations.client import Live
 from core.platform.errors import Unusable
 from core.storage import db, disk
-from core.storage.models import Connection, Said, State
+from core.storage.models import Connection, HubMessageKind, State
 
 #: a lease renewed so recently need not be renewed again; by the wall clock, which goes on while asleep
 FRESH_S = 5.0
@@ -95,7 +95,7 @@ def send(call: "Send") -> None:
     """Call the vendor for every claimed row; what is known is closed before each further call."""
     with call.live.client.call(before=call.before) as call.exchanges:
         to_send = _look_up(call)
-        settlement = Settlement(call.live.connector, [Item(row.key, row.payload) for row in to_send])
+        settlement = BatchDelivery(call.live.connector, [Item(row.key, row.payload) for row in to_send])
         for receipt in settlement:
             call.settle(receipt)
     if settlement.bug is not None:
@@ -119,7 +119,7 @@ class Send:
     renewed: float  # when the lease was asked for, epoch s
     receipts: list[Receipt] = field(default_factory=list)
     open_receipts: list[Receipt] = field(default_factory=list)
-    open_verdicts: list[Verdict] = field(default_factory=list)
+    open_verdicts: list[Outcome] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
 
     @db.unit
@@ -243,7 +243,7 @@ class Send:
             for receipt in self.open_receipts
         ]
         carried = outbox.members(
-            session, [row.id for row in self.claim.rows if row.record_kind == Said.DIGEST]
+            session, [row.id for row in self.claim.rows if row.record_kind == HubMessageKind.DIGEST]
         )
         if outbox.close(session, self.claim, verdicts, now) < len(verdicts):
             raise LeaseLost
@@ -253,7 +253,7 @@ class Send:
     def _forget(self) -> None:
         self.open_receipts, self.open_verdicts = [], []
 
-    def _tally(self, verdicts: list[Verdict], now: datetime, carried: Mapping[int, int]) -> Tally:
+    def _tally(self, verdicts: list[Outcome], now: datetime, carried: Mapping[int, int]) -> Tally:
         """`carried`: a digest counts as the records in it."""
         tally, wanted = Tally(), {row.id: row.wanted_at for row in self.claim.rows}
         states: Counter[State] = Counter()

@@ -1,21 +1,21 @@
 """How each connection is doing, from the hourly figures and the outbox."""
 
 from core.health.figures import Figure
-from core.health.recent_runs import Run
-from core.health.status import Standing, Word, duration, end_of, every_s, held_sentence, standing
-from core.health.summary import OBJECTIVE, Heat, HeatCell, Overview, Strip, Trouble, choices, overview
+from core.health.recent_runs import RecentRun
+from core.health.status import ConnectionStatus, Status, duration, end_of, every_s, held_sentence, standing
+from core.health.summary import OBJECTIVE, DeliveryTrouble, Heat, HeatCell, Overview, Strip, choices, overview
 
 __all__ = [
     "OBJECTIVE",
+    "ConnectionStatus",
+    "DeliveryTrouble",
     "Figure",
     "Heat",
     "HeatCell",
     "Overview",
-    "Run",
-    "Standing",
+    "RecentRun",
+    "Status",
     "Strip",
-    "Trouble",
-    "Word",
     "choices",
     "duration",
     "end_of",

@@ -18,7 +18,7 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Run:
+class RecentRun:
     id: int
     connection_id: str
     name: str
@@ -36,7 +36,7 @@ def newest(
     span: Span,
     names: dict[str, str],
     statuses: tuple[RunStatus, ...],
-) -> tuple[Run, ...]:
+) -> tuple[RecentRun, ...]:
     """The newest runs of these states, at most LIST_ROWS."""
     windows = _windows(session, ids, span, failed_only=RunStatus.SUCCESS not in statuses)
     if not windows:
@@ -58,7 +58,7 @@ def newest(
         .order_by(col(log.created_at).desc(), col(log.id).desc())
         .limit(LIST_ROWS)
     )
-    return tuple(Run(row[0], row[1], names[row[1]], *row[2:]) for row in session.execute(query))
+    return tuple(RecentRun(row[0], row[1], names[row[1]], *row[2:]) for row in session.execute(query))
 
 
 def _windows(session: Session, ids: Query, span: Span, *, failed_only: bool) -> list[ColumnElement[bool]]:

@@ -14,7 +14,7 @@ LATE_INTERVALS, LATE_AT_LEAST_S = 2, 60
 LASTING = timedelta(hours=1)
 
 
-class Word(StrEnum):
+class Status(StrEnum):
     """Worst first: the order of the page."""
 
     NEEDS_YOU = "Needs you"
@@ -27,22 +27,22 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
-    word: Word
+class ConnectionStatus:
+    word: Status
     sentence: str
 
     @property
     def needs_attention(self) -> bool:
-        return self.word in (Word.NEEDS_YOU, Word.FAILING, Word.LATE)
+        return self.word in (Status.NEEDS_YOU, Status.FAILING, Status.LATE)
 
     @property
     def rank(self) -> int:
-        return list(Word).index(self.word)
+        return list(Status).index(self.word)
 
 
 def standing(
     connection: Connection, *, waiting: int, retrying: int, now: datetime, held: int = 0
-) -> Standing:
+) -> ConnectionStatus:
     """`waiting` deliveries are due or will be; `retrying` of them were tried at least once; `held` wait for a
     person."""
     for look in (_needs_you, _paused):
@@ -50,13 +50,13 @@ def standing(
         if found is not None:
             return found
     if held:
-        return Standing(Word.NEEDS_YOU, held_sentence(held))
+        return ConnectionStatus(Status.NEEDS_YOU, held_sentence(held))
     for look in (_throttled, _failing, _not_run, _late):
         found = look(connection, now)
         if found is not None:
             return found
-    return _catching_up(connection, waiting, retrying) or Standing(
-        Word.HEALTHY, f"Everything is delivered. {_last_sync(connection, now)}"
+    return _catching_up(connection, waiting, retrying) or ConnectionStatus(
+        Status.HEALTHY, f"Everything is delivered. {_last_sync(connection, now)}"
     )
 
 
@@ -73,37 +73,39 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
-def _needs_you(connection: Connection, now: datetime) -> Standing | None:
+def _needs_you(connection: Connection, now: datetime) -> ConnectionStatus | None:
     if connection.problem:
-        return Standing(Word.NEEDS_YOU, connection.problem + _end(connection, now))
+        return ConnectionStatus(Status.NEEDS_YOU, connection.problem + _end(connection, now))
     if connection.wait_reason == "misconfigured":
         sentence = "The vendor refuses these settings. Test the connection and correct them."
-        return Standing(Word.NEEDS_YOU, sentence)
+        return ConnectionStatus(Status.NEEDS_YOU, sentence)
     return None
 
 
-def _paused(connection: Connection, now: datetime) -> Standing | None:
+def _paused(connection: Connection, now: datetime) -> ConnectionStatus | None:
     if connection.is_active:
         return None
-    return Standing(Word.PAUSED, "Switched off: nothing is sent until somebody switches it on.")
+    return ConnectionStatus(Status.PAUSED, "Switched off: nothing is sent until somebody switches it on.")
 
 
-def _throttled(connection: Connection, now: datetime) -> Standing | None:
+def _throttled(connection: Connection, now: datetime) -> ConnectionStatus | None:
     until = connection.next_call_at
     if connection.wait_reason != "throttled" or until is None or until <= now:
         return None
     pause = duration((until - now).total_seconds())
-    return Standing(Word.CATCHING_UP, f"The vendor asked to slow down; it goes on in {pause}.")
+    return ConnectionStatus(Status.CATCHING_UP, f"The vendor asked to slow down; it goes on in {pause}.")
 
 
-def _failing(connection: Connection, now: datetime) -> Standing | None:
+def _failing(connection: Connection, now: datetime) -> ConnectionStatus | None:
     if not connection.failures and not (connection.recent and connection.recent[-1][1] == RunStatus.FAILED):
         return None
     many = connection.failures > 1
     calls = f"{connection.failures} calls in a row failed" if many else "The last run failed"
     since = connection.last_success_at
     lasting = f"; the last success was {duration((now - since).total_seconds())} ago" if since else ""
-    return Standing(Word.FAILING, f"{calls}{lasting}. {_next_try(connection, now)}{_end(connection, now)}")
+    return ConnectionStatus(
+        Status.FAILING, f"{calls}{lasting}. {_next_try(connection, now)}{_end(connection, now)}"
+    )
 
 
 def held_sentence(held: int) -> str:
@@ -127,28 +129,28 @@ def _end(connection: Connection, now: datetime) -> str:
     return f" It is switched off on {end:%d %b at %H:%M} UTC unless a delivery succeeds before."
 
 
-def _not_run(connection: Connection, now: datetime) -> Standing | None:
+def _not_run(connection: Connection, now: datetime) -> ConnectionStatus | None:
     if connection.last_sync is not None:
         return None
-    return Standing(Word.NOT_RUN, f"It has not run since it was made. {_next_try(connection, now)}")
+    return ConnectionStatus(Status.NOT_RUN, f"It has not run since it was made. {_next_try(connection, now)}")
 
 
-def _late(connection: Connection, now: datetime) -> Standing | None:
+def _late(connection: Connection, now: datetime) -> ConnectionStatus | None:
     assert connection.last_sync is not None
     passed_s, interval_s = (now - connection.last_sync).total_seconds(), every_s(connection)
     if passed_s <= max(LATE_INTERVALS * interval_s, interval_s + LATE_AT_LEAST_S):
         return None
     sentence = f"The last sync was {duration(passed_s)} ago; one is due every {duration(interval_s)}."
-    return Standing(Word.LATE, f"{sentence} Check that the scheduler runs.")
+    return ConnectionStatus(Status.LATE, f"{sentence} Check that the scheduler runs.")
 
 
-def _catching_up(connection: Connection, waiting: int, retrying: int) -> Standing | None:
+def _catching_up(connection: Connection, waiting: int, retrying: int) -> ConnectionStatus | None:
     if retrying:
-        return Standing(
-            Word.CATCHING_UP, f"{waiting:,} waiting; {retrying:,} of them failed once and are tried again."
+        return ConnectionStatus(
+            Status.CATCHING_UP, f"{waiting:,} waiting; {retrying:,} of them failed once and are tried again."
         )
     if waiting > connection.options.get("batch_limit", 10):
-        return Standing(Word.CATCHING_UP, f"{waiting:,} records are waiting to be sent.")
+        return ConnectionStatus(Status.CATCHING_UP, f"{waiting:,} records are waiting to be sent.")
     return None
 
 

@@ -19,8 +19,8 @@ from core.delivery import heartbeat, outbox
 from core.health import figures
 from core.health.figures import BUCKET_H, Figure, Past, Span
 from core.health.hourly import Query
-from core.health.recent_runs import Run, newest
-from core.health.status import Standing, standing
+from core.health.recent_runs import RecentRun, newest
+from core.health.status import ConnectionStatus, standing
 from core.platform.errors import Invalid
 from core.storage import db
 from core.storage.models import WAITING, CatalogEntry, Connection, RunStatus, State, User
@@ -32,7 +32,7 @@ MAX_STRIPS = 60
 HEAT_CELLS = 600
 
 
-class Trouble(NamedTuple):
+class DeliveryTrouble(NamedTuple):
     """What failed of one connection in one bucket of time."""
 
     at: datetime
@@ -70,7 +70,7 @@ class Strip:
     name: str  # with the owner's e-mail where two connections have the same name
     vendor: str
     category: str
-    standing: Standing
+    standing: ConnectionStatus
     last_sync: datetime | None
     waiting: int
     held: int  # wait for a person
@@ -87,13 +87,13 @@ class Overview:
     delivered: Figure
     attention: Figure  # connections that need somebody now; the series: how many failed in each bucket
     delay_p95_s: Figure
-    timeline: tuple[Trouble, ...]
+    timeline: tuple[DeliveryTrouble, ...]
     heat: tuple[Heat, ...]  # the worst first
     strips: tuple[Strip, ...]  # the worst first, at most MAX_STRIPS
     connections: int
     needs_you: tuple[Strip, ...]
-    recent_runs: tuple[Run, ...]
-    recent_failures: tuple[Run, ...]
+    recent_runs: tuple[RecentRun, ...]
+    recent_failures: tuple[RecentRun, ...]
     heartbeat_age_s: float | None  # of the scheduler; None: it never ran
 
     @property
@@ -210,9 +210,11 @@ def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
     return queues
 
 
-def _timeline(past: Past, span: Span, names: dict[str, str]) -> tuple[Trouble, ...]:
+def _timeline(past: Past, span: Span, names: dict[str, str]) -> tuple[DeliveryTrouble, ...]:
     return tuple(
-        Trouble(at, cell.connection_id, names[cell.connection_id], cell.failed, cell.dead, cell.retried)
+        DeliveryTrouble(
+            at, cell.connection_id, names[cell.connection_id], cell.failed, cell.dead, cell.retried
+        )
         for at, bucket in zip(span.times, past.buckets, strict=True)
         for cell in bucket.cells
         if cell.failed or cell.dead or cell.retried
@@ -231,7 +233,7 @@ def _heat(past: Past, span: Span, names: dict[str, str]) -> tuple[Heat, ...]:
     return tuple(rows[: HEAT_CELLS // span.buckets])
 
 
-def _attention(count: int, timeline: tuple[Trouble, ...], span: Span) -> Figure:
+def _attention(count: int, timeline: tuple[DeliveryTrouble, ...], span: Span) -> Figure:
     failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs)
     series = tuple(float(failed[at]) for at in span.times)
     return Figure(float(count), None, series)

@@ -1,7 +1,7 @@
 """The only HTTP client: egress guard, deadlines, size caps, TLS, status → fault."""
 
 from core.http.client import READS_ONLY, Previewed, Recorder, Rules, VendorClient
-from core.http.dialer import Dialer, Line
+from core.http.dialer import Dialer, MailLine
 from core.http.egress import Egress
 from core.http.exchanges import Exchange
 from core.http.sent import sent_text
@@ -12,7 +12,7 @@ __all__ = [
     "Dialer",
     "Egress",
     "Exchange",
-    "Line",
+    "MailLine",
     "Previewed",
     "Recorder",
     "Rules",

@@ -11,7 +11,7 @@ import httpcore
 import httpx
 
 from core.http.client import Previewed, Recorder, VendorClient
-from core.http.egress import Target
+from core.http.egress import CallTarget
 from core.http.errors import Unavailable
 from core.http.exchanges import EXCERPT_CHARS, Exchange
 from core.http.tls import trust
@@ -28,7 +28,7 @@ class Dialer:
         self._client = client
         self._began_at = 0.0
 
-    def dial(self, host: str, port: int, timeout_s: float, content: bytes, *, plain: bool) -> "Line":
+    def dial(self, host: str, port: int, timeout_s: float, content: bytes, *, plain: bool) -> "MailLine":
         """A line that ends after `timeout_s` in all. A preview keeps `content` and raises instead.
 
         `plain`: nothing will be encrypted, so only an allow-listed address will do. Raises Unavailable or
@@ -41,7 +41,7 @@ class Dialer:
         if client.before_call:
             client.before_call()
         self._began_at = time.monotonic()
-        call = Call(client.vendor, Target("", host.lower().rstrip("."), port), self._began_at + timeout_s)
+        call = Call(client.vendor, CallTarget("", host.lower().rstrip("."), port), self._began_at + timeout_s)
         trusted = trust(rules.ca_bundle, rules.tls_fingerprint, rules.client_cert, rules.client_key)
         excerpt = client.redacted(content.decode("utf-8", "replace"))[:EXCERPT_CHARS]
         client.exchanges.append(
@@ -53,7 +53,7 @@ class Dialer:
             sock = connect(addresses, port, f"{host}:{port}", ends_at)
         except Unavailable as error:
             raise Unavailable(f"{client.vendor}: {error.message}. Nothing was sent.") from None
-        return Line(Stream(sock, trusted), call)
+        return MailLine(Stream(sock, trusted), call)
 
     def heard(self, status: int | None, answer: str) -> str:
         """Keep what came back with the last line's record; returns it without secrets."""
@@ -66,7 +66,7 @@ class Dialer:
         return clean
 
 
-class Line:
+class MailLine:
     """A connection with the methods of a socket that `smtplib` uses. Its faults are OSErrors."""
 
     def __init__(self, stream: Stream, call: Call) -> None:
@@ -103,7 +103,7 @@ class Line:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: MailLine) -> None:
         self._line = line
 
     def readable(self) -> bool:

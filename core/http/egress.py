@@ -36,7 +36,7 @@ _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CallTarget:
     """Where a call goes. `host` is lower case, ASCII, without brackets or a final dot."""
 
     scheme: str
@@ -55,7 +55,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AllowedAddress:
     """One part of HUB_EGRESS_ALLOW: a network or a host name, with a port or for every port."""
 
     network: Network | None
@@ -66,7 +66,7 @@ class Entry:
         # A service port is lifted only by an entry that names it: "10.0.0.0/8" does not open every database.
         return self.port == port or (self.port is None and port not in SERVICE_PORTS)
 
-    def covers(self, target: Target, address: Address) -> bool:
+    def covers(self, target: CallTarget, address: Address) -> bool:
         if not self.covers_port(target.port):
             return False
         return self.host == target.host if self.network is None else address in self.network
@@ -76,7 +76,7 @@ class Entry:
 class Egress:
     """The outgoing rules of this hub. Without entries: public addresses over https only."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[AllowedAddress, ...] = ()
 
     @classmethod
     def parse(cls, allow: str) -> "Egress":
@@ -86,7 +86,7 @@ class Egress:
 
     def check_url(
         self, url: str | httpx.URL, pinned_hosts: Sequence[str] = (), *, by_proxy: bool = False
-    ) -> Target:
+    ) -> CallTarget:
         """Judge all that can be judged without a look-up; names are judged when they are connected to.
 
         Raises Misconfigured with the sentence for the owner. With `by_proxy` the proxy resolves the name, so
@@ -101,7 +101,7 @@ class Egress:
             raise Misconfigured(self._words(target))
         return target
 
-    def addresses(self, target: Target, *, timeout_s: float = LOOK_UP_S) -> list[Address]:
+    def addresses(self, target: CallTarget, *, timeout_s: float = LOOK_UP_S) -> list[Address]:
         """One look-up; every address found is acceptable, or Misconfigured. Unavailable if none is found."""
         _refuse_metadata(target, ())
         found = look_up(target.host, target.port, timeout_s)
@@ -110,7 +110,7 @@ class Egress:
 
     def resolve(self, host: str, port: int) -> list[Address]:
         """`addresses` for something that is no URL (a proxy, a mail server). Service ports are not judged."""
-        target = Target("", host.lower().rstrip("."), port)
+        target = CallTarget("", host.lower().rstrip("."), port)
         _refuse_metadata(target, ())
         found = look_up(target.host, port, LOOK_UP_S)
         for address in found:
@@ -120,7 +120,7 @@ class Egress:
     def mail_addresses(self, host: str, port: int, *, plain: bool) -> list[Address]:
         """`resolve` for a mail server on one of its usual ports; others, and `plain` text, must be listed."""
         found = self.resolve(host, port)
-        target = Target("", host.lower().rstrip("."), port)
+        target = CallTarget("", host.lower().rstrip("."), port)
         if (plain or port not in MAIL_PORTS) and not all(self._lists(target, address) for address in found):
             why = (
                 f"Without encryption, the password and the mails for {target.host} could be read on the way. "
@@ -131,13 +131,13 @@ class Egress:
             raise Misconfigured(f"{why}, or an admin can allow it {self._how(target.host, port)}")
         return found
 
-    def _check(self, target: Target, found: Sequence[Address]) -> None:
+    def _check(self, target: CallTarget, found: Sequence[Address]) -> None:
         for address in found:
             self._check_address(target, address)
         if target.must_be_listed and not all(self._lists(target, address) for address in found):
             raise Misconfigured(self._words(target))
 
-    def _check_address(self, target: Target, address: Address) -> None:
+    def _check_address(self, target: CallTarget, address: Address) -> None:
         _refuse_metadata(target, (address,))
         denied = why_denied(address)
         if denied and not self._lists(target, address):
@@ -145,17 +145,17 @@ class Egress:
             named = f"{target.host} is {denied}" + ("." if literal else f" ({address}).")
             raise Misconfigured(f"{named} An admin can allow it {self._how(str(address), target.port)}")
 
-    def _lists(self, target: Target, address: Address) -> bool:
+    def _lists(self, target: CallTarget, address: Address) -> bool:
         return any(entry.covers(target, address) for entry in self.entries)
 
-    def _may_list(self, target: Target, by_proxy: bool) -> bool:
+    def _may_list(self, target: CallTarget, by_proxy: bool) -> bool:
         return any(
             entry.covers_port(target.port)
             and (entry.host == target.host if entry.network is None else not by_proxy)
             for entry in self.entries
         )
 
-    def _words(self, target: Target) -> str:
+    def _words(self, target: CallTarget) -> str:
         how = self._how(target.host, target.port)
         if target.port in SERVICE_PORTS:
             return (
@@ -180,7 +180,7 @@ class Egress:
         return f"{setting}, then restart the hub."
 
 
-def parse_target(url: str | httpx.URL, pinned_hosts: Sequence[str] = ()) -> Target:
+def parse_target(url: str | httpx.URL, pinned_hosts: Sequence[str] = ()) -> CallTarget:
     """Parse once, by the parser that also sends. Sentences name the host at most: a URL may be a secret."""
     if isinstance(url, str) and (url != url.strip() or re.search(r"[\x00-\x1f\x7f\\]", url)):
         raise Misconfigured("The address holds a space, a backslash or a control character. Enter it again.")
@@ -199,7 +199,7 @@ def parse_target(url: str | httpx.URL, pinned_hosts: Sequence[str] = ()) -> Targ
     port = parsed.port if parsed.port is not None else DEFAULT_PORTS[parsed.scheme]
     if not 0 < port < 65536:
         raise Misconfigured(f"{port} is not a port. Choose one from 1 to 65535, or leave it out.")
-    return Target(parsed.scheme, host, port, tuple(pin.lower() for pin in pinned_hosts))
+    return CallTarget(parsed.scheme, host, port, tuple(pin.lower() for pin in pinned_hosts))
 
 
 def numeric(host: str) -> list[Address]:
@@ -235,7 +235,7 @@ def _distinct(found: list[Any]) -> list[Address]:
     return list(dict.fromkeys(ipaddress.ip_address(row[4][0].split("%")[0]) for row in found))
 
 
-def _refuse_metadata(target: Target, found: Sequence[Address]) -> None:
+def _refuse_metadata(target: CallTarget, found: Sequence[Address]) -> None:
     if target.host in METADATA_NAMES or any(is_metadata(address) for address in found):
         raise Misconfigured(
             f"{target.host} is a cloud's metadata address, which hands out credentials. "
@@ -255,16 +255,16 @@ def _is_address(text: str) -> bool:
     return "%" not in text
 
 
-def _entry(text: str) -> Entry:
+def _entry(text: str) -> AllowedAddress:
     name, port = _split_port(text.lower())
     try:
-        return Entry(ipaddress.ip_network(name, strict=False), "", port)
+        return AllowedAddress(ipaddress.ip_network(name, strict=False), "", port)
     except ValueError:
         host = name.rstrip(".")
     # Digits, dots and a slash alone are a mistyped network, never a host somebody owns.
     if "/" in name or not _HOST_NAME.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
         raise _unreadable(text)
-    return Entry(None, host, port)
+    return AllowedAddress(None, host, port)
 
 
 def _split_port(text: str) -> tuple[str, int | None]:

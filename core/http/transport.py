@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from core.http import tls
-from core.http.egress import Egress, Target
+from core.http.egress import CallTarget, Egress
 from core.http.errors import Misconfigured, Unavailable
 from core.http.networks import Address
 
@@ -33,7 +33,7 @@ class Call:
     """One request on its way: what is left of its time, and how far it came."""
 
     vendor: str
-    target: Target
+    target: CallTarget
     ends_at: float  # time.monotonic()
     tunnelled: bool = False
     sent: bool = False  # a byte of the request may have reached the vendor

@@ -15,7 +15,7 @@ EARLY_S = 300.0
 
 
 @dataclass(frozen=True)
-class SignIn:
+class TokenGrant:
     """A token's request. `url` is the connector's own choice, never one from a file that people upload."""
 
     url: str
@@ -30,7 +30,7 @@ class Bearer:
         http: httpx.Client,
         tokens: Tokens,
         vendor: str,
-        sign_in: Callable[[], SignIn],
+        sign_in: Callable[[], TokenGrant],
         explain: Callable[[DeliveryError], DeliveryError],
     ) -> None:
         self._http, self._tokens, self._vendor = http, tokens, vendor

@@ -10,7 +10,7 @@ from core.http import Dialer, Egress, Recorder, Rules, VendorClient
 from core.integrations import Manifest, secret_fields
 from core.integrations.base import Connector, Tokens
 from core.integrations.registry import connector as connector_class
-from core.integrations.token_cache import Preview, TokenCache
+from core.integrations.token_cache import NoTokens, TokenCache
 from core.platform.secret import Secret
 from core.platform.settings import settings
 
@@ -52,7 +52,7 @@ def recorded(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[tuple[Co
     """The same connector, but nothing is sent: each request is kept and raises Previewed."""
     client = Recorder(**_client_arguments(manifest, values))
     with client:
-        yield _build(manifest, values, client, Preview()), client
+        yield _build(manifest, values, client, NoTokens()), client
 
 
 def _client_arguments(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
-class Storm:
+class MessageLimit:
     """More than `messages` in `window_s` seconds."""
 
     messages: int

@@ -15,14 +15,14 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from core.integrations import mapping
-from core.integrations.limits import Storm
+from core.integrations.limits import MessageLimit
 from core.platform.errors import Invalid, Unusable, did_you_mean
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
 HERE = Path(__file__).parent
 #: of an entry for people that does not say: a channel with more is not read any more
-STORM = Storm(messages=20, window_s=300)
+STORM = MessageLimit(messages=20, window_s=300)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Manifest:
     place: tuple[str, ...] = ()  # of a tracker: the fields that say where its tickets are, the site first
     pinned_hosts: tuple[str, ...] = ()
     preset_of: str = ""  # the entry whose connector it uses, and whose words where it has none of its own
-    storm: Storm | None = None  # more messages than that become one digest
+    storm: MessageLimit | None = None  # more messages than that become one digest
 
     @property
     def connector(self) -> str:
@@ -144,13 +144,13 @@ def _build(content: dict[str, Any], config: dict[str, Any]) -> Manifest:
     return Manifest(**plain)
 
 
-def _storm(category: Category, given: dict[str, int] | None) -> Storm | None:
+def _storm(category: Category, given: dict[str, int] | None) -> MessageLimit | None:
     """`messages = 0`: each record goes by itself, however many there are."""
     if category is not Category.COMMUNICATION:
         return None
     if given is None:
         return STORM
-    return Storm(given["messages"], given["minutes"] * 60) if given["messages"] else None
+    return MessageLimit(given["messages"], given["minutes"] * 60) if given["messages"] else None
 
 
 # --- what a file may say ------------------------------------------------------------------------------

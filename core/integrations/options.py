@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from core.integrations.limits import Storm
+from core.integrations.limits import MessageLimit
 from core.platform.errors import Invalid, did_you_mean
 from core.storage.models import Category
 from core.storage.models.words import SEVERITIES
@@ -170,7 +170,7 @@ def _storm(value: Any, category: Category) -> str | None:
     if category is not Category.COMMUNICATION:
         raise _wrong("storm", "storm is for chat, paging, mail and webhooks only; leave it out.")
     try:
-        Storm.parse(str(value))
+        MessageLimit.parse(str(value))
     except ValueError as error:
         raise _wrong("storm", f'storm "{value}" {error}') from None
     return str(value)

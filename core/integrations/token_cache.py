@@ -61,7 +61,7 @@ class CachedToken:
         self.cache.drop(self.identity, token)
 
 
-class Preview:
+class NoTokens:
     """Always has a token, which is none: what is only shown needs no sign-in."""
 
     def get(self) -> str | None:

@@ -49,7 +49,7 @@ AGAIN_S = (0.05, 0.2)
 
 
 @dataclass(frozen=True)
-class Limits:
+class WaitLimits:
     """How long PostgreSQL lets one of the hub's sessions wait or hold on, in seconds; 0 is without end."""
 
     lock_s: float  # for a lock that another session holds
@@ -60,11 +60,11 @@ class Limits:
 #: The others hold a lock for less than half a second (`core.records.intake.BATCH`). A statement that takes as long as a
 #: lease is worth nothing to its run. A transaction of the hub talks all the time: one that is silent for so long
 #: belongs to a process that was stopped, and loses nothing but its place.
-WORKING = Limits(lock_s=5, statement_s=60, idle_s=12)
+WORKING = WaitLimits(lock_s=5, statement_s=60, idle_s=12)
 #: One table waits so long for a step; behind the step wait all who come later, so it is short and tried again.
-MIGRATING = Limits(lock_s=1, statement_s=0, idle_s=0)
+MIGRATING = WaitLimits(lock_s=1, statement_s=0, idle_s=0)
 #: An index that is built beside the others stops nobody while it waits for them.
-INDEXING = Limits(lock_s=600, statement_s=0, idle_s=0)
+INDEXING = WaitLimits(lock_s=600, statement_s=0, idle_s=0)
 MIGRATE_WITHIN_S = 120.0  # a step that found no gap by then says so
 MIGRATE_PAUSE_S = 1.0  # as long as it was in the others' way
 #: An advisory lock. Without a parameter: psycopg leaves the portal of a statement with parameters open, and with it
@@ -179,7 +179,7 @@ def migrate() -> None:
             _upgrade(connection)
 
 
-def limit(connection: Connection, limits: Limits) -> None:
+def limit(connection: Connection, limits: WaitLimits) -> None:
     """Give this session of PostgreSQL other limits, until it is given others again."""
     connection.exec_driver_sql(_limiting(limits))
 
@@ -345,7 +345,7 @@ def _prepare_postgres(raw: psycopg.Connection, _record: Any) -> None:
     raw.autocommit = False
 
 
-def _limiting(limits: Limits) -> str:
+def _limiting(limits: WaitLimits) -> str:
     named = {
         "lock_timeout": limits.lock_s,
         "statement_timeout": limits.statement_s,

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 from core import access, connections, health
 from core.access import LOCAL
 from core.delivery.history import search
-from core.delivery.history.search import Filter
+from core.delivery.history.search import DeliveryFilter
 from core.platform.secret import Secret
 from core.storage import db
 from core.storage.models import State
@@ -209,7 +209,7 @@ def test_the_heat_map_opens_and_stays_open(hub: Live, context: BrowserContext) -
 
 def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContext) -> None:
     db.configure(f"sqlite:///{hub.log.parent}/hub.db")
-    dead = search.search(LOCAL, Filter(state="dead")).rows
+    dead = search.search(LOCAL, DeliveryFilter(state="dead")).rows
     page = context.new_page()
     sign_in(page, hub)
     page.goto(f"{hub.url}/deliveries?state=Dead")
@@ -247,7 +247,7 @@ def test_axe_finds_nothing(hub: Live, context: BrowserContext, name: str, tmp_pa
     db.configure(f"sqlite:///{hub.log.parent}/hub.db")
     known = {label: id for id, label, _ in health.choices(LOCAL)}
     here = f"/connection?id={known['SOC prod']}"
-    story = search.search(LOCAL, Filter(state="retrying")).rows[0].id
+    story = search.search(LOCAL, DeliveryFilter(state="retrying")).rows[0].id
     paths = {
         "health": "/",
         "deliveries": "/deliveries",

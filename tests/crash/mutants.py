@@ -10,9 +10,9 @@ from sqlalchemy import insert, true, update
 from sqlmodel import Session, col
 
 from core.delivery import outbox, runs, send
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.delivery.outbox import Claim, closure
-from core.delivery.outcome import Verdict
+from core.delivery.outcome import Outcome
 from core.delivery.runs import Run
 from core.delivery.send import Send
 from core.integrations.base import Item, Receipt
@@ -31,13 +31,13 @@ def _dequeue_then_send() -> None:
         rows = {row.key: row for row in call.claim.rows}
         with db.session() as session:
             now = db.now(session)
-            done = [Verdict(row.id, State.DELIVERED, row.attempt_count + 1) for row in call.claim.rows]
+            done = [Outcome(row.id, State.DELIVERED, row.attempt_count + 1) for row in call.claim.rows]
             outbox.close(session, call.claim, done, now)
             outbox.end_attempt(session, call.claim.attempt_id, [], now)
         call.live.client.before_call = lambda: Send.before(call)
         refused = [
             rows[receipt.key].id
-            for receipt in Settlement(
+            for receipt in BatchDelivery(
                 call.live.connector, [Item(row.key, row.payload) for row in call.claim.rows]
             )
             if receipt.fault is not None
@@ -52,7 +52,7 @@ def _dequeue_then_send() -> None:
 def _new_key_per_attempt() -> None:
     """What is sent bears another key each time."""
 
-    class Renamed(Settlement):
+    class Renamed(BatchDelivery):
         number = 0
 
         def __init__(self, connector: Any, items: list[Item]) -> None:
@@ -67,7 +67,7 @@ def _new_key_per_attempt() -> None:
                 known = self.names[receipt.key]
                 yield Receipt(known.key, receipt.vendor_id, receipt.url, receipt.fault)
 
-    send.Settlement = Renamed  # type: ignore[misc]
+    send.BatchDelivery = Renamed  # type: ignore[misc]
 
 
 def _no_fence() -> None:

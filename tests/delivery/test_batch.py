@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.batch import MAX_BAD, LeaseLost, Settlement
+from core.delivery.batch import MAX_BAD, BatchDelivery, LeaseLost
 from core.http.errors import (
     Contested,
     DeliveryError,
@@ -47,10 +47,10 @@ def items(count: int) -> list[Item]:
     return [Item(f"k{n}", "{}") for n in range(count)]
 
 
-def settled(act: Act, count: int) -> tuple[dict[str, str], Settlement, Scripted]:
+def settled(act: Act, count: int) -> tuple[dict[str, str], BatchDelivery, Scripted]:
     """What became of each item in one word, and how."""
     scripted = Scripted(act)
-    settlement = Settlement(scripted, items(count))
+    settlement = BatchDelivery(scripted, items(count))
     receipts = list(settlement)
     assert len({r.key for r in receipts}) == len(receipts) == count
     return {r.key: word(r.fault) for r in receipts}, settlement, scripted
@@ -100,7 +100,7 @@ def test_a_fault_raised_before_the_first_receipt_settles_all() -> None:
 
 def test_silence_after_a_fault_means_not_tried_and_says_why() -> None:
     scripted = Scripted(lambda batch: iter([Receipt("k0", fault=InDoubt("Jira: no answer."))]))
-    first, second = Settlement(scripted, items(2))
+    first, second = BatchDelivery(scripted, items(2))
     assert isinstance(first.fault, InDoubt)
     assert isinstance(second.fault, NotTried)
     assert "Jira: no answer." in second.fault.message
@@ -130,7 +130,7 @@ def test_a_bug_leaves_the_rest_in_doubt_and_is_kept_for_the_log(early: bool) -> 
         raise KeyError("token=CANARY")
 
     scripted = Scripted(act)
-    settlement = Settlement(scripted, items(2))
+    settlement = BatchDelivery(scripted, items(2))
     receipts = list(settlement)
     assert isinstance(settlement.bug, KeyError)
     assert [word(r.fault) for r in receipts] == ["InDoubt" if early else "delivered", "InDoubt"]
@@ -149,7 +149,7 @@ def test_a_lost_lease_passes_through_untouched(raised: BaseException) -> None:
         yield Receipt("k0")
         raise raised
 
-    settlement, seen = Settlement(Scripted(act), items(3)), []
+    settlement, seen = BatchDelivery(Scripted(act), items(3)), []
     with pytest.raises(type(raised)) as caught:
         seen.extend(receipt.key for receipt in settlement)
     assert caught.value is raised
@@ -234,7 +234,7 @@ def test_a_single_item_that_is_too_large_is_rejected(raised: bool) -> None:
             raise TooLarge("413", status=413, body="too big")
         yield Receipt("k0", fault=TooLarge("413", status=413, body="too big"))
 
-    (receipt,) = Settlement(Scripted(act), items(1))
+    (receipt,) = BatchDelivery(Scripted(act), items(1))
     assert type(receipt.fault) is Rejected
     assert (receipt.fault.status, receipt.fault.body) == (413, "too big")
 

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from core import connections
 from core.delivery import history, housekeeping, outbox, runs, send, sync
 from core.delivery.history import search
-from core.delivery.history.search import Filter
-from core.delivery.outcome import Row, Verdict
+from core.delivery.history.search import DeliveryFilter
+from core.delivery.outcome import Outcome, Row
 from core.integrations import get, manifests
-from core.integrations.limits import Storm
+from core.integrations.limits import MessageLimit
 from core.integrations.manifest import STORM
 from core.platform.errors import Conflict
 from core.storage import db
@@ -41,14 +41,14 @@ def arrived(workplace: Workplace) -> list[str]:
 
 
 def test_only_what_is_in_the_window_counts() -> None:
-    storm = Storm(3, 300)
+    storm = MessageLimit(3, 300)
     assert storm.recent([0, 100, 100.1, 399], 400) == [100.1, 399]
     assert [storm.room(sent, 400) for sent in ([], [399], [399] * 3, [399] * 9)] == [3, 2, 0, 0]
 
 
 @given(st.integers(1, 20), st.lists(st.floats(0, 1000), max_size=200))
 def test_no_window_ever_has_more_than_the_limit(limit: int, moments: list[float]) -> None:
-    storm = Storm(limit, 60)
+    storm = MessageLimit(limit, 60)
     known: list[float] = []
     sent: list[float] = []
     for now in sorted(moments):
@@ -60,14 +60,19 @@ def test_no_window_ever_has_more_than_the_limit(limit: int, moments: list[float]
 
 @pytest.mark.parametrize(
     ("text", "storm"),
-    [("20/5m", Storm(20, 300)), (" 5 / 90S ", Storm(5, 90)), ("1/24h", Storm(1, 86_400)), ("Off", None)],
+    [
+        ("20/5m", MessageLimit(20, 300)),
+        (" 5 / 90S ", MessageLimit(5, 90)),
+        ("1/24h", MessageLimit(1, 86_400)),
+        ("Off", None),
+    ],
 )
-def test_a_limit_is_written_as_people_say_it(text: str, storm: Storm | None) -> None:
-    assert Storm.parse(text) == storm
+def test_a_limit_is_written_as_people_say_it(text: str, storm: MessageLimit | None) -> None:
+    assert MessageLimit.parse(text) == storm
 
 
 def test_messengers_have_a_limit_and_others_have_none() -> None:
-    assert get("slack").storm == STORM == Storm(20, 300)
+    assert get("slack").storm == STORM == MessageLimit(20, 300)
     assert get("splunk").storm is None
     assert get("jira").storm is None
 
@@ -329,7 +334,7 @@ def test_a_digest_that_is_no_longer_this_attempts_ends_no_row(workplace: Workpla
         attempt_id=(digest.attempt_id or 0) + 1, connection_id=digest.webhook_id, rows=(row,)
     )
     with db.session() as session:
-        verdict = Verdict(digest.id, State.DELIVERED, 2)
+        verdict = Outcome(digest.id, State.DELIVERED, 2)
         assert outbox.close(session, stale, [verdict], db.now(session)) == 0
     assert {row.state for row in alerts(workplace)} == {"pending"}
 
@@ -349,7 +354,7 @@ def test_the_lists_name_what_the_hub_said_and_find_what_is_in_a_digest(workplace
     workplace.alerts(30)
     workplace.sync("slack")
     (digest,) = digests(workplace)
-    page = search.search(workplace.who, Filter(record=digest.key))
+    page = search.search(workplace.who, DeliveryFilter(record=digest.key))
     assert len(page.rows) == 31
     assert page.rows[0].title == "30 alerts in one message: 30 high"
     assert search.title(workplace.who, digest.id or 0) == page.rows[0].title

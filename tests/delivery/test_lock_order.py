@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from core import connections
 from core.delivery import history, housekeeping, send, sync
-from core.delivery.history import Wanted, replays
+from core.delivery.history import ReplayFilter, replays
 from core.delivery.outbox import LOCK_ORDER
 from core.storage import db
 from core.storage.models import State
@@ -98,7 +98,7 @@ def live_a_day(workplace: Workplace) -> None:
         connections.edit(who, workplace.ids[slug], options=wanted)
     connections.edit(who, workplace.ids["slack"], values=workplace.sandbox.credentials("slack"))
     connections.test(who, workplace.ids["splunk"])
-    replays.begin(who, Wanted(connection=workplace.ids["splunk"], state=State.DELIVERED), again=True)
+    replays.begin(who, ReplayFilter(connection=workplace.ids["splunk"], state=State.DELIVERED), again=True)
     replays.work_off()
     workplace.sync("splunk")
     history.replay_one(who, workplace.deliveries("splunk")[0].id or 0, again=True)

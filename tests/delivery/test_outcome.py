@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.delivery.outcome import Doubt, Row, judge, still_in_doubt
+from core.delivery.outcome import InDoubtPolicy, Row, judge, still_in_doubt
 from core.delivery.retry import Policy
 from core.http.errors import (
     Contested,
@@ -22,15 +22,15 @@ from core.integrations.base import Receipt
 from core.storage.models import State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LOOKS = Doubt("look_up", (60, 300, 900))
-REPEATS = Doubt("may_repeat")
+LOOKS = InDoubtPolicy("look_up", (60, 300, 900))
+REPEATS = InDoubtPolicy("may_repeat")
 
 
 def row(attempts: int = 0, look_ups: int = 0, in_doubt_since: datetime | None = None) -> Row:
     return Row(1, "k", "{}", "case", 7, attempts, look_ups, in_doubt_since, NOW)
 
 
-def verdict(fault: DeliveryError | None, given: Row | None = None, doubt: Doubt = LOOKS):
+def verdict(fault: DeliveryError | None, given: Row | None = None, doubt: InDoubtPolicy = LOOKS):
     return judge(
         given or row(), Receipt("k", "SEC-1", fault=fault), doubt=doubt, policy=Policy(), random=0.5, now=NOW
     )
@@ -98,17 +98,17 @@ def test_what_dies_in_doubt_stays_marked_so_that_a_replay_looks_first(fault) -> 
     ],
 )
 def test_a_lost_answer_says_what_the_hub_does_about_it(mode: str, words: str) -> None:
-    assert words in str(verdict(InDoubt("no answer"), doubt=Doubt(mode, (60,))).reason)
+    assert words in str(verdict(InDoubt("no answer"), doubt=InDoubtPolicy(mode, (60,))).reason)
 
 
 @pytest.mark.parametrize(
     ("mode", "is_told"), [("native_key", False), ("look_up", False), ("may_repeat", True)]
 )
 def test_a_possible_duplicate_explains_itself(mode: str, is_told: bool) -> None:
-    judged = verdict(None, row(attempts=1, in_doubt_since=NOW), Doubt(mode, (60,)))
+    judged = verdict(None, row(attempts=1, in_doubt_since=NOW), InDoubtPolicy(mode, (60,)))
     assert judged.state is State.DELIVERED
     assert ("may be there twice" in (judged.reason or "")) is is_told
-    assert verdict(None, row(attempts=1), Doubt(mode, (60,))).reason is None
+    assert verdict(None, row(attempts=1), InDoubtPolicy(mode, (60,))).reason is None
 
 
 def test_what_stands_in_the_way_three_times_is_dead() -> None:
@@ -139,6 +139,6 @@ def test_an_early_look_up_does_not_count() -> None:
 
 @pytest.mark.parametrize("mode", ["native_key", "look_up", "may_repeat"])
 def test_doubt_ends_with_the_attempts_whatever_the_vendor_offers(mode: str) -> None:
-    doubt = Doubt(mode, (60, 300, 900))
+    doubt = InDoubtPolicy(mode, (60, 300, 900))
     assert doubt.first_wait_s(Policy(), 14, 0.5) is not None
     assert doubt.first_wait_s(Policy(), 15, 0.5) is None

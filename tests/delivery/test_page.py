@@ -9,7 +9,7 @@ from sqlmodel import Session
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
-from core.delivery.history.search import Filter
+from core.delivery.history.search import DeliveryFilter
 from core.storage import db
 from core.storage.models import Connection, SiemEvent, State, TicketLink
 from tests.conftest import People
@@ -71,7 +71,7 @@ def test_a_filter_that_fits_few_pages_as_well(
         for state in (State.SKIPPED, State.DELIVERED, State.DEAD):
             fits = [row["id"] for row in rows if row["state"] == state]
             assert _walk(who, history.listing, limit, state=str(state)) == fits
-            assert [row.id for row in search.search(who, Filter(state=state)).rows] == fits
+            assert [row.id for row in search.search(who, DeliveryFilter(state=state)).rows] == fits
         for exported in (True, False):
             fits = [row["id"] for row in history.events(who) if row["is_exported"] is exported]
             assert fits

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from core import connections
 from core.access import Principal
-from core.delivery.history import Plan, Wanted, plan, replays
+from core.delivery.history import Plan, ReplayFilter, plan, replays
 from core.delivery.outbox.queries import in_states, waiting
 from core.platform.errors import Conflict, Forbidden, Invalid, NotFound
 from core.storage import db
@@ -67,7 +67,7 @@ def test_a_dry_run_counts_ages_and_duplicates_and_changes_nothing(people: People
         )
         ids = one.id, two.id
     before = [states_of(id) for id in ids]
-    found = plan(people.a, Wanted())
+    found = plan(people.a, ReplayFilter())
     assert words(found) == {
         "count": 7,
         "duplicates": 2,
@@ -84,7 +84,7 @@ def test_a_dry_run_counts_ages_and_duplicates_and_changes_nothing(people: People
     assert found.newest_at is not None
     assert timedelta(hours=4) < found.newest_at - found.oldest_at < timedelta(hours=6)
     assert [states_of(id) for id in ids] == before
-    sent = plan(people.a, Wanted(state=State.DELIVERED))
+    sent = plan(people.a, ReplayFilter(state=State.DELIVERED))
     assert (sent.count, sent.duplicates, sent.delivered) == (4, 4, 4)
 
 
@@ -114,8 +114,8 @@ def test_each_filter_means_what_it_says(people: People, wanted: dict[str, str], 
         fill(session, two, State.DEAD, 1)
         hour_ago = (db.now(session) - timedelta(hours=1)).isoformat()
     given = {name: hour_ago if word == "hour ago" else word for name, word in wanted.items()}
-    assert plan(people.a, Wanted.of(given)).count == count
-    assert Wanted.of(Wanted.of(given).stored()).stored() == Wanted.of(given).stored()
+    assert plan(people.a, ReplayFilter.of(given)).count == count
+    assert ReplayFilter.of(ReplayFilter.of(given).stored()).stored() == ReplayFilter.of(given).stored()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_each_filter_means_what_it_says(people: People, wanted: dict[str, str], 
 )
 def test_a_filter_that_makes_no_sense_names_its_field(values: dict[str, str], field: str) -> None:
     with pytest.raises(Invalid) as caught:
-        Wanted.of(values)
+        ReplayFilter.of(values)
     assert set(caught.value.fields) == {field}
 
 
@@ -142,12 +142,12 @@ def test_the_time_it_takes_is_the_vendors_rate(people: People) -> None:
         fill(session, slack, State.DEAD, 30, record_kind=Kind.ALERT)
         jira = connect(session, people.a.user_id, "jira", "jira")  # no rate, no call yet: nobody knows
         fill(session, jira, State.DEAD, 1, record_kind=Kind.CASE)
-    assert plan(people.a, Wanted(connection="slack")).seconds == 30
-    assert plan(people.a, Wanted(connection="jira")).seconds is None
-    assert plan(people.a, Wanted()).seconds is None
+    assert plan(people.a, ReplayFilter(connection="slack")).seconds == 30
+    assert plan(people.a, ReplayFilter(connection="jira")).seconds is None
+    assert plan(people.a, ReplayFilter()).seconds is None
 
 
-@pytest.mark.parametrize("where", [waiting("x"), in_states((State.DEAD, State.HELD)), Wanted().fits()])
+@pytest.mark.parametrize("where", [waiting("x"), in_states((State.DEAD, State.HELD)), ReplayFilter().fits()])
 def test_partial_indexes_fit(sqlite_database: str, where: ColumnElement[bool]) -> None:
     db.configure(sqlite_database)
     query = select(col(Delivery.id)).where(where, col(Delivery.webhook_id) == "x").limit(500)
@@ -165,7 +165,7 @@ def test_what_is_replayed_keeps_its_key_and_begins_anew(people: People) -> None:
         one = connect(session, people.a.user_id, "one")
         ids = fill(session, one, State.DEAD, 3)
         keys = [session.get_one(Delivery, id).key for id in ids]
-    begun = replays.begin(people.a, Wanted(connection="one"))
+    begun = replays.begin(people.a, ReplayFilter(connection="one"))
     (progress,) = begun.replays
     assert (begun.plan.count, progress.total, progress.queued, progress.left) == (3, 3, 3, 0)
     assert progress.state == "done"
@@ -185,7 +185,7 @@ def test_delivered_ones_go_twice_only_when_said_and_tickets_never(people: People
         two = connect(session, people.a.user_id, "two", "jira")
         fill(session, two, State.DELIVERED, 2, record_kind=Kind.CASE)
         ids = one.id, two.id
-    delivered = Wanted(state=State.DELIVERED)
+    delivered = ReplayFilter(state=State.DELIVERED)
     with pytest.raises(Conflict, match="2 were delivered and would be sent twice"):
         replays.begin(people.a, delivered)
     begun = replays.begin(people.a, delivered, again=True)
@@ -209,7 +209,7 @@ def test_what_was_delivered_is_counted_as_far_as_it_goes_and_replayed_whole(peop
         fill(session, one, State.DELIVERED, 8)
         fill(session, connect(session, people.b.user_id, "another's"), State.DELIVERED, 8)
         id = one.id
-    wanted = Wanted(state=State.DELIVERED)
+    wanted = ReplayFilter(state=State.DELIVERED)
     found = plan(people.a, wanted)
     assert (found.count, found.more) == (3, True)
     assert found.warnings()[0].startswith("3 or more were delivered")
@@ -231,7 +231,7 @@ def test_what_fits_only_among_the_oldest_is_found_by_the_steps(people: People) -
         fill(session, one, State.DELIVERED, 2, reason="It may be there twice.", ago=timedelta(hours=9))
         fill(session, one, State.DELIVERED, 8)
         id = one.id
-    wanted = Wanted(state=State.DELIVERED, reason="twice")
+    wanted = ReplayFilter(state=State.DELIVERED, reason="twice")
     found = plan(people.a, wanted)
     assert (found.count, found.more, found.is_empty) == (0, True, False)
     (progress,) = replays.begin(people.a, wanted, again=True).replays
@@ -248,7 +248,9 @@ def test_a_span_of_time_bounds_what_is_looked_at(people: People) -> None:
         for hours in (9, 5, 0):
             fill(session, one, State.DELIVERED, 3, ago=timedelta(hours=hours))
         now, id = db.now(session), one.id
-    wanted = Wanted(state=State.DELIVERED, since=now - timedelta(hours=6), until=now - timedelta(hours=4))
+    wanted = ReplayFilter(
+        state=State.DELIVERED, since=now - timedelta(hours=6), until=now - timedelta(hours=4)
+    )
     found = plan(people.a, wanted)
     assert (found.count, found.more) == (3, False)
     (progress,) = replays.begin(people.a, wanted, again=True).replays
@@ -264,7 +266,7 @@ def test_a_ticket_is_not_replayed_even_by_a_stored_row(people: People) -> None:
         row = Replay(
             connection_id=jira.id,
             actor="x",
-            wanted=Wanted(state=State.DELIVERED).stored(),
+            wanted=ReplayFilter(state=State.DELIVERED).stored(),
             total=1,
             last_id=10**9,
             created_at=db.now(session),
@@ -283,7 +285,7 @@ def test_it_can_be_paused_and_goes_on_where_it_was(people: People, monkeypatch: 
         one = connect(session, people.a.user_id, "one")
         fill(session, one, State.DEAD, 10)
         id = one.id
-    (progress,) = replays.begin(people.a, Wanted()).replays
+    (progress,) = replays.begin(people.a, ReplayFilter()).replays
     assert (progress.state, progress.queued, progress.left) == ("running", 4, 6)
     assert replays.work_off() == 0  # the queue is full: nothing more is added
     send_waiting(id)
@@ -329,7 +331,7 @@ def test_what_dies_again_is_not_replayed_again_and_new_ones_are_left_alone(
         one = connect(session, people.a.user_id, "one")
         fill(session, one, State.DEAD, 3)
         id = one.id
-    (progress,) = replays.begin(people.a, Wanted()).replays
+    (progress,) = replays.begin(people.a, ReplayFilter()).replays
     with db.session() as session:
         for row in session.execute(select(Delivery).where(col(Delivery.state) == State.PENDING)).scalars():
             row.state = State.DEAD
@@ -346,12 +348,12 @@ def test_the_replay_of_a_deleted_connection_ends(people: People, monkeypatch: py
         one = connect(session, people.a.user_id, "one")
         fill(session, one, State.DEAD, 3)
         id = one.id
-    (progress,) = replays.begin(people.a, Wanted()).replays
+    (progress,) = replays.begin(people.a, ReplayFilter()).replays
     connections.delete(people.a, id)
     replays.work_off()
     assert states_of(id) == {"dead": 2, "skipped": 1}
     assert replays.find(people.a, progress.id).state == "done"
-    assert plan(people.a, Wanted()).count == 0
+    assert plan(people.a, ReplayFilter()).count == 0
 
 
 def test_another_persons_are_invisible_also_where_the_connection_is_shared(people: People) -> None:
@@ -359,12 +361,12 @@ def test_another_persons_are_invisible_also_where_the_connection_is_shared(peopl
         theirs = connect(session, people.b.user_id, "theirs", shared=True)
         fill(session, theirs, State.DEAD, 2)
         id = theirs.id
-    assert plan(people.a, Wanted()).count == 0
-    assert replays.begin(people.a, Wanted()).replays == ()
+    assert plan(people.a, ReplayFilter()).count == 0
+    assert replays.begin(people.a, ReplayFilter()).replays == ()
     for verb in (plan, replays.begin):
         with pytest.raises(NotFound):
-            verb(people.a, Wanted(connection=id))
-    (progress,) = replays.begin(people.b, Wanted()).replays
+            verb(people.a, ReplayFilter(connection=id))
+    (progress,) = replays.begin(people.b, ReplayFilter()).replays
     assert replays.listing(people.a) == []
     for steer in (replays.find, replays.pause, replays.resume):
         with pytest.raises(NotFound):
@@ -376,7 +378,7 @@ def test_a_viewer_counts_nothing_and_replays_nothing(people: People) -> None:
     viewer = Principal(people.a.user_id, people.a.email, "viewer")
     for verb in (plan, replays.begin):
         with pytest.raises(Forbidden):
-            verb(viewer, Wanted())
+            verb(viewer, ReplayFilter())
 
 
 # --- with a real vendor ---------------------------------------------------------------------------
@@ -389,8 +391,8 @@ def test_what_was_given_up_arrives_after_the_replay_under_its_key(workplace: Wor
     workplace.sync("slack")
     assert workplace.states("slack") == ["dead"]
     (key,) = [row.key for row in workplace.deliveries("slack")]
-    assert plan(workplace.who, Wanted(reason="given up")).count == 1
-    replays.begin(workplace.who, Wanted(connection=workplace.ids["slack"]))
+    assert plan(workplace.who, ReplayFilter(reason="given up")).count == 1
+    replays.begin(workplace.who, ReplayFilter(connection=workplace.ids["slack"]))
     assert workplace.sync("slack").count == 1
     assert [(row.state, row.key) for row in workplace.deliveries("slack")] == [("delivered", key)]
 
@@ -404,9 +406,9 @@ def test_what_could_not_be_mapped_is_mapped_anew_or_left_alone(workplace: Workpl
         for row in (good, gone):
             row.state, row.payload = State.DEAD, None
         gone.record_id = 987_654
-    found = plan(workplace.who, Wanted())
+    found = plan(workplace.who, ReplayFilter())
     assert (found.count, found.without_body) == (2, 2)
-    (progress,) = replays.begin(workplace.who, Wanted()).replays
+    (progress,) = replays.begin(workplace.who, ReplayFilter()).replays
     assert (progress.queued, progress.left_out, progress.left) == (1, 1, 0)
     assert workplace.states("splunk") == ["pending", "dead"]
     workplace.sync("splunk")
@@ -420,10 +422,10 @@ def test_of_a_digest_the_records_are_replayed_and_not_the_list(workplace: Workpl
     if state != "delivered":
         workplace.sandbox.fault("slack", "503", times=1)
     workplace.sync("slack")
-    counted = plan(workplace.who, Wanted(connection=connection_id, state=State(state)))
+    counted = plan(workplace.who, ReplayFilter(connection=connection_id, state=State(state)))
     assert counted.count == {"dead": 30, "skipped": 0, "delivered": 30}[state]
     if not counted.count:
         return
-    replays.begin(workplace.who, Wanted(connection=connection_id, state=State(state)), again=True)
+    replays.begin(workplace.who, ReplayFilter(connection=connection_id, state=State(state)), again=True)
     rows = [row for row in workplace.deliveries("slack") if row.record_kind == "alert"]
     assert {(row.state, row.digest_id, row.attempt_count) for row in rows} == {("pending", None, 0)}

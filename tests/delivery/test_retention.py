@@ -249,7 +249,7 @@ def test_what_is_not_finished_or_not_old_is_left_alone(workplace: Workplace) -> 
 
 
 def test_an_old_answer_is_not_given_again_before_it_is_swept(workplace: Workplace, clock: Move) -> None:
-    who, answer = workplace.who, idempotency.Answer(200, "{}")
+    who, answer = workplace.who, idempotency.KeptAnswer(200, "{}")
     for key in ("mine", "another"):
         idempotency.begin(who, key, b"")
         idempotency.finish(who, key, answer)

@@ -13,8 +13,8 @@ from core import connections, integrations
 from core.access import LOCAL
 from core.delivery import history, outbox, send, sync
 from core.delivery.outbox import tickets
-from core.delivery.outbox.tickets import Search, Target, Twin, plan
-from core.delivery.outcome import Doubt, Row
+from core.delivery.outbox.tickets import Search, TicketTarget, Twin, plan
+from core.delivery.outcome import InDoubtPolicy, Row
 from core.delivery.runs import Run
 from core.integrations import get, place_of, site_of
 from core.integrations.base import Ticket, Tracker
@@ -30,7 +30,7 @@ from tests.support.workplace import CREATED, Workplace, sandbox, workplace
 __all__ = ["sandbox", "workplace"]
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-HERE = Target("jira.example.com SEC", Doubt("look_up", (60, 300, 900)))
+HERE = TicketTarget("jira.example.com SEC", InDoubtPolicy("look_up", (60, 300, 900)))
 TRACKERS = ("jira", "servicenow", "zendesk")
 
 

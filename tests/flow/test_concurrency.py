@@ -40,7 +40,7 @@ TAKE_COUNTER = "UPDATE counters SET value = value WHERE name = 'change_seq'"
 def hasty(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits, a tenth as long."""
     was = db.WORKING
-    monkeypatch.setattr(db, "WORKING", db.Limits(was.lock_s / 10, was.statement_s, was.idle_s / 10))
+    monkeypatch.setattr(db, "WORKING", db.WaitLimits(was.lock_s / 10, was.statement_s, was.idle_s / 10))
     db.configure(database)
 
 
@@ -116,7 +116,7 @@ def test_whoever_waits_too_long_gets_a_sentence(hasty: None, api: Api, tmp_path:
 
 @on_postgres
 def test_a_statement_that_takes_too_long_is_ended(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "WORKING", db.Limits(1, 0.1, 1))
+    monkeypatch.setattr(db, "WORKING", db.WaitLimits(1, 0.1, 1))
     db.configure(database)
     with pytest.raises(Unusable, match="took too long for one statement"), db.reading() as session:
         session.execute(text("SELECT pg_sleep(10)"))

@@ -19,7 +19,7 @@ from core.access import LOCAL
 from core.connections import changes
 from core.delivery import housekeeping, retention
 from core.delivery.history import replays
-from core.delivery.history.replay_filter import Wanted
+from core.delivery.history.replay_filter import ReplayFilter
 from core.platform.settings import settings
 from core.records import intake
 from core.storage import db
@@ -96,11 +96,11 @@ class Life:
         changes.edit(who, discord, name=f"Discord of day {day}")
         if day % PERIOD == PERIOD - 2:
             changes.enable(who, discord)
-            replays.begin(who, Wanted.of({"connection": discord, "state": "dead"}))
+            replays.begin(who, ReplayFilter.of({"connection": discord, "state": "dead"}))
         replays.work_off()
         key = str(uuid.uuid4())
         assert idempotency.begin(who, key, b"") is None
-        idempotency.finish(who, key, idempotency.Answer(200, "{}"))
+        idempotency.finish(who, key, idempotency.KeptAnswer(200, "{}"))
         with db.session() as session:
             now = db.now(session)
             times = {"created_at": now, "seen_at": now, "expires_at": now + timedelta(days=1)}

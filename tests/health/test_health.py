@@ -14,7 +14,7 @@ from sqlmodel import Session, select
 from core import health
 from core.access import LOCAL
 from core.delivery import histogram
-from core.health import Word, figures
+from core.health import Status, figures
 from core.health.figures import Bucket, Span
 from core.health.status import duration, standing
 from core.platform.errors import Invalid
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("half_past")
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
 
-def stand(waiting: int = 0, retrying: int = 0, **fields: object) -> tuple[Word, str]:
+def stand(waiting: int = 0, retrying: int = 0, **fields: object) -> tuple[Status, str]:
     """A connection that synced a minute ago, every 5 minutes, unless `fields` say otherwise."""
     plain: dict[str, object] = {
         "is_active": True,
@@ -48,74 +48,74 @@ def stand(waiting: int = 0, retrying: int = 0, **fields: object) -> tuple[Word, 
 
 
 def test_a_connection_that_delivers_everything_is_healthy() -> None:
-    assert stand() == (Word.HEALTHY, "Everything is delivered. The last sync was 1 min ago.")
+    assert stand() == (Status.HEALTHY, "Everything is delivered. The last sync was 1 min ago.")
 
 
 def test_a_problem_is_said_in_its_own_words_before_anything_else() -> None:
     problem = "Splunk answered 403. Enable the token, then press Test."
-    assert stand(problem=problem, is_active=False, failures=3) == (Word.NEEDS_YOU, problem)
+    assert stand(problem=problem, is_active=False, failures=3) == (Status.NEEDS_YOU, problem)
 
 
 def test_wrong_settings_need_a_person_even_without_a_sentence() -> None:
-    assert stand(wait_reason="misconfigured")[0] == Word.NEEDS_YOU
+    assert stand(wait_reason="misconfigured")[0] == Status.NEEDS_YOU
 
 
 def test_what_somebody_switched_off_is_paused_however_old_its_last_sync() -> None:
-    assert stand(is_active=False, last_sync=NOW - timedelta(days=9))[0] == Word.PAUSED
+    assert stand(is_active=False, last_sync=NOW - timedelta(days=9))[0] == Status.PAUSED
 
 
 def test_failed_calls_are_counted_and_the_next_try_is_named() -> None:
     word, sentence = stand(
         failures=4, last_success_at=NOW - timedelta(hours=3), next_call_at=NOW + timedelta(minutes=12)
     )
-    assert word == Word.FAILING
+    assert word == Status.FAILING
     assert sentence == "4 calls in a row failed; the last success was 3 h ago. The next try is in 12 min."
 
 
 def test_a_failed_last_run_is_failing_and_a_failed_earlier_one_is_not() -> None:
-    assert stand(recent=[[1, "success", 3], [2, "failed", 0]])[0] == Word.FAILING
-    assert stand(recent=[[1, "failed", 0], [2, "success", 3]])[0] == Word.HEALTHY
+    assert stand(recent=[[1, "success", 3], [2, "failed", 0]])[0] == Status.FAILING
+    assert stand(recent=[[1, "failed", 0], [2, "success", 3]])[0] == Status.HEALTHY
 
 
 @pytest.mark.parametrize(
     ("every", "minutes_ago", "word"),
     [
-        ("5m", 9, Word.HEALTHY),
-        ("5m", 11, Word.LATE),
-        ("1h", 90, Word.HEALTHY),
-        ("1h", 121, Word.LATE),
-        ("1d", 60 * 47, Word.HEALTHY),
-        ("1d", 60 * 49, Word.LATE),
-        ("10s", 1, Word.HEALTHY),
-        ("10s", 2, Word.LATE),
+        ("5m", 9, Status.HEALTHY),
+        ("5m", 11, Status.LATE),
+        ("1h", 90, Status.HEALTHY),
+        ("1h", 121, Status.LATE),
+        ("1d", 60 * 47, Status.HEALTHY),
+        ("1d", 60 * 49, Status.LATE),
+        ("10s", 1, Status.HEALTHY),
+        ("10s", 2, Status.LATE),
     ],
 )
-def test_late_is_measured_by_the_connections_own_interval(every: str, minutes_ago: int, word: Word) -> None:
+def test_late_is_measured_by_the_connections_own_interval(every: str, minutes_ago: int, word: Status) -> None:
     since = NOW - timedelta(minutes=minutes_ago)
     assert stand(options={"every": every}, last_sync=since, last_success_at=since)[0] == word
 
 
 def test_a_new_connection_says_when_it_runs_first() -> None:
     word, sentence = stand(last_sync=None, last_success_at=None, next_sync_at=NOW + timedelta(seconds=40))
-    assert (word, sentence) == (Word.NOT_RUN, "It has not run since it was made. The next try is in 40 s.")
+    assert (word, sentence) == (Status.NOT_RUN, "It has not run since it was made. The next try is in 40 s.")
 
 
 def test_more_waiting_than_one_sync_takes_is_catching_up() -> None:
-    assert stand(waiting=10)[0] == Word.HEALTHY
-    assert stand(waiting=1400) == (Word.CATCHING_UP, "1,400 records are waiting to be sent.")
+    assert stand(waiting=10)[0] == Status.HEALTHY
+    assert stand(waiting=1400) == (Status.CATCHING_UP, "1,400 records are waiting to be sent.")
 
 
 def test_what_is_tried_again_is_catching_up() -> None:
-    assert stand(waiting=3, retrying=2)[0] == Word.CATCHING_UP
+    assert stand(waiting=3, retrying=2)[0] == Status.CATCHING_UP
 
 
 def test_a_vendor_that_asks_to_slow_down_is_not_failing() -> None:
     throttled = {"wait_reason": "throttled", "failures": 2}
     assert stand(**throttled, next_call_at=NOW + timedelta(minutes=3)) == (
-        Word.CATCHING_UP,
+        Status.CATCHING_UP,
         "The vendor asked to slow down; it goes on in 3 min.",
     )
-    assert stand(**throttled, next_call_at=NOW - timedelta(minutes=3))[0] == Word.FAILING
+    assert stand(**throttled, next_call_at=NOW - timedelta(minutes=3))[0] == Status.FAILING
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_what_waits_in_the_outbox_is_counted_per_connection(people: People) -> N
         connect(session, people.a.user_id, "quick")
         scenes._backlog(session, slow, 30)
     strips = {strip.name: strip for strip in health.overview(people.a, 24).strips}
-    assert (strips["slow"].waiting, strips["slow"].standing.word) == (30, Word.CATCHING_UP)
-    assert (strips["quick"].waiting, strips["quick"].standing.word) == (0, Word.HEALTHY)
+    assert (strips["slow"].waiting, strips["slow"].standing.word) == (30, Status.CATCHING_UP)
+    assert (strips["quick"].waiting, strips["quick"].standing.word) == (0, Status.HEALTHY)
 
 
 def test_a_strip_has_the_last_runs_oldest_first(people: People) -> None:

@@ -33,13 +33,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import integrations
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Dialer, Egress, Previewed, Recorder, Rules, VendorClient, sent_text
 from core.http.errors import DeliveryError
 from core.integrations.base import Connector, Item, Receipt, Tokens
 from core.integrations.email import connector as email
 from core.integrations.registry import connector, slugs
-from core.integrations.token_cache import Preview, TokenCache
+from core.integrations.token_cache import NoTokens, TokenCache
 from core.platform import text
 from core.platform.errors import NotFound
 from core.platform.secret import Secret
@@ -138,7 +138,7 @@ def placed(value: Any, server: str) -> Any:
 def build(slug: str, config: dict[str, Any], client: VendorClient, token: str | None = None) -> Connector:
     made = connector(slug)
     given = {name: Secret(value) if name in SECRET_FIELDS else value for name, value in config.items()}
-    tokens = Preview() if isinstance(client, Recorder) else TokenCache().of(slug, config)
+    tokens = NoTokens() if isinstance(client, Recorder) else TokenCache().of(slug, config)
     if token is not None:
         tokens.keep(token, 3600)
     return made(made.Config(**given), client, _Tools(client, tokens))
@@ -225,7 +225,7 @@ def test_a_conversation_goes_as_the_fixture_says(path: Path, monkeypatch: pytest
 def talk(connector: Connector, case: dict[str, Any]) -> dict[str, Any]:
     """Deliver, check or find as the case wants; the outcome in the case's own words."""
     if "items" in case:
-        settlement = Settlement(connector, items_of(case))
+        settlement = BatchDelivery(connector, items_of(case))
         receipts = [told(receipt) for receipt in settlement]
         assert settlement.bug is None
         return {"receipts": receipts}
@@ -250,7 +250,7 @@ def items_of(case: dict[str, Any]) -> list[Item]:
 
 def sent_by(slug: str, config: dict[str, Any], *items: Item) -> list[dict[str, Any]]:
     recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
-    list(Settlement(build(slug, config, recorder), items))
+    list(BatchDelivery(build(slug, config, recorder), items))
     return [json.loads(line) for request in recorder.requests for line in request.content.splitlines()]
 
 
@@ -272,7 +272,7 @@ def test_every_connector_has_every_usual_case(slug: str) -> None:
 def test_a_preview_shows_the_bytes_that_are_sent(slug: str) -> None:
     case = placed(json.loads((FIXTURES / slug / "good.json").read_text()), "http://127.0.0.1:9")
     recorder = Recorder(vendor=slug, rules=Rules(egress=Egress.parse("127.0.0.1:9")))
-    receipts = Settlement(build(slug, case["config"], recorder), items_of(case))
+    receipts = BatchDelivery(build(slug, case["config"], recorder), items_of(case))
     assert all(isinstance(receipt.fault, Previewed) for receipt in receipts)
     assert [sent_text(request) for request in recorder.requests] == [r["body"] for r in case["requests"]]
 

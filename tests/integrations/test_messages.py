@@ -13,7 +13,7 @@ from slack_sdk.models.blocks import Block
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from core import integrations
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured, Rejected
 from core.integrations import check_config, get
@@ -119,7 +119,7 @@ def test_the_workflows_address_is_sent_byte_for_byte() -> None:
     query = "api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=a-b_c%2Bd~e"
     recorder = Recorder(vendor="Teams", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     config = {"webhook_url": f"http://127.0.0.1:9/workflows/x/triggers/manual/paths/invoke?{query}"}
-    list(Settlement(build("teams", config, recorder), [item({"title": "t"})]))
+    list(BatchDelivery(build("teams", config, recorder), [item({"title": "t"})]))
     assert recorder.requests[0].url.raw_path.decode().partition("?")[2] == query
 
 
@@ -223,7 +223,7 @@ def test_the_published_vector_holds() -> None:
 def sent_event(payload: str) -> Any:
     recorder = Recorder(vendor="Webhook", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     config = {"url": "http://127.0.0.1:9/hook", "signing_secret": SECRET}
-    list(Settlement(build("webhook", config, recorder), [Item("fiq-alert-1", payload)]))
+    list(BatchDelivery(build("webhook", config, recorder), [Item("fiq-alert-1", payload)]))
     return recorder.requests[0]
 
 
@@ -403,7 +403,7 @@ def test_an_event_over_512_kb_is_refused_here() -> None:
     recorder = Recorder(vendor="PagerDuty", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     config = {"routing_key": "r" * 32, "endpoint_url": "http://127.0.0.1:9"}
     body = {"summary": "s", "severity": "info", "url": "https://h.example/" + "x" * 600_000}
-    (receipt,) = Settlement(build("pagerduty", config, recorder), [item(body)])
+    (receipt,) = BatchDelivery(build("pagerduty", config, recorder), [item(body)])
     assert type(receipt.fault) is Rejected
     assert "512 KB" in receipt.fault.message
     assert recorder.requests == []

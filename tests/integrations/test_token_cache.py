@@ -8,8 +8,8 @@ import pytest
 
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
-from core.integrations.bearer import Bearer, SignIn
-from core.integrations.token_cache import Preview, TokenCache
+from core.integrations.bearer import Bearer, TokenGrant
+from core.integrations.token_cache import NoTokens, TokenCache
 from tests.support.fault_server import json_answer, serving
 
 
@@ -92,7 +92,7 @@ def answered(*answers: bytes, tokens: Any, secrets: tuple[str, ...] = ()) -> tup
     with serving(lambda peer: peer.send(left.pop(0))) as server:
         rules = Rules(egress=Egress.parse("127.0.0.1"))
         with VendorClient(vendor="V", rules=rules, secrets=secrets) as client:
-            sign_in = SignIn(f"{server.url}/token", {"client_secret": "CANARY-secret"})
+            sign_in = TokenGrant(f"{server.url}/token", {"client_secret": "CANARY-secret"})
             bearer = Bearer(client, tokens, "V", lambda: sign_in, lambda fault: fault)
             try:
                 outcome: Any = bearer.post(f"{server.url}/api", b"[]", {}).status_code
@@ -160,4 +160,4 @@ def test_an_answer_without_a_usable_token_is_the_address_fault(body: Any) -> Non
 
 
 def test_a_preview_signs_in_nowhere() -> None:
-    assert len(answered(OK, tokens=Preview())[1]) == 1
+    assert len(answered(OK, tokens=NoTokens())[1]) == 1

@@ -9,7 +9,7 @@ from core.platform.errors import Unusable
 from core.storage import db
 from core.storage.models import Connection
 from core.web.api.auth import Rate
-from core.web.api.errors import TooMany
+from core.web.api.errors import TooManyRequests
 from tests.support.api_client import (
     CANARY,
     LISTS,
@@ -283,7 +283,7 @@ def test_a_token_may_ask_so_often_and_then_must_wait_as_long_as_it_is_told() -> 
     now[0] += 20
     rate.take("one")
     rate.take("two")
-    with pytest.raises(TooMany) as caught:
+    with pytest.raises(TooManyRequests) as caught:
         rate.take("one")
     assert 40 <= caught.value.retry_after_s <= 41
     now[0] += caught.value.retry_after_s

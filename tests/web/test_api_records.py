@@ -118,8 +118,8 @@ def test_while_the_first_is_worked_on_the_second_is_told_to_come_later(people: P
         idempotency.begin(people.a, "k", b"x")
     age(idempotency.ABANDONED + timedelta(seconds=1))
     assert idempotency.begin(people.a, "k", b"x") is None  # its process died: this one takes its place
-    idempotency.finish(people.a, "k", idempotency.Answer(200, "done"))
-    assert idempotency.begin(people.a, "k", b"x") == idempotency.Answer(200, "done")
+    idempotency.finish(people.a, "k", idempotency.KeptAnswer(200, "done"))
+    assert idempotency.begin(people.a, "k", b"x") == idempotency.KeptAnswer(200, "done")
     age(idempotency.ANSWERS_KEPT + timedelta(seconds=1))
     assert idempotency.begin(people.a, "k", b"y") is None
 

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import connections, integrations
 from core.access import LOCAL
-from core.connections import Wanted
+from core.connections import MatchCount
 from core.integrations import credentials
 from core.platform.errors import Forbidden, Invalid
 from core.records import intake
@@ -290,7 +290,7 @@ def test_a_draft_counts_what_its_options_let_through(ana: User) -> None:
     alerts(2, ana, severity="low", id="x")
     ben = person("ben@example.org")
     count = connections.count_wanted
-    assert count(who, "slack", {}) == Wanted(5, is_all=True)
+    assert count(who, "slack", {}) == MatchCount(5, is_all=True)
     assert count(who, "slack", {"min_severity": "high"}).records == 4
     assert count(who, "slack", {"start_from": "now"}).records == 0
     assert count(who, "slack", {"start_from": "2020-01-01"}).records == 5
@@ -329,14 +329,18 @@ def test_a_wrong_draft_is_refused_before_any_call(ana: User) -> None:
 @pytest.mark.parametrize(
     ("wanted", "options", "said_so"),
     [
-        (Wanted(0, True), {}, "No alert matches now. The first that does is sent by itself."),
-        (Wanted(1, True), {}, "1 alert matches now. The first sync sends 1."),
-        (Wanted(12, True), {"drain": True}, "12 alerts match now. The first sync sends all of them."),
-        (Wanted(8000, False), {}, "8,000 alerts match now among the newest 10,000. The first sync sends 5."),
+        (MatchCount(0, True), {}, "No alert matches now. The first that does is sent by itself."),
+        (MatchCount(1, True), {}, "1 alert matches now. The first sync sends 1."),
+        (MatchCount(12, True), {"drain": True}, "12 alerts match now. The first sync sends all of them."),
+        (
+            MatchCount(8000, False),
+            {},
+            "8,000 alerts match now among the newest 10,000. The first sync sends 5.",
+        ),
     ],
 )
 def test_the_number_of_records_is_said_in_words(
-    wanted: Wanted, options: dict[str, object], said_so: str
+    wanted: MatchCount, options: dict[str, object], said_so: str
 ) -> None:
     chosen = {"start_from": "all", "drain": False, "batch_limit": 5} | options
     assert requests.sentence(integrations.get("slack"), wanted, chosen, is_new=True) == said_so

@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 from streamlit.testing.v1 import AppTest
 
 from core import connections
-from core.health import Word
+from core.health import Status
 from core.storage import db
 from core.storage.models import Connection, User
 from core.web.ui import actions
@@ -148,7 +148,7 @@ def test_the_toggle_switches_it_off_and_on(ana: User, visit: Visit) -> None:
     page.toggle(key=f"on_{ref}").set_value(False).run()
     assert row(ref).is_active is False
     assert "It is paused" in said_by_toast(page)
-    assert Word.PAUSED in said(page)
+    assert Status.PAUSED in said(page)
     page.toggle(key=f"on_{ref}").set_value(True).run()
     assert row(ref).is_active is True
 

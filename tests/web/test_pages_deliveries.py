@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core import access, connections, records
 from core.access import LOCAL, Principal
 from core.delivery.history import search
-from core.delivery.history.search import Filter
+from core.delivery.history.search import DeliveryFilter
 from core.platform.errors import NotFound
 from core.storage import db
 from core.storage.models import Connection, Delivery, Kind, State, User
@@ -27,8 +27,8 @@ def send(session: Session, connection: Connection, state: State, email: str = "i
     return sendings.delivery(session, connection, record, state)
 
 
-def titles(who: Principal, wanted: Filter | None = None) -> list[str]:
-    return [row.title.split()[-1] for row in search.search(who, wanted or Filter()).rows]
+def titles(who: Principal, wanted: DeliveryFilter | None = None) -> list[str]:
+    return [row.title.split()[-1] for row in search.search(who, wanted or DeliveryFilter()).rows]
 
 
 # --- the search, on both databases ----------------------------------------------------------------
@@ -39,9 +39,9 @@ def test_the_newest_come_first_and_the_older_on_the_next_page(people: People) ->
         only = connect(session, people.a.user_id, "only")
         for number in range(5):
             send(session, only, State.DELIVERED, f"n{number}@x.net")
-    first = search.search(people.a, Filter(), limit=2)
+    first = search.search(people.a, DeliveryFilter(), limit=2)
     assert [row.title.split()[-1] for row in first.rows] == ["n4@x.net", "n3@x.net"]
-    second = search.search(people.a, Filter(), limit=3, before=first.older)
+    second = search.search(people.a, DeliveryFilter(), limit=3, before=first.older)
     assert [row.title.split()[-1] for row in second.rows] == ["n2@x.net", "n1@x.net", "n0@x.net"]
     assert second.older is None
 
@@ -52,7 +52,7 @@ def test_each_state_finds_its_own(people: People, state: State) -> None:
         only = connect(session, people.a.user_id, "only")
         for each in State:
             send(session, only, each, f"{each}@x.net")
-    assert titles(people.a, Filter(state=state)) == [f"{state}@x.net"]
+    assert titles(people.a, DeliveryFilter(state=state)) == [f"{state}@x.net"]
 
 
 def test_a_record_is_found_by_its_id_and_by_its_key(people: People) -> None:
@@ -63,11 +63,11 @@ def test_a_record_is_found_by_its_id_and_by_its_key(people: People) -> None:
         chosen = sendings.delivery(session, two, record)
         send(session, one, State.DELIVERED, "other@x.net")
         key = session.get_one(Delivery, chosen).key
-    found = search.search(people.a, Filter()).rows
-    by_id = Filter(record=found[-1].record_id)
+    found = search.search(people.a, DeliveryFilter()).rows
+    by_id = DeliveryFilter(record=found[-1].record_id)
     assert {row.connection for row in search.search(people.a, by_id).rows} == {"one", "two"}
-    assert [row.id for row in search.search(people.a, Filter(record=f" {key} ")).rows] == [chosen]
-    assert titles(people.a, Filter(record="nothing")) == []
+    assert [row.id for row in search.search(people.a, DeliveryFilter(record=f" {key} ")).rows] == [chosen]
+    assert titles(people.a, DeliveryFilter(record="nothing")) == []
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(24, 2), (168, 4), (720, 5), (None, 6)])
@@ -77,7 +77,7 @@ def test_time_is_found_by_halving(people: People, hours: int | None, expected: i
         record = sendings.scan(session, people.a.user_id, "ines@x.net")
         for days in (60, 20, 5, 2, 0.9, 0):
             sendings.delivery(session, only, record, State.SKIPPED, timedelta(days=days))
-    assert len(search.search(people.a, Filter(hours=hours)).rows) == expected
+    assert len(search.search(people.a, DeliveryFilter(hours=hours)).rows) == expected
 
 
 def test_a_time_in_which_nothing_was_queued_is_empty(people: People) -> None:
@@ -85,8 +85,8 @@ def test_a_time_in_which_nothing_was_queued_is_empty(people: People) -> None:
         only = connect(session, people.a.user_id, "only")
         record = sendings.scan(session, people.a.user_id, "ines@x.net")
         sendings.delivery(session, only, record, State.DELIVERED, timedelta(days=9))
-    assert titles(people.a, Filter(hours=24)) == []
-    assert titles(people.b, Filter(hours=24)) == []
+    assert titles(people.a, DeliveryFilter(hours=24)) == []
+    assert titles(people.b, DeliveryFilter(hours=24)) == []
 
 
 def test_nobody_finds_anothers_also_where_the_connection_is_shared(people: People) -> None:
@@ -94,12 +94,12 @@ def test_nobody_finds_anothers_also_where_the_connection_is_shared(people: Peopl
         theirs = connect(session, people.b.user_id, "shared", shared=True)
         number = send(session, theirs, State.RETRYING, "canary@x.net")
         connection_id = theirs.id
-    record = search.search(people.b, Filter()).rows[0].record_id
+    record = search.search(people.b, DeliveryFilter()).rows[0].record_id
     for wanted in (
-        Filter(),
-        Filter(connection=connection_id),
-        Filter(record=record),
-        Filter(state="retrying"),
+        DeliveryFilter(),
+        DeliveryFilter(connection=connection_id),
+        DeliveryFilter(record=record),
+        DeliveryFilter(state="retrying"),
     ):
         assert titles(people.a, wanted) == []
         assert titles(people.admin, wanted) == ["canary@x.net"]
@@ -112,7 +112,7 @@ def test_nobody_finds_anothers_also_where_the_connection_is_shared(people: Peopl
 def test_a_record_that_is_gone_still_has_its_delivery(people: People) -> None:
     with db.session() as session:
         sendings.delivery(session, connect(session, people.a.user_id, "only"), 987_654)
-    (row,) = search.search(people.a, Filter()).rows
+    (row,) = search.search(people.a, DeliveryFilter()).rows
     assert (row.title, row.record_id) == ("A scan that is not kept any more", None)
 
 

@@ -3,13 +3,13 @@
 from core.delivery.history.explanation import explain
 from core.delivery.history.held import discard, release
 from core.delivery.history.lists import delivered_since, events, listing, logs, one, tickets
-from core.delivery.history.replay_filter import Wanted
+from core.delivery.history.replay_filter import ReplayFilter
 from core.delivery.history.replay_plan import Plan, plan
 from core.delivery.history.single_replay import replay_one
 
 __all__ = [
     "Plan",
-    "Wanted",
+    "ReplayFilter",
     "delivered_since",
     "discard",
     "events",

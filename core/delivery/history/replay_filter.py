@@ -20,7 +20,7 @@ _OPEN = timedelta(hours=1)  # no transaction of the hub is open for so long
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReplayFilter:
     connection: str | None = None  # id or name; None: every one that may be changed
     state: State = State.DEAD
     kind: Kind | None = None

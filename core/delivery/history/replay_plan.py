@@ -15,7 +15,7 @@ from core.access.principal import require_member
 from core.access.scope import row_of
 from core.delivery.histogram import BOUNDS_MS, add_to_histogram, percentile
 from core.delivery.history import page
-from core.delivery.history.replay_filter import Wanted, has_ticket
+from core.delivery.history.replay_filter import ReplayFilter, has_ticket
 from core.storage import db
 from core.storage.models import CatalogEntry, Connection, Delivery, HourlyFigures, State
 
@@ -125,13 +125,13 @@ def counted(number: int, more: bool) -> str:
     return f"{number:,} or more" if more else f"{number:,}"
 
 
-def plan(who: Principal, wanted: Wanted) -> Plan:
+def plan(who: Principal, wanted: ReplayFilter) -> Plan:
     """The dry run: changes nothing. Raises NotFound for another's connection, Forbidden for a viewer."""
     with db.reading() as session:
         return planned(session, who, wanted)
 
 
-def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
+def planned(session: Session, who: Principal, wanted: ReplayFilter) -> Plan:
     require_member(who, "replay deliveries")
     now = db.now(session)
     asked = session.execute(
@@ -148,12 +148,12 @@ def planned(session: Session, who: Principal, wanted: Wanted) -> Plan:
     return Plan(now, wanted.state, tuple(sorted(shares, key=lambda share: share.connection.lower())))
 
 
-def _count_all(session: Session, connections: Sequence[str], wanted: Wanted) -> list[_Counts]:
+def _count_all(session: Session, connections: Sequence[str], wanted: ReplayFilter) -> list[_Counts]:
     """What stopped is a small part of the log, and has indexes of its own."""
     return _counted(session, wanted, col(Delivery.webhook_id).in_(connections), more=False)
 
 
-def _count_newest(session: Session, connections: Sequence[str], wanted: Wanted) -> list[_Counts]:
+def _count_newest(session: Session, connections: Sequence[str], wanted: ReplayFilter) -> list[_Counts]:
     """What was delivered is nearly the whole log: as far as COUNTED rows go."""
     first, end = wanted.span(session)
     room = max(FEWEST, COUNTED // max(1, len(connections)))
@@ -168,7 +168,9 @@ def _count_newest(session: Session, connections: Sequence[str], wanted: Wanted) 
     return found
 
 
-def _counted(session: Session, wanted: Wanted, mine: ColumnElement[bool], *, more: bool) -> list[_Counts]:
+def _counted(
+    session: Session, wanted: ReplayFilter, mine: ColumnElement[bool], *, more: bool
+) -> list[_Counts]:
     """Per connection, by the database: what goes back in the queue, and of how many the ticket exists."""
     is_ticket = has_ticket().label("is_ticket")  # asked once a row, so it is what they are grouped by
     query = (
@@ -201,7 +203,7 @@ def _counted(session: Session, wanted: Wanted, mine: ColumnElement[bool], *, mor
     return list(found.values())
 
 
-def _of(session: Session, who: Principal, wanted: Wanted) -> ColumnElement[bool]:
+def _of(session: Session, who: Principal, wanted: ReplayFilter) -> ColumnElement[bool]:
     if wanted.connection is None:
         return true()
     return col(Connection.id) == row_of(session, who, wanted.connection, to_change=True)[0].id
@@ -212,7 +214,7 @@ def _one_if(condition: ColumnElement[bool]) -> Any:
 
 
 def _share(
-    session: Session, connection: Connection, slug: str, counts: _Counts, wanted: Wanted, now: datetime
+    session: Session, connection: Connection, slug: str, counts: _Counts, wanted: ReplayFilter, now: datetime
 ) -> Share:
     return Share(
         connection=connection.name,

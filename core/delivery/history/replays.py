@@ -16,7 +16,7 @@ from core.access import Principal, changeable
 from core.access.audit import audit
 from core.access.principal import require_member
 from core.delivery import outbox
-from core.delivery.history.replay_filter import Wanted, without_ticket
+from core.delivery.history.replay_filter import ReplayFilter, without_ticket
 from core.delivery.history.replay_plan import Plan, Share, counted, planned
 from core.delivery.history.single_replay import REPLAYED, map_anew
 from core.delivery.outbox.queries import in_state
@@ -53,21 +53,21 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Begun:
+class ReplayStarted:
     plan: Plan
     replays: tuple[Progress, ...]  # one per connection; none when nothing fitted
 
 
-def begin(who: Principal, wanted: Wanted, *, again: bool = False) -> Begun:
+def begin(who: Principal, wanted: ReplayFilter, *, again: bool = False) -> ReplayStarted:
     """Same keys, attempts from 0. Delivered ones only with `again`, a ticket never. Raises as `plan` does."""
     found, ids = _begin(who, wanted, again)
     for id in ids:
         step(id)
-    return Begun(found, tuple(_told(who, id) for id in ids))
+    return ReplayStarted(found, tuple(_told(who, id) for id in ids))
 
 
 @db.unit
-def _begin(who: Principal, wanted: Wanted, again: bool) -> tuple[Plan, list[int]]:
+def _begin(who: Principal, wanted: ReplayFilter, again: bool) -> tuple[Plan, list[int]]:
     with db.session() as session:
         found = planned(session, who, wanted)
         if wanted.state is State.DELIVERED and not found.is_empty and not again:
@@ -169,7 +169,7 @@ def _next(session: Session, row: Replay, room: int, reached: int) -> list[Any]:
     ahead = (col(Delivery.id) > row.cursor, col(Delivery.id) <= reached)
     found = session.execute(
         select(*REPLAYED)
-        .where(col(Delivery.webhook_id) == row.connection_id, Wanted.of(row.wanted).fits(), *ahead)
+        .where(col(Delivery.webhook_id) == row.connection_id, ReplayFilter.of(row.wanted).fits(), *ahead)
         .where(without_ticket())
         .order_by(col(Delivery.id))
         .limit(room)
@@ -189,7 +189,7 @@ def _put_back(session: Session, row: Replay, connection: Connection, rows: list[
     return queued
 
 
-def _row(session: Session, who: Principal, share: Share, wanted: Wanted, now: datetime) -> Replay:
+def _row(session: Session, who: Principal, share: Share, wanted: ReplayFilter, now: datetime) -> Replay:
     newest = select(func.max(col(Delivery.id))).where(col(Delivery.webhook_id) == share.connection_id)
     first, end = wanted.span(session)
     last = session.execute(newest).scalar_one()

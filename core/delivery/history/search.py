@@ -18,7 +18,7 @@ from core.delivery.history.serialize import reason
 from core.delivery.outbox.queries import in_state, waiting
 from core.integrations import mapping
 from core.storage import db
-from core.storage.models import RECORD_TABLES, Connection, Delivery, HubMessage, Kind, Said, State
+from core.storage.models import RECORD_TABLES, Connection, Delivery, HubMessage, HubMessageKind, Kind, State
 
 LIST_ROWS = 50
 Query = Select[*tuple[Any, ...]]
@@ -26,7 +26,7 @@ KEY_PREFIX = "fiq-"  # of core.integrations.mapping.delivery_key
 
 
 @dataclass(frozen=True)
-class Filter:
+class DeliveryFilter:
     state: str | None = None
     connection: str | None = None  # its id
     record: str | None = None  # FootprintIQ's id of a scan, case or alert, or the delivery's key
@@ -51,20 +51,22 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Page:
+class DeliveryPage:
     at: datetime
     rows: tuple[Found, ...]
     older: int | None  # what to give as `before` for the next page; None at the end
 
 
-def search(who: Principal, wanted: Filter, *, before: int | None = None, limit: int = LIST_ROWS) -> Page:
+def search(
+    who: Principal, wanted: DeliveryFilter, *, before: int | None = None, limit: int = LIST_ROWS
+) -> DeliveryPage:
     """`before` is the id of the last one seen."""
     with db.reading() as session:
         now = db.now(session)
         since = None if wanted.hours is None else now - timedelta(hours=wanted.hours)
         ids = _ids(session, who, wanted, since, before, limit + 1)
         rows = session.execute(_rows(ids[:limit])).all()
-        return Page(now, _found(session, rows), ids[limit - 1] if len(ids) > limit else None)
+        return DeliveryPage(now, _found(session, rows), ids[limit - 1] if len(ids) > limit else None)
 
 
 def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found, ...]:
@@ -87,14 +89,19 @@ def title(who: Principal, delivery_id: int) -> str:
     """What its record is about. Raises NotFound, also for another's."""
     with db.reading() as session:
         row, _ = row_and_name(session, who, delivery_id)
-        if row.record_kind in set(Said):
+        if row.record_kind in set(HubMessageKind):
             return _messages(session, {row.record_id}).get(row.record_id, "A message of the hub")
         record = records.by_local_id(session, Kind(row.record_kind), [row.record_id]).get(row.record_id)
         return _title(row.record_kind, record)
 
 
 def _ids(
-    session: Session, who: Principal, wanted: Filter, since: datetime | None, before: int | None, limit: int
+    session: Session,
+    who: Principal,
+    wanted: DeliveryFilter,
+    since: datetime | None,
+    before: int | None,
+    limit: int,
 ) -> list[int]:
     """The ids of a page, the highest first."""
     where = [] if since is None else [col(Delivery.id) >= outbox.first_since(session, since)]
@@ -157,7 +164,7 @@ def _found(session: Session, rows: Any) -> tuple[Found, ...]:
     wanted: dict[str, set[int]] = defaultdict(set)
     for row in rows:
         wanted[row.record_kind].add(row.record_id)
-    said = _messages(session, {id for kind in Said for id in wanted.pop(kind, ())})
+    said = _messages(session, {id for kind in HubMessageKind for id in wanted.pop(kind, ())})
     stored = {kind: records.by_local_id(session, Kind(kind), sorted(ids)) for kind, ids in wanted.items()}
     return tuple(
         _one(row, stored.get(row.record_kind, {}).get(row.record_id), said.get(row.record_id)) for row in rows
@@ -171,7 +178,7 @@ def _messages(session: Session, ids: Collection[int]) -> dict[int, str]:
 
 
 def _one(row: Any, record: dict[str, Any] | None, said: str | None) -> Found:
-    own = row.record_kind in set(Said)
+    own = row.record_kind in set(HubMessageKind)
     return Found(
         id=row.id,
         connection_id=row.webhook_id,

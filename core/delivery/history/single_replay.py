@@ -14,7 +14,7 @@ from core.delivery.history.lists import row_and_name
 from core.delivery.profile import Profile
 from core.platform.errors import Conflict
 from core.storage import db, due_times
-from core.storage.models import Connection, Delivery, Kind, Said, State
+from core.storage.models import Connection, Delivery, HubMessageKind, Kind, State
 
 #: what decides how a delivery is mapped when it is sent once more
 REPLAYED = (
@@ -74,9 +74,9 @@ def map_anew(session: Session, connection: Connection, rows: Sequence[Any]) -> M
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
     if connection.deleted_at:
         raise Conflict("The connection was deleted; connect the tool again to send the record anew.")
-    if row.record_kind == Said.DIGEST:
+    if row.record_kind == HubMessageKind.DIGEST:
         raise Conflict("A digest is not sent twice: its records are replayed instead, one by one or all.")
-    if row.payload is None and row.record_kind == Said.NOTICE:
+    if row.payload is None and row.record_kind == HubMessageKind.NOTICE:
         raise Conflict("The text of this notice is not kept any more. Look at the connection itself.")
     if row.state == State.DELIVERED and row.record_kind == Kind.CASE:
         raise Conflict(

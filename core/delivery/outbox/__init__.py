@@ -43,7 +43,7 @@ from core.delivery.outbox.queries import (
     waiting,
 )
 from core.delivery.outbox.restore import doubt, highest_attempt, keep_moment, restored_at, uncertain
-from core.delivery.outbox.tickets import Search, Target, held, settle_places
+from core.delivery.outbox.tickets import Search, TicketTarget, held, settle_places
 
 #: tables, from first to last; what is missing here is locked alone, or by nobody else
 LOCK_ORDER = (
@@ -63,7 +63,7 @@ __all__ = [
     "Known",
     "New",
     "Search",
-    "Target",
+    "TicketTarget",
     "Waiting",
     "bury",
     "claim",

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from core.delivery.outbox import tickets
 from core.delivery.outbox.queries import in_states, sent_by, waiting
-from core.delivery.outbox.tickets import Search, Target
+from core.delivery.outbox.tickets import Search, TicketTarget
 from core.delivery.outcome import Row
 from core.storage import db
 from core.storage.models import WAITING, Attempt, AttemptOutcome, Delivery, State
@@ -41,7 +41,7 @@ def claim(
     max_bytes: int | None,
     lease_s: float,
     now: datetime,
-    target: Target | None = None,
+    target: TicketTarget | None = None,
 ) -> Claim | None:
     """Take the oldest due rows: an open attempt, and the rows pointing at it. None when nothing is due.
 
@@ -81,7 +81,7 @@ def claim(
 
 
 def _searched(
-    session: Session, connection_id: str, rows: tuple[Row, ...], target: Target | None, now: datetime
+    session: Session, connection_id: str, rows: tuple[Row, ...], target: TicketTarget | None, now: datetime
 ) -> tuple[tuple[Row, ...], dict[int, Search]]:
     """Claims for one place follow one another: of two that have the same case, the second one sees the first."""
     if target is None:
@@ -91,7 +91,9 @@ def _searched(
     return tuple(row for row, _ in planned), {row.id: search for row, search in planned if search}
 
 
-def _placed(rows: Sequence[Row], searches: Mapping[int, Search], target: Target | None) -> dict[str, Any]:
+def _placed(
+    rows: Sequence[Row], searches: Mapping[int, Search], target: TicketTarget | None
+) -> dict[str, Any]:
     """From now on it may be there; a row that is only looked for in this claim stays where it was."""
     if target is None:
         return {}

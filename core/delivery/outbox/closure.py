@@ -11,12 +11,12 @@ from sqlmodel import Session, col
 
 from core.delivery.outbox import groups
 from core.delivery.outbox.claims import Claim
-from core.delivery.outcome import Row, Verdict
+from core.delivery.outcome import Outcome, Row
 from core.storage import db
 from core.storage.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
 
 
-def close(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: datetime) -> int:
+def close(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> int:
     """Write verdicts for rows that are still this attempt's. Returns how many were; fewer means: fenced."""
     if not verdicts:
         return 0
@@ -49,7 +49,7 @@ def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: dateti
     return db.affected(closed)
 
 
-def _close_each(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: datetime) -> int:
+def _close_each(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> int:
     table = Delivery.__table__  # type: ignore[attr-defined]
     closed = session.connection().execute(
         update(table)
@@ -77,7 +77,7 @@ def _mine(claim: Claim) -> ColumnElement[bool]:
     return and_(col(Delivery.attempt_id) == claim.attempt_id, col(Delivery.state) == State.SENDING)
 
 
-def _parameters(verdict: Verdict, now: datetime) -> dict[str, Any]:
+def _parameters(verdict: Outcome, now: datetime) -> dict[str, Any]:
     return {
         "row_id": verdict.id,
         "new_state": verdict.state,
@@ -104,7 +104,7 @@ def end_attempt(session: Session, attempt_id: int, exchanges: Sequence[Any], now
     return db.affected(ended) > 0
 
 
-def _follow_up(session: Session, claim: Claim, delivered: Sequence[Verdict], now: datetime) -> None:
+def _follow_up(session: Session, claim: Claim, delivered: Sequence[Outcome], now: datetime) -> None:
     """The SIEM event becomes exported, the case gets its ticket: with the delivery or not at all."""
     if not delivered:
         return
@@ -129,7 +129,7 @@ def _follow_up(session: Session, claim: Claim, delivered: Sequence[Verdict], now
             _link_ticket(session, claim.connection_id, rows[verdict.id], verdict, now)
 
 
-def _link_ticket(session: Session, connection_id: str, row: Row, verdict: Verdict, now: datetime) -> None:
+def _link_ticket(session: Session, connection_id: str, row: Row, verdict: Outcome, now: datetime) -> None:
     owner = select(col(Delivery.user_id)).where(col(Delivery.id) == row.id).scalar_subquery()
     statement = db.upsert(session, TicketLink).values(
         user_id=owner,

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from core.delivery.outbox import tickets
 from core.delivery.outbox.queries import in_state, in_states, indexed, waiting
 from core.storage import db
-from core.storage.models import WAITING, Delivery, Kind, Said, SkippedBy, State, UtcDateTime
+from core.storage.models import WAITING, Delivery, HubMessageKind, Kind, SkippedBy, State, UtcDateTime
 
 CHUNK = 500  # ids per statement
 #: certainly not delivered, and not on its way
@@ -165,7 +165,8 @@ def replay(session: Session, delivery_id: int, *, again: bool, now: datetime) ->
         .where(
             col(Delivery.id) == delivery_id,
             or_(stopped, sent if again else false()),
-            col(Delivery.record_kind) != Said.DIGEST,  # its records are replayed, not the list of them
+            col(Delivery.record_kind)
+            != HubMessageKind.DIGEST,  # its records are replayed, not the list of them
         )
         .values(_replayed(now))
     )

@@ -14,8 +14,8 @@ from sqlmodel import Session, col
 
 from core.delivery.outbox.claims import Claim
 from core.delivery.outbox.queries import in_state, in_states, sent_by, waiting
-from core.delivery.outcome import Verdict
-from core.storage.models import Delivery, Kind, Said, State
+from core.delivery.outcome import Outcome
+from core.storage.models import Delivery, HubMessageKind, Kind, State
 
 CHUNK = 500
 #: what may go into a digest: certainly not delivered yet
@@ -62,19 +62,23 @@ def members(session: Session, digest_ids: Sequence[int]) -> dict[int, int]:
     return {digest: number for digest, number in found if digest is not None}
 
 
-def ended(claim: Claim, verdicts: Sequence[Verdict]) -> list[Verdict]:
+def ended(claim: Claim, verdicts: Sequence[Outcome]) -> list[Outcome]:
     """A digest that cannot be delivered is over; its rows are dead one by one, and are replayed one by one."""
-    digests = {row.id for row in claim.rows if row.record_kind == Said.DIGEST}
+    digests = {row.id for row in claim.rows if row.record_kind == HubMessageKind.DIGEST}
     return [
         replace(v, state=State.SKIPPED) if v.id in digests and v.state is State.DEAD else v for v in verdicts
     ]
 
 
-def close_members(session: Session, claim: Claim, verdicts: Sequence[Verdict], now: datetime) -> None:
+def close_members(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> None:
     """The rows of each digest that ended, if it was still this attempt's to end."""
     for row in claim.rows:
         verdict = next((v for v in verdicts if v.id == row.id), None)
-        if row.record_kind != Said.DIGEST or verdict is None or not _ended_here(session, claim, verdict):
+        if (
+            row.record_kind != HubMessageKind.DIGEST
+            or verdict is None
+            or not _ended_here(session, claim, verdict)
+        ):
             continue
         delivered = verdict.state is State.DELIVERED
         _end_members(
@@ -95,7 +99,7 @@ def give_up(session: Session, attempt_id: int) -> None:
         sent_by(attempt_id),
         in_state(State.DEAD),
         col(Delivery.attempt_id) == attempt_id,
-        col(Delivery.record_kind) == Said.DIGEST,
+        col(Delivery.record_kind) == HubMessageKind.DIGEST,
     )
     for digest_id, reason in session.execute(dead).all():
         session.execute(update(Delivery).where(col(Delivery.id) == digest_id).values(state=State.SKIPPED))
@@ -120,7 +124,7 @@ def _end_members(session: Session, digest_id: int, attempt_id: int, **values: An
     )
 
 
-def _ended_here(session: Session, claim: Claim, verdict: Verdict) -> bool:
+def _ended_here(session: Session, claim: Claim, verdict: Outcome) -> bool:
     if verdict.state not in (State.DELIVERED, State.SKIPPED):
         return False
     mine = (col(Delivery.id) == verdict.id, col(Delivery.attempt_id) == claim.attempt_id)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import literal_column, select, union, update
 from sqlmodel import Session, col
 
-from core.delivery.outcome import Doubt, Row, Verdict, still_in_doubt
+from core.delivery.outcome import InDoubtPolicy, Outcome, Row, still_in_doubt
 from core.integrations import manifests, place_of, site_of
 from core.integrations.base import Ticket
 from core.storage.models import CatalogEntry, Connection, Delivery, Kind, State, TicketLink
@@ -23,11 +23,11 @@ UNKNOWN = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TicketTarget:
     """Where a run creates tickets, and how it looks for one."""
 
     place: str
-    doubt: Doubt
+    doubt: InDoubtPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Search:
     keys: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     known: Ticket | None = None
-    missing: Verdict | None = None
+    missing: Outcome | None = None
 
     @property
     def may_create(self) -> bool:
@@ -61,7 +61,7 @@ class Search:
 
 
 def searches(
-    session: Session, connection_id: str, rows: Sequence[Row], target: Target, now: datetime
+    session: Session, connection_id: str, rows: Sequence[Row], target: TicketTarget, now: datetime
 ) -> list[tuple[Row, Search | None]]:
     """Each row with its doubt as of now, and what comes before its ticket; None where it is certain."""
     found = _twins(session, connection_id, rows, target.place, now)
@@ -76,7 +76,7 @@ def searches(
     ]
 
 
-def plan(row: Row, twins: Sequence[Twin], target: Target, now: datetime) -> tuple[Row, Search | None]:
+def plan(row: Row, twins: Sequence[Twin], target: TicketTarget, now: datetime) -> tuple[Row, Search | None]:
     """Pure: the rule of second tickets."""
     known = next((twin.ticket for twin in twins if twin.ticket), None)
     if known is not None:
@@ -94,14 +94,14 @@ def plan(row: Row, twins: Sequence[Twin], target: Target, now: datetime) -> tupl
     return row, Search(tuple(keys), tuple(dict.fromkeys([target.place, before])), missing=missing)
 
 
-def held(row: Row, place: str, why: str) -> Verdict:
+def held(row: Row, place: str, why: str) -> Outcome:
     """Where the hub cannot look, a person does: releasing the row creates the ticket."""
     reason = (
         f"It may be in {place}, where the hub cannot look for it. {why} Look there for {row.key}: "
         "discard this delivery if it is there, release it to create the ticket here."
     )
     since = row.in_doubt_since
-    return Verdict(row.id, State.HELD, row.attempt_count, reason, in_doubt_since=since, place=place)
+    return Outcome(row.id, State.HELD, row.attempt_count, reason, in_doubt_since=since, place=place)
 
 
 def settle_places(session: Session, connection_id: str, place: str) -> None:
@@ -123,9 +123,9 @@ def _doubted(row: Row, twins: Sequence[Twin], now: datetime) -> Row:
     return row
 
 
-def _moved(row: Row, now: datetime) -> Verdict:
+def _moved(row: Row, now: datetime) -> Outcome:
     """All look-ups are done where it was sent before: with the next claim it is new at the place of today."""
-    return Verdict(row.id, State.PENDING, row.attempt_count, next_attempt_at=now)
+    return Outcome(row.id, State.PENDING, row.attempt_count, next_attempt_at=now)
 
 
 def _twins(

@@ -11,7 +11,7 @@ from core.http.errors import DeliveryError, Misconfigured, Rejected
 from core.integrations.answers import READS_ONLY, json_answer, reached
 from core.integrations.base import Connector, Item, Receipt, Step
 from core.integrations.batches import batches, joined, too_large
-from core.integrations.bearer import Bearer, SignIn
+from core.integrations.bearer import Bearer, TokenGrant
 from core.integrations.google_secops.faults import explain
 from core.integrations.google_secops.service_account import TOKEN_URL, explain_sign_in, read_key, sign_in
 from core.integrations.google_secops.udm import log, udm
@@ -83,7 +83,7 @@ class GoogleSecOps(Connector[Config]):
     def _bearer(self) -> Bearer:
         return Bearer(self.http, self.tools.tokens, "Google", self._sign_in, explain_sign_in)
 
-    def _sign_in(self) -> SignIn:
+    def _sign_in(self) -> TokenGrant:
         key = read_key(self.config.service_account_json.reveal())
         return sign_in(key, self._token_url, int(self.tools.now().timestamp()))
 

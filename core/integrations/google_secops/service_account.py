@@ -7,7 +7,7 @@ import orjson
 
 from core.http.errors import DeliveryError, Misconfigured
 from core.integrations.answers import body_of
-from core.integrations.bearer import SignIn
+from core.integrations.bearer import TokenGrant
 from core.platform.text import one_line
 
 #: a key file names a `token_uri` of its own; whoever can change the file could have tokens sent elsewhere
@@ -43,7 +43,7 @@ def read_key(text: str) -> dict[str, str]:
     return {name: key[name] for name in NEEDED}
 
 
-def sign_in(key: Mapping[str, str], token_url: str, now_s: int) -> SignIn:
+def sign_in(key: Mapping[str, str], token_url: str, now_s: int) -> TokenGrant:
     """RFC 7523: who asks, for what, where and until when, signed with the key."""
     # here, because it takes longer to load than all other connectors together
     from google.auth import crypt, jwt
@@ -61,7 +61,7 @@ def sign_in(key: Mapping[str, str], token_url: str, now_s: int) -> SignIn:
         raise Misconfigured(
             f"The private key in the service account key cannot be read. {_ANOTHER}"
         ) from None
-    return SignIn(token_url, {"grant_type": GRANT, "assertion": jwt.encode(signer, claims).decode()})
+    return TokenGrant(token_url, {"grant_type": GRANT, "assertion": jwt.encode(signer, claims).decode()})
 
 
 def explain_sign_in(fault: DeliveryError) -> DeliveryError:

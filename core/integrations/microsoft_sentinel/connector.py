@@ -13,7 +13,7 @@ from core.http.errors import DeliveryError, Misconfigured, Rejected
 from core.integrations.answers import READS_ONLY, reached
 from core.integrations.base import Connector, Item, Receipt, Step
 from core.integrations.batches import batches, joined, too_large
-from core.integrations.bearer import Bearer, SignIn
+from core.integrations.bearer import Bearer, TokenGrant
 from core.integrations.microsoft_sentinel.faults import explain, explain_sign_in
 from core.integrations.microsoft_sentinel.row import row
 from core.platform.secret import Secret
@@ -91,7 +91,7 @@ class MicrosoftSentinel(Connector[Config]):
     def _bearer(self) -> Bearer:
         return Bearer(self.http, self.tools.tokens, "Microsoft", self._sign_in, explain_sign_in)
 
-    def _sign_in(self) -> SignIn:
+    def _sign_in(self) -> TokenGrant:
         config = self.config
         authority, scope = CLOUDS[config.cloud]
         base = (config.authority_url or authority).rstrip("/")
@@ -101,7 +101,7 @@ class MicrosoftSentinel(Connector[Config]):
             "client_secret": config.client_secret.reveal(),
             "scope": scope,
         }
-        return SignIn(f"{base}/{quote(config.tenant_id, safe='')}/oauth2/v2.0/token", form)
+        return TokenGrant(f"{base}/{quote(config.tenant_id, safe='')}/oauth2/v2.0/token", form)
 
     @property
     def _url(self) -> str:

@@ -80,7 +80,7 @@ class Delivery(SQLModel, table=True):
     id: int | None = big_pk()
     user_id: str = Field(max_length=36)  # the connection's owner
     webhook_id: str = connection_fk()
-    record_kind: str = Field(max_length=10)  # Kind, or Said
+    record_kind: str = Field(max_length=10)  # Kind, or HubMessageKind
     record_id: int = Field(sa_type=BigInt)  # local_id, or the id of what the hub said
     revision: int = 1
     record_seq: int | None = Field(default=None, sa_type=BigInt)  # the change that `payload` was mapped from
@@ -110,7 +110,7 @@ class HubMessage(SQLModel, table=True):
 
     __tablename__ = "hub_messages"
     id: int | None = big_pk()
-    kind: str = Field(max_length=10)  # Said
+    kind: str = Field(max_length=10)  # HubMessageKind
     title: str
     about_id: str | None = Field(default=None, max_length=36)  # the connection that a notice is about
     created_at: datetime = utc()

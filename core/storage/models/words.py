@@ -32,7 +32,7 @@ KIND_OF = {Category.SIEM: Kind.SCAN, Category.TICKETING: Kind.CASE, Category.COM
 SEVERITIES = ("low", "medium", "high", "critical")
 
 
-class Said(StrEnum):
+class HubMessageKind(StrEnum):
     """What the hub itself says: stands in `record_kind` where else the kind of a record does."""
 
     NOTICE = "notice"  # a connection fails; through the connection that its `notify_via` names

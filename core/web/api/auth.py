@@ -13,7 +13,7 @@ from fastapi.security import HTTPBearer
 from core import access
 from core.access import Principal
 from core.access.principal import digest, require_member
-from core.web.api.errors import TooMany, Unauthorized
+from core.web.api.errors import TooManyRequests, Unauthorized
 
 #: documents the scheme; the check itself is `admit`
 BEARER = HTTPBearer(
@@ -65,7 +65,7 @@ class Rate:
         self._lock = threading.Lock()
 
     def take(self, token: str) -> None:
-        """Raises TooMany."""
+        """Raises TooManyRequests."""
         name, now = digest(token), self.clock()
         with self._lock:
             seen = self._seen.pop(name, deque())
@@ -78,6 +78,6 @@ class Rate:
                 seen.append(now)
                 return
             wait_s = max(1, int(seen[0] + self.per_s - now) + 1)
-        raise TooMany(
+        raise TooManyRequests(
             f"Over {self.calls} syncs in {self.per_s:g} s with this token. Wait {wait_s} s.", wait_s
         )

@@ -34,7 +34,7 @@ class Unauthorized(HubError):
     code = "unauthorized"
 
 
-class TooLarge(HubError):
+class BodyTooLarge(HubError):
     code = "too_large"
 
 
@@ -42,7 +42,7 @@ class WrongType(HubError):
     code = "wrong_type"
 
 
-class TooMany(HubError):
+class TooManyRequests(HubError):
     """Over the rate limit; free again after `retry_after_s`."""
 
     code = "too_many"
@@ -92,7 +92,7 @@ def problem(error: HubError) -> Response:
     headers = {}
     if error.code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooMany):
+    if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Busy):
         headers["Retry-After"] = str(BUSY_RETRY_S)

@@ -20,13 +20,13 @@ _KEY = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(frozen=True)
-class Answer:
+class KeptAnswer:
     status: int
     body: str
 
 
 @db.unit
-def begin(who: Principal, key: str, request: bytes) -> Answer | None:
+def begin(who: Principal, key: str, request: bytes) -> KeptAnswer | None:
     """The answer of the first such request, or None: this is the first, work and then `finish` it.
 
     Raises Invalid when the key came with another request, Conflict while the first is being worked on.
@@ -48,7 +48,7 @@ def begin(who: Principal, key: str, request: bytes) -> Answer | None:
 
 
 @db.unit
-def finish(who: Principal, key: str, answer: Answer) -> None:
+def finish(who: Principal, key: str, answer: KeptAnswer) -> None:
     """Keep the answer for whoever sends the request again."""
     with db.session() as session:
         session.execute(
@@ -63,13 +63,13 @@ def forget(who: Principal, key: str) -> None:
         session.execute(delete(IdempotencyKey).where(_of(who, key), col(IdempotencyKey.status).is_(None)))
 
 
-def _known(session: Session, who: Principal, key: str, digest: str, now: datetime) -> Answer | None:
+def _known(session: Session, who: Principal, key: str, digest: str, now: datetime) -> KeptAnswer | None:
     row = session.execute(select(IdempotencyKey).where(_of(who, key)).with_for_update()).scalar_one()
     if row.request_hash != digest:
         sentence = "This Idempotency-Key came with another request before. Send a new key for a new request."
         raise Invalid(sentence, {"Idempotency-Key": sentence})
     if row.status is not None:
-        return Answer(row.status, row.answer or "")
+        return KeptAnswer(row.status, row.answer or "")
     if row.created_at > now - ABANDONED:
         raise Conflict("The first request with this Idempotency-Key is not answered yet. Repeat it later.")
     row.created_at = now

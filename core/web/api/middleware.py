@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.platform.errors import HubError, Invalid, Unusable
-from core.web.api.errors import TooLarge, WrongType, answer, problem
+from core.web.api.errors import BodyTooLarge, WrongType, answer, problem
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 
@@ -86,5 +86,5 @@ def _counted(receive: Receive, max_bytes: int) -> Receive:
     return counted
 
 
-def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The body is over {max_bytes // 2**20} MiB. Send it in smaller parts.")
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is over {max_bytes // 2**20} MiB. Send it in smaller parts.")

@@ -18,7 +18,7 @@ from core.storage.models import Kind
 from core.web.api import idempotency
 from core.web.api.auth import Asker, Editor
 from core.web.api.errors import documented
-from core.web.api.idempotency import Answer
+from core.web.api.idempotency import KeptAnswer
 from core.web.api.paging import PageQuery, before, paged
 from core.web.api.route import Raw, parse, raw_body, router
 
@@ -123,7 +123,7 @@ for _kind in Kind:
     _add(_kind)
 
 
-def _once(who: Principal, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
+def _once(who: Principal, key: str, request: bytes, work: Callable[[], KeptAnswer]) -> KeptAnswer:
     known = idempotency.begin(who, key, request)
     if known is not None:
         return known
@@ -136,7 +136,7 @@ def _once(who: Principal, key: str, request: bytes, work: Callable[[], Answer]) 
     return done
 
 
-def _store(who: Principal, kind: Kind, body: bytes) -> Answer:
+def _store(who: Principal, kind: Kind, body: bytes) -> KeptAnswer:
     given = parse(body) if body else None
     if isinstance(given, dict):
         return _one(intake.store(who, kind, [given]), given)
@@ -144,13 +144,13 @@ def _store(who: Principal, kind: Kind, body: bytes) -> Answer:
         raise _wrong(f"Send one {kind} as an object, or an array of them.")
     if len(given) > MOST:
         raise _wrong(f"{len(given):,} items are too many; send at most {MOST:,} in one request.")
-    return Answer(200, _told(intake.store(who, kind, given), given))
+    return KeptAnswer(200, _told(intake.store(who, kind, given), given))
 
 
-def _one(stored: Stored, given: Mapping[str, Any]) -> Answer:
+def _one(stored: Stored, given: Mapping[str, Any]) -> KeptAnswer:
     if stored.problems:
         raise _wrong(f"It cannot be stored: {stored.problems[0][1]}.")
-    return Answer(200, _told(stored, [given]))
+    return KeptAnswer(200, _told(stored, [given]))
 
 
 def _told(stored: Stored, given: Sequence[Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.delivery.history import Wanted, plan, replays
+from core.delivery.history import ReplayFilter, plan, replays
 from core.delivery.history.replay_plan import Plan, Share
 from core.delivery.history.replays import Progress
 from core.platform.errors import NotFound
@@ -108,7 +108,7 @@ class Begun(BaseModel):
 def begin(body: ReplayMany, who: Editor, response: Response) -> Any:
     """One replay per connection, worked off in steps. 201 when one began; 200 for a dry run or nothing to do."""
     with changing(who, body.connection) if body.connection is not None else nullcontext():
-        wanted = Wanted.of(body.model_dump())
+        wanted = ReplayFilter.of(body.model_dump())
         if body.dry_run:
             return {"dry_run": True, "plan": _planned(plan(who, wanted)), "replays": []}
         begun = replays.begin(who, wanted, again=body.again)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import connections
 from core.access import Principal
-from core.connections import Line
+from core.connections import ConnectionRow
 from core.delivery import sync
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
@@ -118,7 +118,7 @@ def switch(who: Principal, connection_id: str, is_on: bool) -> None:
 
 @st.dialog("Sync now", icon=":material/sync:")
 @guarded()
-def _sync_now(who: Principal, line: Line) -> None:
+def _sync_now(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     with st.status(f"Sending to {escaped(line.vendor)}…", expanded=True) as status:
         said = st.empty()
@@ -131,7 +131,9 @@ def _sync_now(who: Principal, line: Line) -> None:
         st.rerun()
 
 
-def _watch(began: "Future[Result]", who: Principal, line: Line, say: Callable[[str], object]) -> Result:
+def _watch(
+    began: "Future[Result]", who: Principal, line: ConnectionRow, say: Callable[[str], object]
+) -> Result:
     """The result, with a word on how far it is until then."""
     start = monotonic()
     while True:
@@ -146,7 +148,7 @@ def _watch(began: "Future[Result]", who: Principal, line: Line, say: Callable[[s
 
 @st.dialog("Test", icon=":material/network_check:", width="medium")
 @guarded()
-def _test(who: Principal, line: Line) -> None:
+def _test(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     steps = test_steps.watch(line.vendor, connections.stages(who, line.id))
     if test_steps.is_well(steps):
@@ -160,7 +162,7 @@ def _test(who: Principal, line: Line) -> None:
 
 @st.dialog("Delete this connection?", icon=":material/delete:")
 @guarded()
-def _delete(who: Principal, line: Line) -> None:
+def _delete(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     lines = ["The credentials are destroyed."]
     if line.waiting:
@@ -181,7 +183,7 @@ def _delete(who: Principal, line: Line) -> None:
 
 @st.dialog("What about the records that wait?", icon=":material/inventory_2:")
 @guarded()
-def _resume(who: Principal, line: Line) -> None:
+def _resume(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     st.text(f"{line.waiting:,} records have been waiting while it was off.")
     with st.container(horizontal=True):

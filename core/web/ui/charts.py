@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from core.health import Overview, Trouble
+from core.health import DeliveryTrouble, Overview
 from core.storage.models import RunStatus
 from core.web.ui.theme import Palette
 from core.web.ui.words import bucket, span
@@ -95,11 +95,11 @@ def heat_alt(view: Overview) -> str:
     return f"Share of runs that failed per connection and {bucket(view.bucket_h)}{told}."
 
 
-def _weight(trouble: Trouble) -> int:
+def _weight(trouble: DeliveryTrouble) -> int:
     return trouble.failed_runs + trouble.dead
 
 
-def _worst(timeline: Sequence[Trouble]) -> list[str]:
+def _worst(timeline: Sequence[DeliveryTrouble]) -> list[str]:
     weights: Counter[str] = Counter()
     for trouble in timeline:
         weights[trouble.name] += _weight(trouble)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import integrations
 from core.access import Principal
-from core.connections import Line
+from core.connections import ConnectionRow
 from core.health import duration
 from core.web.ui import actions
 from core.web.ui.markup import escaped, muted
@@ -18,7 +18,7 @@ WIDTHS = [1.15, 4.95, 1.4, 1.35, 1.15, 1.1]
 _LINK_PADDING_PX = 8
 
 
-def line(who: Principal, shown: Line, now: datetime) -> None:
+def line(who: Principal, shown: ConnectionRow, now: datetime) -> None:
     with st.container(border=True, key=f"line_{shown.id}"):
         state, what, when, sent, runs, do = st.columns(WIDTHS, vertical_alignment="center")
         word = shown.standing.word
@@ -42,7 +42,7 @@ def line(who: Principal, shown: Line, now: datetime) -> None:
                 _controls(who, shown)
 
 
-def _name(shown: Line) -> None:
+def _name(shown: ConnectionRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
         name = f"**{escaped(shown.name)}**"
         st.page_link("pages/connection.py", label=name, icon="", query_params={"id": shown.id}, help="")
@@ -50,11 +50,11 @@ def _name(shown: Line) -> None:
         muted(escaped(f"{shown.vendor}{owner}"), width="content")
 
 
-def _last(shown: Line, now: datetime) -> str:
+def _last(shown: ConnectionRow, now: datetime) -> str:
     return f"Synced {ago(shown.last_sync, now)}" if shown.last_sync else "Not yet"
 
 
-def _next(shown: Line, now: datetime) -> str:
+def _next(shown: ConnectionRow, now: datetime) -> str:
     if not shown.is_active:
         return "Switched off"
     if shown.next_sync is None or shown.next_sync <= now:
@@ -62,14 +62,14 @@ def _next(shown: Line, now: datetime) -> str:
     return f"Again in {duration((shown.next_sync - now).total_seconds())}"
 
 
-def _left(shown: Line) -> str:
+def _left(shown: ConnectionRow) -> str:
     parts = [f"{shown.waiting:,} waiting"] if shown.waiting else []
     parts += [f"{shown.held:,} held"] if shown.held else []
     parts += [f"{shown.dead:,} refused"] if shown.dead else []
     return ", ".join(parts) or "none waiting"
 
 
-def _controls(who: Principal, shown: Line) -> None:
+def _controls(who: Principal, shown: ConnectionRow) -> None:
     key = f"on_{shown.id}"
     st.session_state[key] = shown.is_active  # what the database says, whatever another tab did
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):

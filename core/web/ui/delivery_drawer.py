@@ -13,7 +13,7 @@ from core.delivery.history import search
 from core.delivery.history.states import Standing, sentence
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
 from core.platform.errors import NotFound
-from core.storage.models import AttemptOutcome, Kind, Said, State
+from core.storage.models import AttemptOutcome, HubMessageKind, Kind, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
@@ -108,7 +108,7 @@ def _plan(moments: Sequence[datetime], now: datetime) -> None:
 def _replay(who: Principal, found: Mapping[str, Any]) -> None:
     """What it will do first; then the button."""
     state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
-    if found["kind"] == Said.DIGEST:
+    if found["kind"] == HubMessageKind.DIGEST:
         return
     if who.is_viewer or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         return
@@ -144,7 +144,7 @@ def _decide(who: Principal, found: Mapping[str, Any]) -> None:
 
 def _together(found: Mapping[str, Any]) -> None:
     """From a record to its digest, and from a digest to its records."""
-    if found["kind"] == Said.DIGEST:
+    if found["kind"] == HubMessageKind.DIGEST:
         st.page_link(
             "pages/deliveries.py",
             label="The records in it",

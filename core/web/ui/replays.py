@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import connections
 from core.access import Principal
-from core.delivery.history import Plan, Wanted, plan, replays
+from core.delivery.history import Plan, ReplayFilter, plan, replays
 from core.delivery.history.replay_filter import REPLAYABLE
 from core.delivery.history.replay_plan import counted
 from core.delivery.history.replays import Progress
@@ -61,7 +61,7 @@ def _dialog(who: Principal, chosen: str | None) -> None:
         st.rerun()
 
 
-def _filters(who: Principal, chosen: str | None) -> Wanted:
+def _filters(who: Principal, chosen: str | None) -> ReplayFilter:
     names = {line.id: line.name for line in connections.board(who).lines if line.is_changeable}
     left, right = st.columns(2, gap="small")
     ids = list(names)
@@ -86,7 +86,7 @@ def _filters(who: Principal, chosen: str | None) -> Wanted:
     )
     time = right.selectbox("Queued", list(_TIMES), key="replay_time")
     reason = st.text_input("Reason", placeholder="A part of the sentence that says why", key="replay_reason")
-    return Wanted.of(
+    return ReplayFilter.of(
         {"connection": connection, "state": state, "kind": kind, "reason": reason, "since": _since(time)}
     )
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core import connections
 from core.access import Principal
-from core.connections import PreviewRequest, Wanted
+from core.connections import MatchCount, PreviewRequest
 from core.connections.previews import COUNTED
 from core.integrations import Manifest
 from core.web.ui.choices import NOUN
@@ -23,12 +23,12 @@ def matching(who: Principal, manifest: Manifest, chosen: Mapping[str, Any], ref:
 
 
 @st.cache_data(ttl=15, max_entries=200, show_spinner="Counting…")
-def _count(user_id: str, role: str, _who: Principal, slug: str, chosen: bytes, ref: str | None) -> Wanted:
+def _count(user_id: str, role: str, _who: Principal, slug: str, chosen: bytes, ref: str | None) -> MatchCount:
     """Kept for a moment: a form is drawn again at every choice. The person is part of the key."""
     return connections.count_wanted(_who, slug, orjson.loads(chosen), ref)
 
 
-def sentence(manifest: Manifest, wanted: Wanted, chosen: Mapping[str, Any], *, is_new: bool) -> str:
+def sentence(manifest: Manifest, wanted: MatchCount, chosen: Mapping[str, Any], *, is_new: bool) -> str:
     noun, number = NOUN[manifest.kind], wanted.records
     if is_new and chosen["start_from"] == "now":
         return f"Only {noun}s that arrive from now on are sent."

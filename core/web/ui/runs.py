@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from core.health import Run
+from core.health import RecentRun
 from core.storage.models import RunStatus
 from core.web.ui.theme import Color, palette
 from core.web.ui.words import ago, exact, seconds
@@ -36,7 +36,7 @@ border-bottom:1px solid var(--line)}
 </style>"""
 
 
-def runs_table(runs: Sequence[Run], now: datetime, told: str, *, with_connection: bool = True) -> None:
+def runs_table(runs: Sequence[RecentRun], now: datetime, told: str, *, with_connection: bool = True) -> None:
     """`told` says what they are to whoever cannot see it."""
     colors, zone = palette(), _zone()
     heads = ["When", "Time", *(["Connection"] if with_connection else []), "Result"]
@@ -53,7 +53,7 @@ def runs_table(runs: Sequence[Run], now: datetime, told: str, *, with_connection
 def logs_table(rows: Sequence[Mapping[str, Any]], now: datetime, told: str) -> None:
     """Runs of one connection, as `core.delivery.history.logs` gives them."""
     runs = [
-        Run(
+        RecentRun(
             row["id"],
             row["connection_id"],
             row["connection"],
@@ -69,7 +69,7 @@ def logs_table(rows: Sequence[Mapping[str, Any]], now: datetime, told: str) -> N
     runs_table(runs, now, told, with_connection=False)
 
 
-def _row(run: Run, now: datetime, zone: ZoneInfo, with_connection: bool) -> str:
+def _row(run: RecentRun, now: datetime, zone: ZoneInfo, with_connection: bool) -> str:
     word, color = STATUS[run.status]
     took = "" if run.finished_at is None else seconds((run.finished_at - run.started_at).total_seconds())
     error, name = escape(run.error or ""), escape(run.name)

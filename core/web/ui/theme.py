@@ -5,29 +5,29 @@ from typing import Literal
 
 import streamlit as st
 
-from core.health import Word
+from core.health import Status
 from core.storage.models import RunStatus
 
 Color = Literal["red", "orange", "yellow", "green", "blue", "violet", "gray", "primary"]
 
 #: names of the theme's colours, see .streamlit/config.toml
-STATE_COLOR: dict[Word, Color] = {
-    Word.NEEDS_YOU: "red",
-    Word.FAILING: "red",
-    Word.LATE: "orange",
-    Word.CATCHING_UP: "blue",
-    Word.NOT_RUN: "gray",
-    Word.HEALTHY: "green",
-    Word.PAUSED: "gray",
+STATE_COLOR: dict[Status, Color] = {
+    Status.NEEDS_YOU: "red",
+    Status.FAILING: "red",
+    Status.LATE: "orange",
+    Status.CATCHING_UP: "blue",
+    Status.NOT_RUN: "gray",
+    Status.HEALTHY: "green",
+    Status.PAUSED: "gray",
 }
-STATE_ICON: dict[Word, str] = {
-    Word.NEEDS_YOU: ":material/person_alert:",
-    Word.FAILING: ":material/error:",
-    Word.LATE: ":material/schedule:",
-    Word.CATCHING_UP: ":material/sync:",
-    Word.NOT_RUN: ":material/hourglass_empty:",
-    Word.HEALTHY: ":material/check_circle:",
-    Word.PAUSED: ":material/pause_circle:",
+STATE_ICON: dict[Status, str] = {
+    Status.NEEDS_YOU: ":material/person_alert:",
+    Status.FAILING: ":material/error:",
+    Status.LATE: ":material/schedule:",
+    Status.CATCHING_UP: ":material/sync:",
+    Status.NOT_RUN: ":material/hourglass_empty:",
+    Status.HEALTHY: ":material/check_circle:",
+    Status.PAUSED: ":material/pause_circle:",
 }
 
 
@@ -42,7 +42,7 @@ class Palette:
     named: dict[Color, str]
     run: dict[str, str]
 
-    def state(self, word: Word) -> str:
+    def state(self, word: Status) -> str:
         return self.named[STATE_COLOR[word]]
 
 

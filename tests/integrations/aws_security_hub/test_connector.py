@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http.errors import Misconfigured
 from core.integrations.aws_security_hub import asff
 from core.integrations.aws_security_hub.sigv4 import Keys, signed
@@ -191,9 +191,9 @@ def test_what_was_written_is_read_back_by_awss_client(moto_url: str) -> None:
     items = [item("aws_security_hub", scan(number)) for number in range(1, 131)]
     items.append(item("aws_security_hub", hostile_scan(999)))
     with opened("aws_security_hub", moto.values()) as connector:
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 131
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 131
         assert len(connector.http.exchanges) == 2  # type: ignore[attr-defined]  # 100 and 31
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 131
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 131
     found = {one["Id"]: one for one in moto.findings()}
     assert found.keys() == {one.key for one in items}
     assert found[items[0].key]["Severity"]["Label"] == "HIGH"
@@ -206,7 +206,7 @@ def test_a_wrong_secret_is_found_by_the_signature(moto_url: str) -> None:
     with opened("aws_security_hub", values) as connector:
         with pytest.raises(Misconfigured, match=r"SignatureDoesNotMatch\): the signature does not match"):
             list(connector.check())
-        assert outcomes(Settlement(connector, [item("aws_security_hub", scan(1))])) == ["Misconfigured"]
+        assert outcomes(BatchDelivery(connector, [item("aws_security_hub", scan(1))])) == ["Misconfigured"]
     assert moto.findings() == []
 
 
@@ -220,7 +220,7 @@ def test_an_unknown_key_is_named(moto_url: str) -> None:
 def test_a_missing_permission_is_named(moto_url: str) -> None:
     values = Moto(moto_url, "securityhub:GetFindings").values()
     with opened("aws_security_hub", values) as connector:
-        (receipt,) = Settlement(connector, [item("aws_security_hub", scan(1))])
+        (receipt,) = BatchDelivery(connector, [item("aws_security_hub", scan(1))])
     assert isinstance(receipt.fault, Misconfigured)
     assert "securityhub:BatchImportFindings" in receipt.fault.message
 
@@ -258,8 +258,8 @@ def test_records_arrive_once_however_often_they_are_sent(sandbox: Sandbox) -> No
     with opened("aws_security_hub", sandbox.credentials("aws_security_hub")) as connector:
         assert [step.ok for step in connector.check()] == [True, None, True, True, True, None]
         sandbox.fault("aws_security_hub", "lost_answer", times=1)
-        assert outcomes(Settlement(connector, items)) == ["InDoubt"] * 3
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 3
+        assert outcomes(BatchDelivery(connector, items)) == ["InDoubt"] * 3
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 3
     assert [one.key for one in sandbox.accepted()] == [one.key for one in items]
 
 
@@ -291,13 +291,13 @@ def test_temporary_keys_work_with_their_token(sandbox: Sandbox) -> None:
     }
     with opened("aws_security_hub", values) as connector:
         assert all(step.ok is not False for step in connector.check())
-        assert outcomes(Settlement(connector, [item("aws_security_hub", scan(1))])) == ["delivered"]
+        assert outcomes(BatchDelivery(connector, [item("aws_security_hub", scan(1))])) == ["delivered"]
 
 
 def test_findings_for_another_account_are_refused(sandbox: Sandbox) -> None:
     values = sandbox.credentials("aws_security_hub") | {"account_id": OTHER_ACCOUNT}
     with opened("aws_security_hub", values) as connector:
-        (receipt,) = Settlement(connector, [item("aws_security_hub", scan(1))])
+        (receipt,) = BatchDelivery(connector, [item("aws_security_hub", scan(1))])
     assert "AccessDeniedException" in receipt.fault.message
     assert sandbox.accepted() == []
 

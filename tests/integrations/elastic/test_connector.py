@@ -11,7 +11,7 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 from osmem_server import OsmemServer
 
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http.errors import Misconfigured
 from core.integrations.elastic.connector import ORIGINAL_BYTES
 from sandbox import Sandbox
@@ -61,8 +61,8 @@ def values(url: str, **more: str) -> dict[str, str]:
 def test_what_was_written_is_read_back_by_elastics_client(server: OsmemServer) -> None:
     items = [item("elastic", scan(number)) for number in range(1, 61)] + [item("elastic", hostile_scan(99))]
     with opened("elastic", values(server.url, target="read-back")) as connector:
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 61
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 61  # 409 each: already there
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 61
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 61  # 409 each: already there
     with elastics_client(server) as client:
         client.indices.refresh(index="read-back")
         assert client.count(index="read-back")["count"] == 61
@@ -84,7 +84,7 @@ def test_a_document_the_server_cannot_take_is_rejected_alone(server: OsmemServer
     spoilt["@timestamp"] = "yesterday"
     bad = type(bad)(bad.key, orjson.dumps(spoilt).decode())
     with opened("elastic", values(server.url, target="strict")) as connector:
-        assert outcomes(Settlement(connector, [bad, good])) == ["Rejected", "delivered"]
+        assert outcomes(BatchDelivery(connector, [bad, good])) == ["Rejected", "delivered"]
 
 
 def test_a_server_without_that_check_is_told_apart_from_a_wrong_key(server: OsmemServer) -> None:
@@ -108,8 +108,8 @@ def test_records_arrive_once_however_often_they_are_sent(sandbox: Sandbox) -> No
     with opened("elastic", sandbox.credentials("elastic")) as connector:
         assert [step.ok for step in connector.check()] == [True, None, True, True, None]
         sandbox.fault("elastic", "lost_answer", times=1)
-        assert outcomes(Settlement(connector, items)) == ["InDoubt"] * 3
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 3
+        assert outcomes(BatchDelivery(connector, items)) == ["InDoubt"] * 3
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 3
     assert [one.key for one in sandbox.accepted()] == [one.key for one in items]
 
 
@@ -118,7 +118,7 @@ def test_a_key_that_may_not_create_fails_the_test_and_the_first_write(sandbox: S
         assert [step.text for step in connector.check() if step.ok is False] == [
             f"The API key lacks auto_configure on {STREAM}. Give it these, then press Test."
         ]
-        assert outcomes(Settlement(connector, [item("elastic", scan(1))])) == ["Misconfigured"]
+        assert outcomes(BatchDelivery(connector, [item("elastic", scan(1))])) == ["Misconfigured"]
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])

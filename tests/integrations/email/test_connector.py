@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Egress, Rules, VendorClient
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Unavailable
 from core.integrations.base import Item, Receipt
@@ -44,7 +44,7 @@ def client(allow: str = "127.0.0.1", **rules: Any) -> VendorClient:
 
 
 def sent(values: dict[str, Any], http: VendorClient) -> Receipt:
-    (receipt,) = Settlement(build("email", values, http), [ITEM])
+    (receipt,) = BatchDelivery(build("email", values, http), [ITEM])
     return receipt
 
 

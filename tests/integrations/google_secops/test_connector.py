@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import connections
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured, Rejected
 from core.integrations import client
@@ -120,7 +120,7 @@ def sent(items: list[Item], **config: str) -> tuple[list[bytes], list[Any]]:
             return httpx.Response(200, content=b"{}")
 
     client = Answering(vendor="Google SecOps", rules=Rules(egress=Egress()))
-    return bodies, list(Settlement(build("google_secops", CONFIG | config, client), items))
+    return bodies, list(BatchDelivery(build("google_secops", CONFIG | config, client), items))
 
 
 @pytest.mark.parametrize("config", [{}, {"mode": "logs", "log_type": "FOOTPRINTIQ"}])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core import connections, integrations
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Egress, Recorder, Rules
 from core.http.errors import Misconfigured
 from core.integrations.base import Item
@@ -89,7 +89,7 @@ def test_microsoft_s_client_and_ours_send_the_same_request(sandbox: Sandbox) -> 
     recorder = Recorder(vendor="Microsoft Sentinel", rules=Rules(egress=Egress.parse("127.0.0.1")))
     config = CONFIG | {"endpoint_url": f"{sandbox.url}/microsoft_sentinel"}
     connector = build("microsoft_sentinel", config, recorder)
-    list(Settlement(connector, [Item("fiq-scan-1", json.dumps(ROWS[0]))]))
+    list(BatchDelivery(connector, [Item("fiq-scan-1", json.dumps(ROWS[0]))]))
     (ours,) = recorder.requests
     assert (ours.method, str(ours.url)) == (theirs.method, theirs.url)
     for name in ("Content-Type", "Content-Encoding"):
@@ -161,7 +161,7 @@ def sent(bodies: list[dict[str, Any]]) -> tuple[list[bytes], list[Any]]:
 
     client = Answering(vendor="Microsoft Sentinel", rules=Rules())
     items = [Item(f"k{number}", orjson.dumps(body).decode()) for number, body in enumerate(bodies)]
-    return plain, list(Settlement(build("microsoft_sentinel", CONFIG, client), items))
+    return plain, list(BatchDelivery(build("microsoft_sentinel", CONFIG, client), items))
 
 
 @settings(deadline=None, max_examples=25)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.integrations.base import Item
 from core.integrations.qradar.connector import EVENT_BYTES, json_line, leef_line
 from sandbox import Sandbox
@@ -75,7 +75,7 @@ def test_records_arrive_once_each_as_they_are(sandbox: Sandbox, kind: str) -> No
     ]
     with opened("qradar", values) as connector:
         assert all(step.ok is not False for step in connector.check())
-        assert outcomes(Settlement(connector, items)) == ["delivered"] * 3
+        assert outcomes(BatchDelivery(connector, items)) == ["delivered"] * 3
     assert [(one.key, one.copy) for one in sandbox.accepted()] == [(one.key, 1) for one in items]
     assert [one.severity for one in sandbox.accepted()] == ["high", "high", "critical"]
 
@@ -83,7 +83,7 @@ def test_records_arrive_once_each_as_they_are(sandbox: Sandbox, kind: str) -> No
 def test_a_wrong_header_value_is_named_and_nothing_is_taken(sandbox: Sandbox) -> None:
     values = sandbox.credentials("qradar") | {"auth_value": "Bearer sandbox-receiver-0001"}
     with opened("qradar", values) as connector:
-        (receipt,) = Settlement(connector, [item("qradar", scan(1))])
+        (receipt,) = BatchDelivery(connector, [item("qradar", scan(1))])
     assert "does not accept the header Authorization" in receipt.fault.message
     assert sandbox.accepted() == []
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Egress, Recorder, Rules, VendorClient
 from core.http.errors import DeliveryError, Misconfigured, Unavailable
 from core.integrations.base import Item
@@ -48,7 +48,7 @@ SPLUNK = {"url": "http://127.0.0.1:9", "token": "CANARY"}
 def test_splunk_never_gets_a_time_with_an_exponent(time: float) -> None:
     recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     item = Item("fiq-scan-1", orjson.dumps({"time": time, "event": {"id": "1"}}).decode())
-    list(Settlement(build("splunk", SPLUNK, recorder), [item]))
+    list(BatchDelivery(build("splunk", SPLUNK, recorder), [item]))
     written = recorder.requests[0].content.decode().split('"time":')[1].split(",")[0]
     assert "e" not in written.lower()
     assert abs(float(written) - time) <= 0.001 + abs(time) * 1e-12
@@ -57,5 +57,5 @@ def test_splunk_never_gets_a_time_with_an_exponent(time: float) -> None:
 def test_a_pasted_collector_address_is_understood() -> None:
     recorder = Recorder(vendor="Splunk", rules=Rules(egress=Egress.parse("127.0.0.1:9")))
     config = {"url": "http://127.0.0.1:9/services/collector/event/", "token": "CANARY"}
-    list(Settlement(build("splunk", config, recorder), [Item("fiq-scan-1", '{"event":{"id":"1"}}')]))
+    list(BatchDelivery(build("splunk", config, recorder), [Item("fiq-scan-1", '{"event":{"id":"1"}}')]))
     assert str(recorder.requests[0].url) == "http://127.0.0.1:9/services/collector/event"

@@ -15,7 +15,7 @@ from zenpy.lib.api_objects import Comment, Ticket
 from zenpy.lib.exception import APIException, RecordNotFoundException
 
 from core import connections
-from core.delivery.batch import Settlement
+from core.delivery.batch import BatchDelivery
 from core.http import Recorder, Rules
 from core.integrations.base import Item
 from sandbox import Sandbox
@@ -115,7 +115,7 @@ def test_no_text_is_too_long_or_filled_in(subject: str, words: str, url: str | N
     config = {"url": "https://acme.zendesk.com", "email": "a@example.com", "api_token": "t"}
     body = {"subject": subject * 3, "text": words, "priority": "low"} | ({"url": url} if url else {})
     items = [Item(KEY, orjson.dumps(body).decode())]
-    list(Settlement(build("zendesk", config, recorder), items))
+    list(BatchDelivery(build("zendesk", config, recorder), items))
     ticket = json.loads(recorder.requests[0].content)["ticket"]
     assert check_ticket(ticket, {}) == {}
     assert ticket["comment"]["body"].endswith(KEY)
