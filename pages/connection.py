@@ -121,7 +121,7 @@ def runs(who: Principal, ref: str) -> None:
         if before is not None:
             st.button("Newest", key="runs_newest", on_click=st.session_state.pop, args=("runs_before", None))
         if len(found) == search.LIST_ROWS:
-            st.button("Older", key="runs_older", on_click=older_runs, args=(found[-1]["id"],))
+            st.button("Older", key="runs_older", on_click=older_runs, args=(found[-1].id,))
 
 
 def older_runs(last: int) -> None:

@@ -1,11 +1,10 @@
 """Record: where the links in tickets, events and messages lead; what one scan, case or alert became."""
 
-from typing import Any
-
 import streamlit as st
 
 from core.access import Principal
 from core.delivery import history
+from core.delivery.history.views import RecordStory
 from core.web import ui
 from core.web.ui import words
 from core.web.ui.theme import Color
@@ -29,14 +28,14 @@ def page(who: Principal) -> None:
             connections(story)
 
 
-def heading(story: dict[str, Any]) -> None:
+def heading(story: RecordStory) -> None:
     with st.container(border=True, gap="xxsmall"):
-        st.text(story["title"])
+        st.text(story.title)
         st.caption(
-            f"{story['kind'].capitalize()} · {story['severity']} · received {words.exact(story['received_at'])}"
-            f" · revision {story['revision']}"
+            f"{story.kind.capitalize()} · {story.severity} · received {words.exact(story.received_at)}"
+            f" · revision {story.revision}"
         )
-        st.text(f"Id {story['id']}")
+        st.text(f"Id {story.id}")
 
 
 def asked() -> tuple[str, str]:
@@ -53,8 +52,8 @@ def asked() -> tuple[str, str]:
     return "", ""
 
 
-def connections(story: dict[str, Any]) -> None:
-    rows = story["connections"]
+def connections(story: RecordStory) -> None:
+    rows = story.connections
     st.subheader("Where it went", anchor=False)
     if not rows:
         st.text("No connection takes this kind of record yet. Connect one from the catalog.")
@@ -62,9 +61,9 @@ def connections(story: dict[str, Any]) -> None:
     for row in rows:
         with st.container(border=True, gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.text(row["connection"], width="stretch")
-                st.badge(ui.escaped(row["state"].replace("_", " ")), color=COLORS.get(row["state"], "gray"))
-            st.text(row["sentence"])  # as written: a vendor's words are not Markdown
+                st.text(row.connection, width="stretch")
+                st.badge(ui.escaped(row.state.replace("_", " ")), color=COLORS.get(row.state, "gray"))
+            st.text(row.sentence)  # as written: a vendor's words are not Markdown
 
 
 page(ui.require_user())

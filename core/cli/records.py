@@ -13,6 +13,7 @@ from core.platform.errors import Invalid, NotFound, did_you_mean
 
 if TYPE_CHECKING:
     from core.access import Principal
+    from core.delivery.history.views import RecordStory
     from core.records.intake import Imported, Progress
     from core.storage.models import Kind
 
@@ -107,7 +108,7 @@ def explain(
 
     who, wanted = operator(), kind_of(kind)
     story = history.explain(who, wanted, _id_of(who, wanted, record_id))
-    print_json(story) if as_json else _tell(story)
+    print_json(_as_json(story)) if as_json else _tell(story)
 
 
 def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
@@ -122,18 +123,28 @@ def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
     return found[0].record_id
 
 
-def _tell(story: dict[str, Any]) -> None:
-    say(printable(f"{story['kind']} {story['id']}: {story['title']} ({story['severity']})"))
-    changed = f", changed {story['revision'] - 1} times since" if story["revision"] > 1 else ""
-    say(f"Received {cell(story['received_at'])}{changed}.")
-    for told in story["connections"]:
-        say(printable(f"  {told['connection']}: {told['sentence']}"))
-        left = told.get("next_attempts", [])[1:]
+def _tell(story: "RecordStory") -> None:
+    say(printable(f"{story.kind} {story.id}: {story.title} ({story.severity})"))
+    changed = f", changed {story.revision - 1} times since" if story.revision > 1 else ""
+    say(f"Received {cell(story.received_at)}{changed}.")
+    for told in story.connections:
+        say(printable(f"  {told.connection}: {told.sentence}"))
+        left = told.delivery.next_attempts[1:] if told.delivery else []
         if left:
             then = ", ".join(f"{moment:%d %b %H:%M}" for moment in left[:5]) + (" …" if len(left) > 5 else "")
             say(f"    If that fails: {then} UTC; {counted(len(left), 'attempt is', 'attempts are')} left.")
-    if not story["connections"]:
+    if not story.connections:
         say("No connection takes this kind of record. See `hub catalog`, then `hub connect`.")
+
+
+def _as_json(story: "RecordStory") -> dict[str, Any]:
+    """Each connection's story flat: the delivery's own fields beside the sentence, without its body."""
+    told = asdict(story)
+    for connection in told["connections"]:
+        connection |= {
+            name: value for name, value in (connection.pop("delivery") or {}).items() if name != "payload"
+        }
+    return told
 
 
 @contextmanager

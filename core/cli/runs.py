@@ -57,13 +57,13 @@ def logs(ref: MaybeRef = None, limit: Limit = 50, as_json: Json = False) -> None
 
     rows = history.logs(operator(), ref, limit=limit)
     if as_json:
-        return print_json(rows)
+        return print_json([asdict(row) for row in rows])
     print_table(
         ("When", "Connection", "Asked by", "Status", "Records", "What went wrong"),
         [
             (
-                *(r["started_at"], r["connection"], r["action"], r["status"]),
-                *(r["records"], r["error"] or ""),
+                *(r.started_at, r.connection, r.action, r.status),
+                *(r.records, r.error or ""),
             )
             for r in rows
         ],
@@ -82,19 +82,19 @@ def deliveries(
 
     rows = history.listing(operator(), ref, state=state, limit=limit)
     if as_json:
-        return print_json(rows)
+        return print_json([asdict(row) for row in rows])
     print_table(
         ("Id", "Connection", "Record", "State", "Tries", "Vendor's id", "Delivered", "Next try", "Why"),
         [
             (
                 *(
-                    r["id"],
-                    r["connection"],
-                    f"{r['kind']} {r['record_id'] or r['id']}",
-                    r["state"],
-                    r["attempt_count"],
+                    r.id,
+                    r.connection,
+                    f"{r.kind} {r.record_id or r.id}",
+                    r.state,
+                    r.attempt_count,
                 ),
-                *(r["vendor_id"], r["delivered_at"], r["next_attempt_at"], r["reason"] or ""),
+                *(r.vendor_id, r.delivered_at, r.next_attempt_at, r.reason or ""),
             )
             for r in rows
         ],

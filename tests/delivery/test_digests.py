@@ -103,10 +103,10 @@ def test_more_than_the_limit_become_one_message_that_lists_them(workplace: Workp
     assert f"… and 13 more: http://127.0.0.1:8501/deliveries?record={digest.key}" in text
     assert {row.state for row in alerts(workplace)} == {"delivered"}
     assert {row.digest_id for row in alerts(workplace)} == {digest.id}
-    story = history.explain(workplace.who, "alert", ids[0])["connections"][0]
-    assert story["state"] == "delivered"
-    assert f"in a digest (delivery {digest.id})" in story["sentence"]
-    assert len(story["attempts"]) == 1  # the digest's own call
+    story = history.explain(workplace.who, "alert", ids[0]).connections[0]
+    assert story.state == "delivered"
+    assert f"in a digest (delivery {digest.id})" in story.sentence
+    assert len(story.delivery.attempts) == 1  # the digest's own call
     with db.reading() as session:
         figures = session.execute(select(HourlyFigures)).scalars().all()
     assert sum(row.delivered for row in figures) == 38
@@ -266,7 +266,7 @@ def test_dying_after_the_digest_was_sent_sends_it_again_under_the_same_key(
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.delivery.send.Call.close", dies)
+    monkeypatch.setattr("core.delivery.send.Send.close", dies)
     with pytest.raises(KeyboardInterrupt):
         workplace.sync("slack")
     monkeypatch.undo()
@@ -359,4 +359,4 @@ def test_the_lists_name_what_the_hub_said_and_find_what_is_in_a_digest(workplace
     assert page.rows[0].title == "30 alerts in one message: 30 high"
     assert search.title(workplace.who, digest.id or 0) == page.rows[0].title
     shown = history.listing(workplace.who)
-    assert (shown[0]["kind"], shown[0]["record_id"], shown[1]["digest_id"]) == ("digest", None, digest.id)
+    assert (shown[0].kind, shown[0].record_id, shown[1].digest_id) == ("digest", None, digest.id)

@@ -69,18 +69,18 @@ def test_a_filter_that_fits_few_pages_as_well(
     for who in (people.a, people.b, people.admin):
         rows = history.listing(who)
         for state in (State.SKIPPED, State.DELIVERED, State.DEAD):
-            fits = [row["id"] for row in rows if row["state"] == state]
+            fits = [row.id for row in rows if row.state == state]
             assert _walk(who, history.listing, limit, state=str(state)) == fits
             assert [row.id for row in search.search(who, DeliveryFilter(state=state)).rows] == fits
         for exported in (True, False):
-            fits = [row["id"] for row in history.events(who) if row["is_exported"] is exported]
+            fits = [row.id for row in history.events(who) if row.is_exported is exported]
             assert fits
             assert _walk(who, history.events, limit, exported=exported) == fits
 
 
 def test_one_connection_is_its_owners_to_read(people: People, mixed: dict[str, list[int]]) -> None:
     assert len(history.listing(people.a, "old")) == 5
-    assert [row["id"] for row in history.listing(people.b, "theirs")] == mixed[people.b.user_id]
+    assert [row.id for row in history.listing(people.b, "theirs")] == mixed[people.b.user_id]
     assert history.listing(people.a, "theirs") == history.events(people.a, "theirs") == []
 
 
@@ -89,6 +89,6 @@ def _walk(who: Principal, list_of: List, limit: int, **given: Any) -> list[int]:
     while True:
         before = found[-1] if found else None
         page = list_of(who, limit=limit, before=before, **given)
-        found += [row["id"] for row in page]
+        found += [row.id for row in page]
         if len(page) < limit:
             return found

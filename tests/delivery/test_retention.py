@@ -153,8 +153,8 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
     housekeeping.sweep()
     [row] = workplace.deliveries("splunk")
     assert (row.payload, row.reason, row.response_body, row.attempt_id) == (None, None, None, None)
-    [told] = history.explain(workplace.who, "scan", scan)["connections"]
-    assert told["sentence"] == "It is not tried again. The reason is not kept any more."
+    [told] = history.explain(workplace.who, "scan", scan).connections
+    assert told.sentence == "It is not tried again. The reason is not kept any more."
     workplace.sandbox.clear_faults()
     history.replay_one(workplace.who, row.id or 0)  # mapped anew
     workplace.sync("splunk")
@@ -199,7 +199,7 @@ def test_a_new_attempt_is_not_told_of_an_old_delivery(workplace: Workplace, cloc
     workplace.scans(1)
     workplace.sync("splunk")
     old, new = workplace.deliveries("splunk")
-    told = [history.one(workplace.who, row.id or 0)["attempts"] for row in (old, new)]
+    told = [history.one(workplace.who, row.id or 0).attempts for row in (old, new)]
     assert [len(attempts) for attempts in told] == [0, 1]
 
 
@@ -608,6 +608,7 @@ def test_a_record_that_was_removed_and_comes_again_is_not_sent_again(
     assert all(any(id in key for key in sent) for id in (*again, *last, *fresh))
     [after] = [row for row in workplace.deliveries(slug) if again[0] in row.key]
     assert (after.id, after.state) == (before.id, "delivered")
-    [told] = history.explain(workplace.who, kind, again[0])["connections"]
-    assert (told["state"], told["id"]) == ("delivered", before.id)
-    assert kind != "case" or told["ticket_url"]
+    [told] = history.explain(workplace.who, kind, again[0]).connections
+    assert told.delivery is not None
+    assert (told.state, told.delivery.id) == ("delivered", before.id)
+    assert kind != "case" or told.delivery.ticket_url

@@ -87,10 +87,10 @@ def test_a_message_whose_answer_was_lost_may_be_there_twice_and_says_so(
         row = place.only(slug)
         assert (row.state, row.reason) == ("delivered", TWICE)
         assert sum(row.key.encode() in request for request in server.requests) == 2
-        (story,) = history.explain(place.who, row.record_kind, history.one(place.who, row.id)["record_id"])[
-            "connections"
-        ]
-        assert story["sentence"].endswith(TWICE)
+        (story,) = history.explain(
+            place.who, row.record_kind, history.one(place.who, row.id).record_id
+        ).connections
+        assert story.sentence.endswith(TWICE)
 
 
 @pytest.mark.parametrize(

@@ -370,12 +370,12 @@ def test_the_story_says_why_a_record_waits(workplace: Workplace) -> None:
     (scan,) = workplace.scans(1)
     workplace.sandbox.fault("splunk", "403", times=1)
     workplace.sync("splunk")
-    (story,) = history.explain(workplace.who, "scan", scan)["connections"]
-    assert story["state"] == "pending"
-    assert story["sentence"].startswith("Waits. Splunk answered 403")
+    (story,) = history.explain(workplace.who, "scan", scan).connections
+    assert story.state == "pending"
+    assert story.sentence.startswith("Waits. Splunk answered 403")
     connections.disable(workplace.who, workplace.ids["splunk"])
-    (story,) = history.explain(workplace.who, "scan", scan)["connections"]
-    assert story["sentence"].endswith("Enable it to send what waits.")
+    (story,) = history.explain(workplace.who, "scan", scan).connections
+    assert story.sentence.endswith("Enable it to send what waits.")
 
 
 def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace: Workplace) -> None:
@@ -384,11 +384,12 @@ def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace:
     workplace.sandbox.fault("slack", "503")
     workplace.sync("slack", "scheduled")
     (row,) = workplace.deliveries("slack")
-    listed = history.one(workplace.who, row.id or 0)["next_attempts"]
+    listed = history.one(workplace.who, row.id or 0).next_attempts
     gaps = [(after - before).total_seconds() for before, after in pairwise(listed)]
     assert (listed[0], gaps) == (row.next_attempt_at, [1800, 3600])
-    (story,) = history.explain(workplace.who, "alert", alert)["connections"]
-    assert story["next_attempts"] == listed
+    (story,) = history.explain(workplace.who, "alert", alert).connections
+    assert story.delivery is not None
+    assert story.delivery.next_attempts == listed
     for made in (2, 3, 4):
         workplace.pass_time(hours=2)
         workplace.sync("slack", "scheduled")
@@ -396,7 +397,7 @@ def test_every_policy_is_kept_in_the_rows_and_its_attempts_are_listed(workplace:
         assert row.attempt_count == made
     assert (row.state, row.next_attempt_at) == ("dead", None)
     assert str(row.reason).startswith("Given up after 4 attempts.")
-    assert history.one(workplace.who, row.id or 0)["next_attempts"] == []
+    assert history.one(workplace.who, row.id or 0).next_attempts == []
 
 
 def test_a_refused_token_is_probed_four_times_an_hour_and_costs_nothing(workplace: Workplace) -> None:

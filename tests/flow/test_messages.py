@@ -101,8 +101,8 @@ def test_a_webhook_takes_only_the_events_it_asks_for(workplace: Workplace) -> No
     workplace.alerts(1, alert_type="data_breach")
     assert workplace.sync("webhook").count == 1
     assert [kept.body["type"] for kept in workplace.sandbox.accepted("webhook")] == [breach]
-    (story,) = history.explain(workplace.who, "alert", left_out)["connections"]
-    assert story["sentence"] == (
+    (story,) = history.explain(workplace.who, "alert", left_out).connections
+    assert story.sentence == (
         "Filtered: its event is footprintiq.alert.new_exposure, and the connection takes footprintiq.alert.data_breach."
     )
     connections.edit(workplace.who, workplace.ids["webhook"], values={"events": ""})
@@ -115,5 +115,5 @@ def test_a_mail_that_some_did_not_get_says_so(workplace: Workplace) -> None:
     connections.edit(workplace.who, workplace.ids["email"], values={"recipients": both})
     (alert,) = workplace.alerts(1)
     assert workplace.sync("email").count == 1
-    (story,) = history.explain(workplace.who, "alert", alert)["connections"]
-    assert story["sentence"].endswith(", not to nobody@example.org (550 5.1.1 User unknown).")
+    (story,) = history.explain(workplace.who, "alert", alert).connections
+    assert story.sentence.endswith(", not to nobody@example.org (550 5.1.1 User unknown).")

@@ -273,9 +273,9 @@ def test_a_case_by_two_doors_gets_one_ticket_and_says_so(
     assert len(boss.sandbox.accepted("jira")) == len(boss.deliveries("jira")) == 1
     assert intake.count(boss.who)[Kind.CASE] == 2
     assert intake.count(workplace.who)[Kind.CASE] == 1
-    (story,) = history.explain(boss.who, "case", str(row["id"]))["connections"]
-    assert story["state"] == "delivered"
-    assert "twice, by two doors, and sends it once, under one key. Delivered at" in story["sentence"]
+    (story,) = history.explain(boss.who, "case", str(row["id"])).connections
+    assert story.state == "delivered"
+    assert "twice, by two doors, and sends it once, under one key. Delivered at" in story.sentence
 
 
 def test_two_doors_in_one_batch_make_one_event(workplace: Workplace, boss: Workplace) -> None:

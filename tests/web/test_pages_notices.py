@@ -32,7 +32,7 @@ def held(ana: User, sandbox: Sandbox) -> str:
 
 
 def states(who: User, ref: str) -> set[str]:
-    return {row["state"] for row in history.listing(principal(who), ref)}
+    return {row.state for row in history.listing(principal(who), ref)}
 
 
 def test_health_asks_for_a_word_and_leads_to_the_connection(ana: User, held: str, visit: Visit) -> None:
@@ -63,10 +63,10 @@ def test_a_viewer_sees_what_is_held_and_no_buttons(ana: User, held: str, visit: 
 
 
 def test_one_of_them_can_be_decided_in_its_story(ana: User, held: str, visit: Visit) -> None:
-    first = history.listing(principal(ana), held)[0]["id"]
+    first = history.listing(principal(ana), held)[0].id
     page = visit(ana, "deliveries", delivery=str(first))
     page.button(key="release_one").click().run()
-    assert sorted(row["state"] for row in history.listing(principal(ana), held)) == [
+    assert sorted(row.state for row in history.listing(principal(ana), held)) == [
         "held",
         "held",
         "pending",
@@ -154,8 +154,8 @@ def test_a_digest_is_named_and_leads_to_its_records(ana: User, sandbox: Sandbox,
     intake.store(principal(ana), Kind.ALERT, [{"id": str(n)} | alert for n in range(22)])
     assert sync.run(ref, "manual").count == 22
     listed = history.listing(principal(ana), ref)
-    page = visit(ana, "deliveries", delivery=str(listed[0]["id"]))
+    page = visit(ana, "deliveries", delivery=str(listed[0].id))
     assert "22 alerts in one message: 22 high" in said(page)
     assert "The records in it" in said(page)
-    page = visit(ana, "deliveries", delivery=str(listed[1]["id"]))
+    page = visit(ana, "deliveries", delivery=str(listed[1].id))
     assert "in a digest." in said(page)

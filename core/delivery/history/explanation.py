@@ -1,5 +1,6 @@
 """The whole story of one record: for each connection, what became of it or why nothing did."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +10,9 @@ from sqlmodel import Session, col
 from core import integrations, records
 from core.access import Principal, visible
 from core.delivery.filters import Filter
-from core.delivery.history.serialize import attempts, next_attempts, reason, told
+from core.delivery.history.serialize import details, reason, views
 from core.delivery.history.states import Standing, sentence
+from core.delivery.history.views import ConnectionStory, RecordStory
 from core.delivery.selection import keys_of
 from core.integrations import mapping
 from core.integrations import options as options_
@@ -20,8 +22,8 @@ from core.storage.models import CatalogEntry, Connection, Delivery, Kind, State
 from core.storage.models.words import KIND_OF
 
 
-def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
-    """The whole story of one scan, case or alert: for each connection, what became of it or why nothing did."""
+def explain(who: Principal, kind: str, record_id: str) -> RecordStory:
+    """Tell the whole story of one scan, case or alert: for each connection, what became of it or why nothing did."""
     wanted = _kind(kind)
     with db.reading() as session:
         record = _record(session, who, wanted, record_id)
@@ -36,15 +38,15 @@ def explain(who: Principal, kind: str, record_id: str) -> dict[str, Any]:
             for connection, slug in connections
             if KIND_OF[integrations.get(slug).category] is wanted
         ]
-        return {
-            "kind": wanted,
-            "id": record["id"],
-            "title": _title(wanted, record),
-            "severity": mapping.severity_of(wanted, record),
-            "received_at": record["received_at"],
-            "revision": record["revision"],
-            "connections": stories,
-        }
+        return RecordStory(
+            kind=wanted,
+            id=record["id"],
+            title=_title(wanted, record),
+            severity=mapping.severity_of(wanted, record),
+            received_at=record["received_at"],
+            revision=record["revision"],
+            connections=stories,
+        )
 
 
 def _title(kind: Kind, record: dict[str, Any]) -> str:
@@ -54,20 +56,21 @@ def _title(kind: Kind, record: dict[str, Any]) -> str:
 
 def _story(
     session: Session, who: Principal, connection: Connection, slug: str, kind: Kind, record: dict[str, Any]
-) -> dict[str, Any]:
-    base = {"connection": connection.name, "connection_id": connection.id}
+) -> ConnectionStory:
     row = _row(session, connection, kind, record)
     if row is None:
-        return base | {"state": "not queued", "sentence": _why_not(connection, slug, kind, record)}
-    shown = told(session, [(row, connection.name)])[0]
+        why_not = _why_not(connection, slug, kind, record)
+        return ConnectionStory(connection.name, connection.id, "not queued", why_not)
+    (view,) = views(session, [(row, connection.name)])
     digest = session.get(Delivery, row.digest_id) if row.digest_id is not None else None
+    shown = details(session, view, row.payload, tried=digest or row, row=row)
     # A call carries other people's records too: only the connection's owner sees what was exchanged.
-    is_theirs = who.is_admin or connection.user_id == who.user_id
-    tried = attempts(session, digest or row) if is_theirs else []
-    said = _sentence(row, connection, shown["ticket_url"], digest)
+    if not (who.is_admin or connection.user_id == who.user_id):
+        shown = replace(shown, attempts=[])
+    said = _sentence(row, connection, view.ticket_url, digest)
     if row.record_id != record["local_id"]:
         said = f"The hub has this {kind} twice, by two doors, and sends it once, under one key. {said}"
-    return base | shown | {"sentence": said, "attempts": tried, "next_attempts": next_attempts(session, row)}
+    return ConnectionStory(connection.name, connection.id, view.state, said, shown)
 
 
 def _row(session: Session, connection: Connection, kind: Kind, record: dict[str, Any]) -> Delivery | None:

@@ -9,7 +9,8 @@ from sqlmodel import Session, col
 
 from core.access import Principal, visible
 from core.delivery.history import page
-from core.delivery.history.serialize import attempts, next_attempts, source_ids, told
+from core.delivery.history.serialize import details, source_ids, views
+from core.delivery.history.views import DeliveryDetails, DeliveryView, EventView, RunView, TicketView
 from core.delivery.outbox.queries import in_state
 from core.platform.errors import Invalid, NotFound, did_you_mean
 from core.storage import db
@@ -34,7 +35,7 @@ _NOT_EXPORTED: ColumnElement[bool] = literal_column(str(NOT_EXPORTED))
 
 def logs(
     who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
-) -> list[dict[str, Any]]:
+) -> list[RunView]:
     """Runs; `before` is the id of the last one seen."""
     with db.reading() as session:
         seen = page.chosen(session, who, ref, visible(who))
@@ -49,7 +50,7 @@ def listing(
     state: str | None = None,
     limit: int = 50,
     before: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[DeliveryView]:
     """Deliveries; `before` is the id of the last one seen."""
     if state is not None and state not in set(State):
         raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
@@ -58,16 +59,15 @@ def listing(
         find = page.newest if state in (None, State.DELIVERED) else page.newest_of_few
         fits = true() if state is None else in_state(State(state))
         ids = find(session, Delivery, mine, fits, limit=_bounded(limit), before=before)
-        return told(session, _rows(session, Delivery, ids))
+        return views(session, _rows(session, Delivery, ids))
 
 
-def one(who: Principal, delivery_id: int) -> dict[str, Any]:
+def one(who: Principal, delivery_id: int) -> DeliveryDetails:
     """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for another's."""
     with db.reading() as session:
         row, name = row_and_name(session, who, delivery_id)
-        details: dict[str, Any] = {"payload": row.payload, "attempts": attempts(session, row)}
-        details |= {"next_attempts": next_attempts(session, row)}
-        return told(session, [(row, name)])[0] | details
+        (view,) = views(session, [(row, name)])
+        return details(session, view, row.payload, tried=row, row=row)
 
 
 def events(
@@ -77,7 +77,7 @@ def events(
     exported: bool | None = None,
     limit: int = 50,
     before: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[EventView]:
     """What SIEMs were given or will be; `before` is the id of the last one seen."""
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
@@ -89,7 +89,7 @@ def events(
 
 def tickets(
     who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
-) -> list[dict[str, Any]]:
+) -> list[TicketView]:
     """Which case is which ticket; `before` is the id of the last one seen."""
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
@@ -134,35 +134,52 @@ def _named(log: type[T]) -> Select[T, str]:
     return select(log, col(Connection.name)).join(Connection, col(Connection.id) == col(page.OF[log]))
 
 
-def _run(row: RunLog, connection: str) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "connection": connection,
-        "connection_id": row.user_integration_id,
-        "action": row.sync_type,
-        "status": row.status,
-        "records": row.records_synced,
-        "error": row.error_message,
-        "metadata": row.meta,
-        "started_at": row.created_at,
-        "finished_at": row.finished_at,
-    }
+def _run(row: RunLog, connection: str) -> RunView:
+    return RunView(
+        id=row.id or 0,
+        connection=connection,
+        connection_id=row.user_integration_id,
+        action=row.sync_type,
+        status=row.status,
+        records=row.records_synced,
+        error=row.error_message,
+        metadata=row.meta,
+        started_at=row.created_at,
+        finished_at=row.finished_at,
+    )
 
 
-def _event(row: SiemEvent, connection: str) -> dict[str, Any]:
-    names = ("id", "delivery_id", "event_type", "severity", "source", "title", "description", "raw_data")
-    times = ("is_exported", "exported_at", "created_at")
-    shown = {name: getattr(row, name) for name in (*names, *times)}
-    return shown | {"connection": connection, "connection_id": row.integration_id}
+def _event(row: SiemEvent, connection: str) -> EventView:
+    return EventView(
+        id=row.id or 0,
+        connection=connection,
+        connection_id=row.integration_id,
+        delivery_id=row.delivery_id,
+        event_type=row.event_type,
+        severity=row.severity,
+        source=row.source,
+        title=row.title,
+        description=row.description,
+        raw_data=row.raw_data,
+        is_exported=row.is_exported,
+        exported_at=row.exported_at,
+        created_at=row.created_at,
+    )
 
 
-def _ticket(row: TicketLink, connection: str, cases: dict[int, str]) -> dict[str, Any]:
-    names = ("id", "external_ticket_id", "ticket_url", "status", "priority", "created_at", "updated_at")
-    return {name: getattr(row, name) for name in names} | {
-        "connection": connection,
-        "connection_id": row.integration_id,
-        "case_id": cases.get(row.case_id),
-    }
+def _ticket(row: TicketLink, connection: str, cases: dict[int, str]) -> TicketView:
+    return TicketView(
+        id=row.id or 0,
+        connection=connection,
+        connection_id=row.integration_id,
+        case_id=cases.get(row.case_id),
+        external_ticket_id=row.external_ticket_id,
+        ticket_url=row.ticket_url,
+        status=row.status,
+        priority=row.priority,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
 
 
 def _bounded(limit: int) -> int:

@@ -1,18 +1,19 @@
-"""A delivery as people and programs read it: with the record's own id and the ticket's address."""
+"""Make a delivery's row readable: with the record's own id, the ticket's address, its attempts."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
 
+from core.delivery.history.views import AttemptView, DeliveryDetails, DeliveryView
 from core.delivery.retry import Policy, planned
 from core.storage.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
 
 
-def told(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
-    """`rows` are (delivery, connection's name). A few statements for all of them."""
+def views(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[DeliveryView]:
+    """Views of `rows`, which are (delivery, connection's name). A few statements for all of them."""
     ids, urls = (
         _record_ids(session, [row for row, _ in rows]),
         _ticket_urls(session, [row for row, _ in rows]),
@@ -25,7 +26,7 @@ def reason(state: str, said: str | None) -> str | None:
     return "The reason is not kept any more." if said is None and state == State.DEAD else said
 
 
-def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
+def attempts(session: Session, row: Delivery) -> list[AttemptView]:
     """Its attempts, oldest first. Of a record that went in batches only the last one is known."""
     mine = col(Attempt.delivery_id) == row.id
     if row.attempt_id is not None:
@@ -33,16 +34,26 @@ def attempts(session: Session, row: Delivery) -> list[dict[str, Any]]:
         mine = or_(mine, last)
     found = session.execute(select(Attempt).where(mine).order_by(col(Attempt.id))).scalars()
     return [
-        {
-            "started_at": attempt.started_at,
-            "closed_at": attempt.closed_at,
-            "outcome": attempt.outcome,
-            "items": attempt.items,
-            "worker": attempt.worker,
-            "exchanges": attempt.exchanges,
-        }
+        AttemptView(
+            started_at=attempt.started_at,
+            closed_at=attempt.closed_at,
+            outcome=attempt.outcome,
+            items=attempt.items,
+            worker=attempt.worker,
+            exchanges=attempt.exchanges,
+        )
         for attempt in found
     ]
+
+
+def details(
+    session: Session, view: DeliveryView, payload: str | None, *, tried: Delivery, row: Delivery
+) -> DeliveryDetails:
+    """`view` with its attempts, which are those of `tried`: of its digest, where it went in one."""
+    shown = {each.name: getattr(view, each.name) for each in fields(view)}
+    return DeliveryDetails(
+        **shown, payload=payload, attempts=attempts(session, tried), next_attempts=next_attempts(session, row)
+    )
 
 
 def next_attempts(session: Session, row: Delivery) -> list[datetime]:
@@ -62,27 +73,27 @@ def source_ids(session: Session, kind: Kind, local_ids: set[int]) -> dict[int, s
 
 def _one(
     row: Delivery, connection: str, ids: dict[tuple[str, int], str], urls: dict[tuple[str, int], str | None]
-) -> dict[str, Any]:
+) -> DeliveryView:
     is_case = row.record_kind == Kind.CASE
-    return {
-        "id": row.id,
-        "connection": connection,
-        "connection_id": row.webhook_id,
-        "kind": row.record_kind,
-        "record_id": ids.get((row.record_kind, row.record_id)),
-        "key": row.key,
-        "event_type": row.event_type,
-        "digest_id": row.digest_id,
-        "state": row.state,
-        "reason": reason(row.state, row.reason),
-        "attempt_count": row.attempt_count,
-        "next_attempt_at": row.next_attempt_at,
-        "vendor_id": row.vendor_id,
-        "ticket_url": urls.get((row.webhook_id, row.record_id)) if is_case else None,
-        "response_status": row.response_status,
-        "delivered_at": row.delivered_at,
-        "created_at": row.created_at,
-    }
+    return DeliveryView(
+        id=row.id or 0,
+        connection=connection,
+        connection_id=row.webhook_id,
+        kind=row.record_kind,
+        record_id=ids.get((row.record_kind, row.record_id)),
+        key=row.key,
+        event_type=row.event_type,
+        digest_id=row.digest_id,
+        state=row.state,
+        reason=reason(row.state, row.reason),
+        attempt_count=row.attempt_count,
+        next_attempt_at=row.next_attempt_at,
+        vendor_id=row.vendor_id,
+        ticket_url=urls.get((row.webhook_id, row.record_id)) if is_case else None,
+        response_status=row.response_status,
+        delivered_at=row.delivered_at,
+        created_at=row.created_at,
+    )
 
 
 def _record_ids(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, int], str]:

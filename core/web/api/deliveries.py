@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -23,7 +24,7 @@ from core.web.api.schemas import Body
 
 routes = router("deliveries")
 DeliveryId = Annotated[int, Path(ge=1, lt=2**63)]
-_by_id = itemgetter("id")
+_by_id = attrgetter("id")
 
 
 class OfConnection(Page):
@@ -178,7 +179,7 @@ def listing(page: Annotated[DeliveryQuery, Query()], who: Asker) -> Any:
 )
 def one(id: DeliveryId, who: Asker) -> Any:
     with _named():
-        return history.one(who, id)
+        return asdict(history.one(who, id))
 
 
 @routes.post(
@@ -191,7 +192,7 @@ def replay(id: DeliveryId, who: Editor, body: Replay | None = None) -> Any:
     """Same key, attempts from 0. A ticket that may exist is looked for before it is created."""
     with _named():
         message = history.replay_one(who, id, again=bool(body and body.again))
-        return {"message": message, "delivery": history.one(who, id)}
+        return {"message": message, "delivery": asdict(history.one(who, id))}
 
 
 @routes.get("/events", response_model=Events, summary="What SIEMs were given", responses=documented(404))

@@ -11,6 +11,7 @@ from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
 from core.delivery.history.states import Standing, sentence
+from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
 from core.platform.errors import NotFound
 from core.storage.models import AttemptOutcome, HubMessageKind, Kind, State
@@ -47,50 +48,50 @@ def show(who: Principal, delivery_id: int) -> None:
     found, title = history.one(who, delivery_id), search.title(who, delivery_id)
     now = datetime.now(UTC)
     _heading(found, title, now)
-    _plan(found["next_attempts"], now)
+    _plan(found.next_attempts, now)
     _replay(who, found)
     _decide(who, found)
     _together(found)
-    _attempts(found["attempts"], now)
-    if found["payload"]:
+    _attempts(found.attempts, now)
+    if found.payload:
         with st.expander("The record as it is sent", icon=":material/data_object:"):
-            _code(pretty(found["payload"]), "json")
+            _code(pretty(found.payload), "json")
 
 
-def _heading(found: Mapping[str, Any], title: str, now: datetime) -> None:
-    word, color = STATE[State(found["state"])]
+def _heading(found: DeliveryDetails, title: str, now: datetime) -> None:
+    word, color = STATE[State(found.state)]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(word, color=color)
-        if State(found["state"]) is State.DELIVERED and found["reason"]:
+        if State(found.state) is State.DELIVERED and found.reason:
             st.badge("Maybe twice", color="yellow")
         st.text(title, width="stretch")
     st.text(sentence(_standing(found, now)), wrap=True)
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "pages/connection.py",
-            label=escaped(found["connection"]),
+            label=escaped(found.connection),
             icon=":material/cable:",
-            query_params={"id": found["connection_id"]},
+            query_params={"id": found.connection_id},
         )
-        if found["ticket_url"]:
+        if found.ticket_url:
             st.link_button(
-                escaped(found["vendor_id"] or "The ticket"),
-                found["ticket_url"],
+                escaped(found.vendor_id or "The ticket"),
+                found.ticket_url,
                 icon=":material/open_in_new:",
             )
-    record = f"{found['kind'].capitalize()} {found['record_id'] or found['key']}"
-    queued = f"Queued {ago(found['created_at'], now)}, {exact(found['created_at'])}"
+    record = f"{found.kind.capitalize()} {found.record_id or found.key}"
+    queued = f"Queued {ago(found.created_at, now)}, {exact(found.created_at)}"
     st.caption(escaped(f"{record}. {queued}."))
 
 
-def _standing(found: Mapping[str, Any], now: datetime) -> Standing:
+def _standing(found: DeliveryDetails, now: datetime) -> Standing:
     return Standing(
-        State(found["state"]),
-        found["reason"] or "",
-        vendor_id=found["vendor_id"],
-        delivered=ago(found["delivered_at"], now) if found["delivered_at"] else "",
-        due=within(found["next_attempt_at"], now) if found["next_attempt_at"] else None,
-        digest="in a digest" if found["digest_id"] is not None else "",
+        State(found.state),
+        found.reason or "",
+        vendor_id=found.vendor_id,
+        delivered=ago(found.delivered_at, now) if found.delivered_at else "",
+        due=within(found.next_attempt_at, now) if found.next_attempt_at else None,
+        digest="in a digest" if found.digest_id is not None else "",
     )
 
 
@@ -105,16 +106,16 @@ def _plan(moments: Sequence[datetime], now: datetime) -> None:
     st.caption(f"{left[:1].upper()}{left[1:]} {first}{more}{last}.")
 
 
-def _replay(who: Principal, found: Mapping[str, Any]) -> None:
+def _replay(who: Principal, found: DeliveryDetails) -> None:
     """What it will do first; then the button."""
-    state, is_ticket = State(found["state"]), found["kind"] == Kind.CASE
-    if found["kind"] == HubMessageKind.DIGEST:
+    state, is_ticket = State(found.state), found.kind == Kind.CASE
+    if found.kind == HubMessageKind.DIGEST:
         return
     if who.is_viewer or state not in (State.DEAD, State.SKIPPED, State.DELIVERED):
         return
     if state is State.DELIVERED and is_ticket:
         return
-    slug = _slug(who, found["connection_id"])
+    slug = _slug(who, found.connection_id)
     if slug is None:
         st.caption("Its connection was deleted: connect the tool again to send the record anew.")
         return
@@ -124,13 +125,13 @@ def _replay(who: Principal, found: Mapping[str, Any]) -> None:
         label = "Send it again" if again else "Replay"
         if st.button(label, icon=":material/replay:", key="replay", type="secondary" if again else "primary"):
             with doing():
-                flash(history.replay_one(who, found["id"], again=again))
+                flash(history.replay_one(who, found.id, again=again))
             st.rerun()
 
 
-def _decide(who: Principal, found: Mapping[str, Any]) -> None:
+def _decide(who: Principal, found: DeliveryDetails) -> None:
     """One of those that are held; all of them are decided on the connection's page."""
-    if found["state"] != State.HELD or who.is_viewer:
+    if found.state != State.HELD or who.is_viewer:
         return
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
@@ -138,37 +139,35 @@ def _decide(who: Principal, found: Mapping[str, Any]) -> None:
     if release or discard:
         verb, done = (history.release, "sent") if release else (history.discard, "not sent")
         with doing(f"It is {done}."):
-            verb(who, found["connection_id"], found["id"])
+            verb(who, found.connection_id, found.id)
         st.rerun()
 
 
-def _together(found: Mapping[str, Any]) -> None:
+def _together(found: DeliveryDetails) -> None:
     """From a record to its digest, and from a digest to its records."""
-    if found["kind"] == HubMessageKind.DIGEST:
+    if found.kind == HubMessageKind.DIGEST:
         st.page_link(
             "pages/deliveries.py",
             label="The records in it",
             icon=":material/list:",
-            query_params={"record": found["key"]},
+            query_params={"record": found.key},
         )
-    elif found["digest_id"] is not None:
+    elif found.digest_id is not None:
         st.page_link(
             "pages/deliveries.py",
             label="It is in a digest",
             icon=":material/inventory_2:",
-            query_params={_PARAMETER: str(found["digest_id"])},
+            query_params={_PARAMETER: str(found.digest_id)},
         )
 
 
-def _what_it_does(found: Mapping[str, Any], slug: str, *, again: bool) -> str:
+def _what_it_does(found: DeliveryDetails, slug: str, *, again: bool) -> str:
     first = (
-        f"The tool has this record already, since {exact(found['delivered_at'])}. "
-        if again and found["delivered_at"]
+        f"The tool has this record already, since {exact(found.delivered_at)}. "
+        if again and found.delivered_at
         else ""
     )
-    queued = (
-        f"Replay puts it back in the queue under the same key, {found['key']}, its attempts counted anew."
-    )
+    queued = f"Replay puts it back in the queue under the same key, {found.key}, its attempts counted anew."
     return f"{first}{queued} {WHEN_SENT_AGAIN[integrations.get(slug).in_doubt]}"
 
 
@@ -179,26 +178,26 @@ def _slug(who: Principal, connection_id: str) -> str | None:
         return None
 
 
-def _attempts(attempts: Sequence[Mapping[str, Any]], now: datetime) -> None:
+def _attempts(attempts: Sequence[AttemptView], now: datetime) -> None:
     st.markdown("**Attempts**")
     if not attempts:
         st.caption("None yet: no request has been made for it.")
     for number, attempt in enumerate(attempts, 1):
         with st.container(border=True, gap="small"):
-            st.markdown(f"**Attempt {number}** · {_outcome(attempt)} · {ago(attempt['started_at'], now)}")
-            st.caption(f"{exact(attempt['started_at'])}, {_company(attempt['items'])}.")
-            for exchange in attempt["exchanges"]:
+            st.markdown(f"**Attempt {number}** · {_outcome(attempt)} · {ago(attempt.started_at, now)}")
+            st.caption(f"{exact(attempt.started_at)}, {_company(attempt.items)}.")
+            for exchange in attempt.exchanges:
                 _exchange(exchange, is_last=number == len(attempts))
-            if not attempt["exchanges"]:
+            if not attempt.exchanges:
                 st.caption("No request was kept.")
 
 
-def _outcome(attempt: Mapping[str, Any]) -> str:
+def _outcome(attempt: AttemptView) -> str:
     return {
         AttemptOutcome.OPEN: "is being made",
         AttemptOutcome.CLOSED: "ended",
         AttemptOutcome.UNKNOWN: "its end is unknown: the worker stopped",
-    }[AttemptOutcome(attempt["outcome"])]
+    }[AttemptOutcome(attempt.outcome)]
 
 
 def _company(items: int) -> str:

@@ -4,14 +4,14 @@ It is drawn with every refresh of Health; a data grid would cost the browser as 
 and draws its words on a canvas, where nobody can select them and a screen reader sees a copy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from core.delivery.history.views import RunView
 from core.health import RecentRun
 from core.storage.models import RunStatus
 from core.web.ui.theme import Color, palette
@@ -50,19 +50,19 @@ def runs_table(runs: Sequence[RecentRun], now: datetime, told: str, *, with_conn
     )
 
 
-def logs_table(rows: Sequence[Mapping[str, Any]], now: datetime, told: str) -> None:
+def logs_table(rows: Sequence[RunView], now: datetime, told: str) -> None:
     """Runs of one connection, as `core.delivery.history.logs` gives them."""
     runs = [
         RecentRun(
-            row["id"],
-            row["connection_id"],
-            row["connection"],
-            row["started_at"],
-            row["finished_at"],
-            row["status"],
-            row["action"],
-            row["records"],
-            row["error"],
+            row.id,
+            row.connection_id,
+            row.connection,
+            row.started_at,
+            row.finished_at,
+            row.status,
+            row.action,
+            row.records,
+            row.error,
         )
         for row in rows
     ]
