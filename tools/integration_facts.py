@@ -1,12 +1,16 @@
-"""Writes the facts of each manifest into its page docs/integrations/<slug>.md, between two marks.
+"""Writes the facts of each manifest into its page docs/integrations/<slug>.md, and the README's table of all.
+
+Both stand between two marks.
 
     python tools/integration_facts.py          write what is out of date
     python tools/integration_facts.py --check  say what is out of date and exit 1
 
-The rest of a page is written by hand. A page must exist: this tool makes none.
+The rest of a page is written by hand. A page must exist: this tool makes none, and the table leaves out what has none.
 """
 
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,16 @@ from core import integrations  # noqa: E402 - the project's folder comes first
 from core.integrations import Manifest  # noqa: E402
 from core.integrations.client import TLS_FIELDS as COMMON  # noqa: E402
 from core.integrations.in_doubt import AFTER_A_LOST_ANSWER  # noqa: E402
+from core.storage.models import Category  # noqa: E402
 
-PAGES = ROOT / "docs" / "integrations"
+PAGES, README = ROOT / "docs" / "integrations", ROOT / "README.md"
 BEGIN, END = "<!-- facts: begin -->", "<!-- facts: end -->"
+TABLE_BEGIN, TABLE_END = "<!-- integrations: begin -->", "<!-- integrations: end -->"
+CATEGORIES = {
+    Category.SIEM: "SIEM: high-risk scans",
+    Category.TICKETING: "Ticketing: open cases",
+    Category.COMMUNICATION: "Communication: unread alerts",
+}
 TIERS = {
     "verified": "tried on a live account",
     "documented": "built from the vendor's public documentation and tried on a local stand-in, not on a live account",
@@ -82,21 +93,42 @@ def _cell(text: str) -> str:
 
 def renewed(page: str, manifest: Manifest) -> str:
     """The page with the section as it should be. Raises ValueError where the marks are missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"docs/integrations/{manifest.slug}.md has no {BEGIN} … {END}. Add the two marks.")
-    return before + facts(manifest) + after
+    return _between(page, BEGIN, facts(manifest), END, f"docs/integrations/{manifest.slug}.md")
+
+
+def table(manifests: Iterable[Manifest]) -> str:
+    """The README's table: a column per category, marks included."""
+    links: dict[Category, list[str]] = {category: [] for category in CATEGORIES}
+    for manifest in manifests:
+        links[manifest.category].append(f"[{manifest.name}](docs/integrations/{manifest.slug}.md)")
+    rows = [list(CATEGORIES.values()), ["---"] * len(CATEGORIES), [" · ".join(links[c]) for c in CATEGORIES]]
+    return "\n".join([TABLE_BEGIN, *(f"| {' | '.join(row)} |" for row in rows), TABLE_END])
+
+
+def renewed_readme(readme: str) -> str:
+    """The README with its table as it should be. Raises ValueError where the marks are missing."""
+    return _between(readme, TABLE_BEGIN, table(_written()), TABLE_END, "README.md")
+
+
+def _between(page: str, begin: str, section: str, end: str, name: str) -> str:
+    before, found, rest = page.partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not found or not found_too:
+        raise ValueError(f"{name} has no {begin} … {end}. Add the two marks.")
+    return before + section + after
+
+
+def _written() -> list[Manifest]:
+    """The entries with a page: an operator's presets need none."""
+    return [m for m in integrations.manifests().values() if (PAGES / f"{m.slug}.md").exists()]
 
 
 def main(arguments: list[str]) -> int:
+    pages = {PAGES / f"{manifest.slug}.md": partial(renewed, manifest=manifest) for manifest in _written()}
     late = []
-    for slug, manifest in integrations.manifests().items():
-        path = PAGES / f"{slug}.md"
-        if not path.exists():
-            continue
+    for path, renew in {README: renewed_readme, **pages}.items():
         old = path.read_text(encoding="utf-8")
-        new = renewed(old, manifest)
+        new = renew(old)
         if new != old:
             late.append(path.name)
             if "--check" not in arguments:

@@ -8,7 +8,18 @@ import sys
 import pytest
 
 from core import integrations
-from tools.integration_facts import PAGES, ROOT, facts, renewed
+from tools.integration_facts import (
+    CATEGORIES,
+    PAGES,
+    README,
+    ROOT,
+    TABLE_BEGIN,
+    TABLE_END,
+    facts,
+    renewed,
+    renewed_readme,
+    table,
+)
 
 WRITTEN = sorted(path.stem for path in PAGES.glob("[a-z]*.md"))
 
@@ -50,6 +61,40 @@ def test_the_tool_itself_agrees() -> None:
 
 def test_every_integration_has_a_page() -> None:
     assert set(WRITTEN) == set(integrations.manifests())
+
+
+def folders(parent: str, file: str) -> set[str]:
+    return {path.parent.name for path in (ROOT / parent).glob(f"*/{file}")}
+
+
+@pytest.mark.parametrize(
+    ("parent", "file"),
+    [
+        ("core/integrations", "connector.py"),
+        ("sandbox/vendors", "stand_in.py"),
+        ("tests/integrations", "good.json"),
+        ("tests/integrations", "test_*.py"),
+    ],
+)
+def test_a_vendor_has_three_folders_of_one_name(parent: str, file: str) -> None:
+    assert folders(parent, file) == folders("core/integrations", "manifest.toml")
+
+
+def test_the_readme_names_every_integration_under_its_category() -> None:
+    readme = README.read_text()
+    assert renewed_readme(readme) == readme, "run: python tools/integration_facts.py"
+    shown = readme.partition(TABLE_BEGIN)[2].partition(TABLE_END)[0].splitlines()
+    cells = dict(zip(shown[1].strip("| ").split(" | "), shown[3].strip("| ").split(" | "), strict=True))
+    for manifest in integrations.manifests().values():
+        assert f"[{manifest.name}]" in cells[CATEGORIES[manifest.category]]
+
+
+def test_a_table_without_an_integration_is_found() -> None:
+    some = [manifest for manifest in integrations.manifests().values() if manifest.slug != "jira"]
+    short = table(some)
+    assert renewed_readme(short) == table(integrations.manifests().values()) != short
+    with pytest.raises(ValueError, match="has no <!-- integrations"):
+        renewed_readme("# Hub")
 
 
 def words_of_the_hub() -> str:

@@ -2,16 +2,19 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+import scheduler
 from core import connections, integrations
 from core.delivery import housekeeping, sync
 from core.integrations import catalog, registry
 from core.platform.errors import NotFound, Unusable
 from core.storage.models import User
+from core.web import server
 from core.web.ui.markup import escaped
 from sandbox import Sandbox
 from tests.support.terminal import Hub
@@ -137,10 +140,33 @@ def test_a_broken_built_in_manifest_stops_the_start(
         integrations.manifests()
 
 
-def test_a_start_tells_of_a_broken_preset(folder: Path) -> None:
+class Started(Exception):
+    """Ends a start where the real work would begin."""
+
+
+def _start() -> None:
+    raise Started
+
+
+def _start_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler.logs, "configure", lambda: None)
+    monkeypatch.setattr(scheduler.db, "check_current", lambda: None)
+    monkeypatch.setattr(scheduler, "_say_restored", _start)
+    scheduler.main()
+
+
+def _start_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "listen", lambda host, port: _start())
+    server.serve("127.0.0.1", 0)
+
+
+@pytest.mark.parametrize("start", [_start_scheduler, _start_dashboard])
+def test_a_start_tells_of_a_broken_preset(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[pytest.MonkeyPatch], None]
+) -> None:
     said = refused(folder, "[")
-    with capture_logs() as log:
-        integrations.log_disabled()
+    with capture_logs() as log, pytest.raises(Started):
+        start(monkeypatch)
     assert [(entry["log_level"], entry["reason"]) for entry in log] == [("warning", said)]
 
 
