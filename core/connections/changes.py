@@ -135,9 +135,7 @@ def _change_values(
     session: Session, who: Principal, row: Connection, slug: str, given: Mapping[str, Any]
 ) -> None:
     manifest = integrations.get(slug)
-    merged = _readable(row) | dict(given)
-    wanted = {name: value for name, value in merged.items() if value not in (None, "")}
-    config, secrets = split(manifest, integrations.check_config(manifest, wanted))
+    config, secrets = split(manifest, integrations.check_config(manifest, given, _readable(row)))
     place = integrations.place_of(manifest, row.config)
     if place is not None and place != integrations.place_of(manifest, config):
         outbox.settle_places(session, row.id, place)

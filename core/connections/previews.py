@@ -217,10 +217,7 @@ def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: 
     """The draft's whole config, secrets as plain strings."""
     if who.role == Role.VIEWER:
         raise Forbidden("A viewer cannot connect anything. Ask an admin for the role member.")
-    merged = (_saved(who, ref) if ref else {}) | dict(given)
-    checked = integrations.check_config(
-        manifest, {name: v for name, v in merged.items() if v not in (None, "")}
-    )
+    checked = integrations.check_config(manifest, given, _saved(who, ref) if ref else None)
     if ref is None or "proxy" in given:
         guard_proxy(who, split(manifest, checked)[0])
     return checked

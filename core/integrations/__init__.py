@@ -1,7 +1,7 @@
 """`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
 
 from core.integrations.fields import check_config, generated
-from core.integrations.manifest import Limits, Manifest, get, load, manifests, secret_fields
+from core.integrations.manifest import Limits, Manifest, get, load, manifests, planned_fields, secret_fields
 from core.integrations.place import fields_of, place_of, site_of
 from core.storage.models.words import KIND_OF
 
@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "manifests",
     "place_of",
+    "planned_fields",
     "secret_fields",
     "site_of",
 ]

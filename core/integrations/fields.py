@@ -15,20 +15,29 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from core.integrations.manifest import Manifest
+from core.integrations.manifest import Manifest, planned_fields
 from core.platform.errors import Invalid, did_you_mean, nearest
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SHOWN_CHARS = 60
 
 
-def check_config(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(
+    manifest: Manifest, given: Mapping[str, Any], saved: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The whole config, typed and with defaults; secrets are plain strings. Raises Invalid with `fields`.
 
     Texts become what the schema asks for: "true", "5", "a,b", JSON. An empty text or None is as if not given.
+    With `saved` it is an edit: what is not given is taken from there, and an empty value clears any name.
     """
     fields = manifest.config["properties"]
+    values = given if saved is None else {n: v for n, v in {**saved, **given}.items() if v not in (None, "")}
     problems = {name: _unknown(manifest, name) for name in values if name not in fields}
+    problems |= {
+        name: _planned(manifest, name)
+        for name in planned_fields(manifest)
+        if given.get(name) not in (None, "")
+    }
     meant = {nearest(name, fields) for name in problems}
     config = {name: deepcopy(field["default"]) for name, field in fields.items() if "default" in field}
     for name, value in values.items():
@@ -66,6 +75,11 @@ def _unknown(manifest: Manifest, name: str) -> str:
     shown = "".join(char if char.isprintable() else "?" for char in name[:_SHOWN_CHARS])
     guess = did_you_mean(name, fields) or f" Its fields are {', '.join(fields)}."
     return f'{manifest.name} has no field "{shown}".{guess}'
+
+
+def _planned(manifest: Manifest, name: str) -> str:
+    title = manifest.config["properties"][name]["title"]
+    return f'"{name}" ({title}) is planned: the hub does not use it yet. Leave it out.'
 
 
 def _refuse_traps(field: Mapping[str, Any], value: Any) -> None:
