@@ -144,7 +144,7 @@ class Choice:
     shared: bool | None = None
 
 
-def choose(draft: Draft) -> Choice:
+def choose(draft: Draft, values: Mapping[str, Any]) -> Choice:
     st.subheader("3. What and how often", anchor=False)
     view = draft.view
     name = st.text_input("Name", view.name if view else free_name(draft.manifest), key=f"{draft.key}_name")
@@ -157,7 +157,7 @@ def choose(draft: Draft) -> Choice:
         help="Only its owner and admins may change it.",
     )
     with ui.guarded():
-        requests.matching(who, draft.manifest, chosen, draft.ref)
+        requests.matching(who, draft.manifest, chosen, draft.ref, values)
     return Choice(name, chosen, shared)
 
 
@@ -242,7 +242,7 @@ def page(draft: Draft) -> None:
         choice = Choice()
         if not draft.only_secrets:
             with st.container(border=True):
-                choice = choose(draft)
+                choice = choose(draft, values)
             with st.container(border=True):
                 look(draft, values, choice.options or {}, current)
         save(draft, values, choice, current)

@@ -11,6 +11,7 @@ from core.access.principal import audit
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_name, checked_options, flush_name, guard_proxy, split
 from core.delivery import breaker, outbox, refresh
+from core.delivery.filters import CONFIG_FIELDS
 from core.delivery.profile import Profile
 from core.delivery.selection import count_new
 from core.http.errors import Misconfigured
@@ -47,7 +48,7 @@ def edit(
             _change_values(session, who, row, slug, values)
             breaker.forgive(row)
             outbox.hasten(session, row.id, now)
-            if "events" in values:
+            if not set(CONFIG_FIELDS).isdisjoint(values):
                 _look_again(session, row)
         if options:
             before = row.options

@@ -1,6 +1,6 @@
 """`data/catalog/*.toml` → Manifest, and what a person enters checked against its [config]."""
 
-from core.integrations.fields import check_config, generated
+from core.integrations.fields import check_config, check_some, generated
 from core.integrations.manifest import Limits, Manifest, get, load, manifests, planned_fields, secret_fields
 from core.integrations.place import fields_of, place_of, site_of
 from core.storage.models.words import KIND_OF
@@ -10,6 +10,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "check_config",
+    "check_some",
     "fields_of",
     "generated",
     "get",

@@ -30,6 +30,24 @@ def check_config(
     Texts become what the schema asks for: "true", "5", "a,b", JSON. An empty text or None is as if not given.
     With `saved` it is an edit: what is not given is taken from there, and an empty value clears any name.
     """
+    config, problems = _judged(manifest, given, saved)
+    if problems:
+        raise Invalid(" ".join(problems.values()), problems)
+    return {name: config[name] for name in manifest.config["properties"] if name in config}
+
+
+def check_some(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of these fields alone, while others are still missing or wrong."""
+    config, problems = _judged(manifest, given, None)
+    if wrong := {name: problems[name] for name in given if name in problems}:
+        raise Invalid(" ".join(wrong.values()), wrong)
+    return {name: config[name] for name in given if name in config}
+
+
+def _judged(
+    manifest: Manifest, given: Mapping[str, Any], saved: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(the config, what is wrong with it by field)."""
     fields = manifest.config["properties"]
     values = given if saved is None else {n: v for n, v in {**saved, **given}.items() if v not in (None, "")}
     problems = {name: _unknown(manifest, name) for name in values if name not in fields}
@@ -50,9 +68,7 @@ def check_config(
     for name, sentence in _faults(manifest, config):
         if name not in meant:
             problems.setdefault(name, sentence)
-    if problems:
-        raise Invalid(" ".join(problems.values()), problems)
-    return {name: config[name] for name in fields if name in config}
+    return config, problems
 
 
 def generated(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, str]:
