@@ -50,7 +50,7 @@ def steps(draft: Draft) -> None:
     choice = Choice()
     if not draft.only_secrets:
         with st.container(border=True):
-            choice = connect_form.choose(draft)
+            choice = connect_form.choose(draft, values)
         with st.container(border=True):
             connect_form.look(draft, values, choice.options or {}, current)
     connect_form.save(draft, values, choice, current)

@@ -74,6 +74,7 @@ def _fields(manifest: Manifest) -> list[str]:
     for name, field in own.items():
         needed = "yes" if name in manifest.config["required"] else _default(field)
         needed = "made if empty" if "generated" in field else needed
+        needed = "planned, refused" if "later" in field else needed
         what = field["description"] + (" Kept sealed." if field.get("writeOnly") else "")
         rows.append(f"| `{name}` | {needed} | {_cell(what)} |")
     return [*rows, "", f"Every connection also takes {', '.join(f'`{name}`' for name in COMMON)}."]

@@ -45,8 +45,11 @@ def print_tools() -> None:
 
 
 def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:
+    from core import integrations
+
     say(f"{entry.name}: {entry.summary}\n\n{entry.description.strip()}\n")
     required = set(entry.config.get("required", ()))
+    planned = integrations.planned_fields(entry)
     print_table(
         ("Field", "Needed", "Give it with", "Means"),
         [
@@ -57,9 +60,12 @@ def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:
                 s.get("description", s.get("title", "")),
             )
             for n, s in entry.config.get("properties", {}).items()
+            if n not in planned
         ],
         empty="It takes no fields.",
     )
+    if planned:
+        say(f"Planned, and refused until then: {', '.join(planned)}.\n")
     print_table(
         ("Option of every connection, by --set", "Means"), fields.option_words().items(), empty="No options."
     )

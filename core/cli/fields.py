@@ -26,18 +26,19 @@ class WithOptions(TyperCommand):
 
 def split(manifest: "Manifest", given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the tool's fields, options) of `--set`. Raises Invalid for an unknown name and for a secret."""
-    from core.integrations import secret_fields
+    from core.integrations import planned_fields, secret_fields
+    from core.integrations.options import PLANNED
 
     values: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for name, text in given.items():
-        if name in secret_fields(manifest):
+        if name in secret_fields(manifest) and name not in planned_fields(manifest):
             raise Invalid(
                 f'"{name}" is a secret: give it with --secret {name}, which asks for it. Nothing was changed.'
             )
         if name in manifest.config["properties"]:
             values[name] = text
-        elif name in option_words():
+        elif name in option_words() or name in PLANNED:  # the hub says what is planned
             options[name] = _table(name, text) if name in TABLES else text
         else:
             raise _unknown(manifest, name)

@@ -11,6 +11,7 @@ from core.access.audit import audit
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_name, checked_options, flush_name, guard_proxy, split
 from core.delivery import breaker, outbox, refresh
+from core.delivery.filters import CONFIG_FIELDS
 from core.delivery.profile import Profile
 from core.delivery.selection import count_new
 from core.http.errors import Misconfigured
@@ -47,7 +48,7 @@ def edit(
             _change_values(session, who, row, slug, values)
             breaker.forgive(row)
             outbox.hasten(session, row.id, now)
-            if "events" in values:
+            if not set(CONFIG_FIELDS).isdisjoint(values):
                 _look_again(session, row)
         if options:
             before = row.options
@@ -137,9 +138,7 @@ def _change_values(
     session: Session, who: Principal, row: Connection, slug: str, given: Mapping[str, Any]
 ) -> None:
     manifest = integrations.get(slug)
-    merged = _readable(row) | dict(given)
-    wanted = {name: value for name, value in merged.items() if value not in (None, "")}
-    config, secrets = split(manifest, integrations.check_config(manifest, wanted))
+    config, secrets = split(manifest, integrations.check_config(manifest, given, _readable(row)))
     place = integrations.place_of(manifest, row.config)
     if place is not None and place != integrations.place_of(manifest, config):
         outbox.settle_places(session, row.id, place)

@@ -17,7 +17,7 @@ from core.access.principal import require_member
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_options, guard_proxy, split
 from core.delivery import breaker, outbox, refresh
-from core.delivery.filters import Filter
+from core.delivery.filters import CONFIG_FIELDS, Filter
 from core.delivery.profile import Profile
 from core.delivery.selection import select_new
 from core.http import Previewed, Recorder, sent_text
@@ -144,15 +144,27 @@ def preview_draft(
     checked = _checked(who, manifest, values, ref)
     with db.reading() as session:
         row, chosen = _draft(session, who, manifest, options, ref)
+        row.config, _ = split(manifest, checked)
         items = _next(session, row, manifest, chosen, limit)
     return _recorded(manifest, checked, items)
 
 
-def count_wanted(who: Principal, slug: str, options: Mapping[str, Any], ref: str | None = None) -> MatchCount:
-    """How many of the stored records the options let through, sent already or not."""
+def count_wanted(
+    who: Principal,
+    slug: str,
+    options: Mapping[str, Any],
+    ref: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> MatchCount:
+    """How many of the stored records the options let through, sent already or not.
+
+    Of `values`, the fields as they are filled in so far, only those that filter are looked at.
+    """
     manifest = integrations.get(slug)
+    filters = {name: value for name, value in (values or {}).items() if name in CONFIG_FIELDS}
     with db.reading() as session:
         row, chosen = _draft(session, who, manifest, options, ref)
+        row.config = row.config | integrations.check_some(manifest, filters)
         wants = Filter.of(row, manifest.kind, chosen)
         wanted, before = 0, None
         for _ in range(COUNTED // _PAGE):
@@ -217,10 +229,7 @@ def _requests(
 def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
     """The draft's whole config, secrets as plain strings."""
     require_member(who, "connect anything")
-    merged = (_saved(who, ref) if ref else {}) | dict(given)
-    checked = integrations.check_config(
-        manifest, {name: v for name, v in merged.items() if v not in (None, "")}
-    )
+    checked = integrations.check_config(manifest, given, _saved(who, ref) if ref else None)
     if ref is None or "proxy" in given:
         guard_proxy(who, split(manifest, checked)[0])
     return checked
@@ -242,9 +251,14 @@ def _draft(
     now = db.now(session)
     saved = row_of(session, who, ref, to_change=True)[0] if ref is not None else None
     chosen = options.parse(checked_options(session, who, manifest, given, now, saved), manifest.category)
-    owner, made_at, id = who.user_id, now, str(uuid.uuid4())
-    if saved is not None:
-        owner, made_at, id = saved.user_id, saved.created_at, saved.id
-    return Connection(
-        id=id, user_id=owner, integration_id="", name="", export_cursor=0, created_at=made_at, updated_at=now
-    ), chosen
+    row = Connection(
+        id=saved.id if saved else str(uuid.uuid4()),
+        user_id=saved.user_id if saved else who.user_id,
+        integration_id="",
+        name="",
+        config=saved.config if saved else {},
+        export_cursor=0,
+        created_at=saved.created_at if saved else now,
+        updated_at=now,
+    )
+    return row, chosen

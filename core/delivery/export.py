@@ -40,7 +40,7 @@ def export(begun: Run) -> None:
             held=held,
         )
         outbox.unskip_rows(session, found.back, now, held)
-        _count(session, begun, queued, len(found.back), held, now)
+        _count(session, begun, list(queued.values()), len(found.back), held, now)
         session.add(connection)
 
 

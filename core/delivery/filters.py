@@ -13,6 +13,9 @@ from core.integrations.options import Options
 from core.storage.models import Connection, Kind
 from core.storage.models.words import SEVERITIES
 
+#: fields of a vendor's config that say which records are wanted, as the options do
+CONFIG_FIELDS = ("events",)
+
 
 @dataclass(frozen=True)
 class Filter:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert
 from sqlmodel import Session, col
 
 from core.delivery import outbox
 from core.delivery.profile import Profile
 from core.integrations import Manifest, mapping
 from core.integrations.options import Options
-from core.storage.models import Connection, Delivery, HubMessage, HubMessageKind
+from core.storage.models import Connection, HubMessage, HubMessageKind
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Words:
 def queue(
     session: Session, via: Connection, manifest: Manifest, options: Options, words: Words, now: datetime
 ) -> int | None:
-    """The id of the delivery; None when that key was queued before. Raises Unmappable, having written nothing."""
+    """The id of the delivery; None, and nothing written, when that key was queued before. Raises Unmappable."""
     payload = Profile.of(via, manifest, options).mapper.body(_facts(words, now))
     kept = {"kind": words.kind, "title": words.title, "about_id": words.about_id, "created_at": now}
     message_id = session.execute(insert(HubMessage).values(**kept).returning(col(HubMessage.id))).scalar_one()
@@ -52,10 +52,8 @@ def queue(
     )
     queued = outbox.put(session, connection_id=via.id, user_id=via.user_id, siem=False, rows=[row], now=now)
     if not queued:
-        return None
-    mine = (col(Delivery.webhook_id) == via.id, col(Delivery.key) == words.key)
-    found: int | None = session.execute(select(col(Delivery.id)).where(*mine)).scalar_one()
-    return found
+        session.execute(delete(HubMessage).where(col(HubMessage.id) == message_id))
+    return next(iter(queued), None)
 
 
 def _facts(words: Words, now: datetime) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """What can be connected: the manifests, and what a person enters checked against their [config]."""
 
 from core.integrations.catalog import disabled, get, log_disabled, manifests
-from core.integrations.fields import check_config, generated
-from core.integrations.manifest import Limits, Manifest, load, secret_fields
+from core.integrations.fields import check_config, check_some, generated
+from core.integrations.manifest import Limits, Manifest, load, planned_fields, secret_fields
 from core.integrations.place import fields_of, place_of, site_of
 from core.storage.models.words import KIND_OF
 
@@ -11,6 +11,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "check_config",
+    "check_some",
     "disabled",
     "fields_of",
     "generated",
@@ -19,6 +20,7 @@ __all__ = [
     "log_disabled",
     "manifests",
     "place_of",
+    "planned_fields",
     "secret_fields",
     "site_of",
 ]

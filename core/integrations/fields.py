@@ -15,20 +15,47 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from core.integrations.manifest import Manifest
+from core.integrations.manifest import Manifest, planned_fields
 from core.platform.errors import Invalid, did_you_mean, nearest
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SHOWN_CHARS = 60
 
 
-def check_config(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(
+    manifest: Manifest, given: Mapping[str, Any], saved: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The whole config, typed and with defaults; secrets are plain strings. Raises Invalid with `fields`.
 
     Texts become what the schema asks for: "true", "5", "a,b", JSON. An empty text or None is as if not given.
+    With `saved` it is an edit: what is not given is taken from there, and an empty value clears any name.
     """
+    config, problems = _judged(manifest, given, saved)
+    if problems:
+        raise Invalid(" ".join(problems.values()), problems)
+    return {name: config[name] for name in manifest.config["properties"] if name in config}
+
+
+def check_some(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of these fields alone, while others are still missing or wrong."""
+    config, problems = _judged(manifest, given, None)
+    if wrong := {name: problems[name] for name in given if name in problems}:
+        raise Invalid(" ".join(wrong.values()), wrong)
+    return {name: config[name] for name in given if name in config}
+
+
+def _judged(
+    manifest: Manifest, given: Mapping[str, Any], saved: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(the config, what is wrong with it by field)."""
     fields = manifest.config["properties"]
+    values = given if saved is None else {n: v for n, v in {**saved, **given}.items() if v not in (None, "")}
     problems = {name: _unknown(manifest, name) for name in values if name not in fields}
+    problems |= {
+        name: _planned(manifest, name)
+        for name in planned_fields(manifest)
+        if given.get(name) not in (None, "")
+    }
     meant = {nearest(name, fields) for name in problems}
     config = {name: deepcopy(field["default"]) for name, field in fields.items() if "default" in field}
     for name, value in values.items():
@@ -41,9 +68,7 @@ def check_config(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any
     for name, sentence in _faults(manifest, config):
         if name not in meant:
             problems.setdefault(name, sentence)
-    if problems:
-        raise Invalid(" ".join(problems.values()), problems)
-    return {name: config[name] for name in fields if name in config}
+    return config, problems
 
 
 def generated(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, str]:
@@ -66,6 +91,11 @@ def _unknown(manifest: Manifest, name: str) -> str:
     shown = "".join(char if char.isprintable() else "?" for char in name[:_SHOWN_CHARS])
     guess = did_you_mean(name, fields) or f" Its fields are {', '.join(fields)}."
     return f'{manifest.name} has no field "{shown}".{guess}'
+
+
+def _planned(manifest: Manifest, name: str) -> str:
+    title = manifest.config["properties"][name]["title"]
+    return f'"{name}" ({title}) is planned: the hub does not use it yet. Leave it out.'
 
 
 def _refuse_traps(field: Mapping[str, Any], value: Any) -> None:

@@ -79,6 +79,11 @@ def secret_fields(manifest: Manifest) -> frozenset[str]:
     return frozenset(n for n, field in manifest.config["properties"].items() if field.get("writeOnly"))
 
 
+def planned_fields(manifest: Manifest) -> tuple[str, ...]:
+    """Fields that are known and not used yet: nobody is asked for them, and whoever gives one is refused."""
+    return tuple(name for name, field in manifest.config["properties"].items() if field.get("later"))
+
+
 def load(path: Path) -> Manifest:
     """A built-in entry's manifest. Raises Unusable with the file, the key and what is wrong with it."""
     slug = path.parent.name

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     proxy: str | None = None
     source_url: Secret | None = None
     admin_password: Secret | None = None
-    executor: Literal["local", "procrastinate"] = "local"
+    executor: str = "local"
     retention_days: int = 90
     audit_days: int = 400
     record_days: int | None = None
@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     @classmethod
     def _wrap(cls, value: object) -> object:
         return Secret(value) if isinstance(value, str) and value else value or None
+
+    @field_validator("executor")
+    @classmethod
+    def _is_built(cls, value: str) -> str:
+        if value != "local":
+            raise ValueError("is planned: runs can only be local yet")
+        return value
 
     @field_validator("port")
     @classmethod

@@ -383,6 +383,30 @@ def test_a_tool_is_listed_with_the_options_of_every_connection(hub: Hub) -> None
     assert all(name in said for name in WORDS)
 
 
+def test_a_planned_field_is_no_choice_and_refused_with_the_reason(hub: Hub) -> None:
+    table, _, planned = hub.done("catalog", "jira").partition("Planned")
+    assert "webhook_secret" not in table
+    assert "done_transition, reopen_transition, webhook_secret" in planned
+    assert "Planned" not in hub.done("catalog", "splunk")
+    jira = ("connect", "jira", "--name", "J", "--no-test", "--secret", "api_token=t")
+    jira += (
+        "--set",
+        "url=https://x.atlassian.net",
+        "--set",
+        "email=a@example.com",
+        "--set",
+        "project_key=SEC",
+    )
+    given = ("--set=done_transition=Done", "--secret=webhook_secret=x", "--set=webhook_secret=x")
+    for extra in (*given, "--set=two_way=both", "--set=monthly_budget=5"):
+        refused = hub(*jira, extra)
+        assert refused.returncode == 1
+        assert "is planned" in refused.stderr
+    hub.done(*jira)
+    for extra in given:
+        assert "is planned" in hub("edit", "J", extra).stderr
+
+
 def test_a_changed_field_asks_for_a_test_and_a_changed_option_does_not(hub: Hub) -> None:
     hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
     assert 'test "SOC"`' in hub.done("edit", "SOC", "--set", "url=https://other.example.com:8088")

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import connections
 from core.delivery import housekeeping, sync
@@ -13,7 +13,7 @@ from core.integrations import credentials
 from core.platform.errors import Invalid
 from core.platform.settings import settings
 from core.storage import db
-from core.storage.models import AuditEntry, Connection, Delivery
+from core.storage.models import AuditEntry, Connection, Delivery, HubMessage
 from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
@@ -63,6 +63,18 @@ def test_the_owner_is_told_on_days_1_3_and_5_and_then_it_is_switched_off(failing
     with db.reading() as session:
         entry = session.execute(select(AuditEntry).where(AuditEntry.actor == "hub")).scalar_one()
     assert (entry.action, entry.subject) == ("connection.disable", row.id)
+
+
+def test_a_notice_that_was_queued_before_leaves_nothing_behind(failing: Workplace) -> None:
+    days_pass(failing, 1)
+    with db.session() as session:
+        session.execute(update(Connection).values(told_day=0))
+    housekeeping.housekeep()
+    assert told(failing) == [1]
+    assert failing.row("splunk").told_day == 1
+    with db.reading() as session:
+        kept = session.execute(select(HubMessage.id)).scalars().all()
+    assert kept == [row.record_id for row in notices(failing)]
 
 
 def test_a_notice_arrives_as_a_message_with_its_way_on(failing: Workplace) -> None:

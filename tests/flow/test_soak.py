@@ -130,7 +130,7 @@ def test_after_some_days_nothing_grows_but_the_keys(
         monkeypatch.setenv(f"HUB_{name}_DAYS", str(KEPT_DAYS))
     settings.cache_clear()
     monkeypatch.setattr(retention, "HOURS_KEPT", timedelta(days=KEPT_DAYS))
-    monkeypatch.setattr(retention, "KEPT", timedelta(days=KEPT_DAYS))
+    monkeypatch.setattr(retention, "ANSWERS_KEPT", timedelta(days=KEPT_DAYS))
     life = Life(workplace, footprintiq, clock)
     life.begin()
     seen: dict[str, list[int]] = defaultdict(list)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from core import integrations
 from core.http import Egress
 from core.http.errors import Misconfigured
 from core.integrations import check_config, get, load, manifests, secret_fields
@@ -102,6 +103,28 @@ def wrong(slug, **values):
         check_config(get(slug), values)
     assert caught.value.message == " ".join(caught.value.fields.values())
     return caught.value.fields
+
+
+# --- what is planned ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slug", ["jira", "servicenow", "zendesk", "pagerduty"])
+def test_a_planned_field_is_refused_when_it_is_given(slug):
+    planned = integrations.planned_fields(get(slug))
+    assert "webhook_secret" in planned
+    for name in planned:
+        assert "is planned" in wrong(slug, **{name: "x"})[name]
+        for nothing in ("", None):
+            assert name not in wrong(slug, **{name: nothing})
+
+
+def test_a_planned_field_that_was_saved_before_stays_and_an_edit_is_no_gift():
+    saved = JIRA | {"done_transition": "Done"}
+    config = check_config(get("jira"), {"project_key": "OPS"}, saved)
+    assert (config["project_key"], config["done_transition"]) == ("OPS", "Done")
+    assert "done_transition" not in check_config(get("jira"), {"done_transition": ""}, saved)
+    with pytest.raises(Invalid, match="is planned"):
+        check_config(get("jira"), {"done_transition": "Closed"}, saved)
 
 
 # --- what is in it ------------------------------------------------------------------------------------
@@ -409,9 +432,11 @@ def test_anything_entered_is_a_valid_config_or_sentences(slug):
 @pytest.mark.parametrize("slug", sorted(FIELDS))
 def test_every_example_of_a_form_is_accepted(slug):
     entry = get(slug)
-    for name, field in entry.config["properties"].items():
+    planned = integrations.planned_fields(entry)
+    asked = {n: field for n, field in entry.config["properties"].items() if n not in planned}
+    for name, field in asked.items():
         for example in field["examples"]:
-            samples = {n: f["examples"][0] for n, f in entry.config["properties"].items()}
+            samples = {n: f["examples"][0] for n, f in asked.items()}
             assert name in check_config(entry, samples | {name: example})
 
 

@@ -119,6 +119,13 @@ def test_a_wrong_value_names_its_field_in_one_sentence(name, value):
     assert name in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["two_way", "cost_per_event", "cost_per_gb", "monthly_budget"])
+def test_a_planned_option_is_known_and_refused(name):
+    with pytest.raises(Invalid, match="is planned") as caught:
+        parse({name: "1"}, Category.TICKETING)
+    assert caught.value.fields == {name: caught.value.message}
+
+
 def test_a_misspelt_option_is_guessed():
     with pytest.raises(Invalid, match='Did you mean "batch_limit"'):
         parse({"batch_limt": 5}, Category.SIEM)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 import scheduler
 from core import connections, integrations
-from core.delivery import housekeeping, sync
+from core.delivery import housekeeping
 from core.integrations import catalog, registry
 from core.platform.errors import NotFound, Unusable
 from core.storage.models import User
@@ -199,7 +199,7 @@ def test_a_file_that_is_broken_locks_its_connections_and_says_why(
     connections.create(workplace.who, "mattermost", name="Ops", values=values, options={})
     workplace.alerts(1)
     said = refused(folder, "[")
-    sync.housekeep()
+    housekeeping.housekeep()
     (view,) = connections.list_views(workplace.who)
     assert view.problem == f"{said} Until then nothing is sent."
     assert sandbox.accepted("slack") == []

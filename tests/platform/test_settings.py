@@ -33,9 +33,10 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
         ("HUB_RECORD_DAYS", "never", "is not a whole number;"),
         (
             "HUB_EXECUTOR",
-            "cloud",
-            "is not local or procrastinate; correct it in the environment, or leave it",
+            "procrastinate",
+            "is planned: runs can only be local yet; correct it in the environment, or leave it empty for local.",
         ),
+        ("HUB_EXECUTOR", "cloud", "is planned: runs can only be local yet;"),
         ("HUB_LOG_FORMAT", "xml", "is not console or json;"),
         ("HUB_CA_BUNDLE", "/no/such/ca.pem", "cannot be read, /no/such/ca.pem (No such file or directory);"),
         ("HUB_CA_BUNDLE", "/", "cannot be read, / (Is a directory);"),
@@ -53,6 +54,10 @@ def test_a_value_that_cannot_be_used_is_one_plain_sentence(
     assert raised.value.message.startswith(f"{name} ")
     assert words in raised.value.message
     assert "\n" not in raised.value.message
+
+
+def test_the_only_executor_there_is_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, HUB_EXECUTOR="local").executor == "local"
 
 
 def test_a_proxys_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,27 @@ def test_a_connection_is_made_looked_at_changed_and_deleted(api: Api) -> None:
     refusal(api.a.get(f"{V1}/connections/{id}"), 404, "not_found")
 
 
+def test_what_is_planned_is_refused_and_says_so(api: Api) -> None:
+    values = {
+        "url": "https://x.atlassian.net",
+        "email": "a@example.com",
+        "api_token": "t",
+        "project_key": "SEC",
+    }
+    body = {"slug": "jira", "name": "Cases", "values": values}
+    id = api.a.post(f"{V1}/connections", json=body).json()["id"]
+    wrong = body | {"name": "More", "values": values | {"webhook_secret": CANARY}}
+    for answer in (
+        api.a.post(f"{V1}/connections", json=wrong),
+        api.a.post(f"{V1}/connections", json=body | {"name": "More", "options": {"two_way": "both"}}),
+        api.a.patch(f"{V1}/connections/{id}", json={"values": {"done_transition": "D"}}),
+        api.a.patch(f"{V1}/connections/{id}", json={"options": {"two_way": "in"}}),
+        api.a.post(f"{V1}/connections/{id}/reauthorize", json={"values": {"webhook_secret": CANARY}}),
+    ):
+        assert "is planned" in refusal(answer, 422, "invalid")["message"]
+        assert CANARY not in answer.text
+
+
 def test_a_test_says_each_stage_and_a_preview_what_would_be_sent(api: Api) -> None:
     id = api.connect()
     assert api.a.post(f"{V1}/connections/{id}/test").json()["ok"] is True

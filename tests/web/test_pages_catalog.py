@@ -299,6 +299,40 @@ def test_a_draft_counts_what_its_options_let_through(ana: User) -> None:
         count(who, "slack", {"scope": "all"})
 
 
+def test_a_draft_promises_and_previews_the_events_it_asks_for(ana: User, sandbox: Sandbox) -> None:
+    who, breach = principal(ana), "footprintiq.alert.data_breach"
+    alerts(3, ana)
+    alerts(1, ana, alert_type="data_breach", id="x")
+    values = sandbox.credentials("webhook") | {"events": breach}
+    (request,) = connections.preview_draft(who, "webhook", values, {}, limit=9)
+    assert breach in request.body
+    assert connections.count_wanted(who, "webhook", {}, values={"events": breach}).records == 1
+    assert connections.count_wanted(who, "webhook", {}).records == 4
+    with pytest.raises(Invalid) as refused:
+        connections.count_wanted(who, "webhook", {}, values={"events": "breaches"})
+    assert set(refused.value.fields) == {"events"}
+
+
+def test_a_draft_of_an_edit_takes_the_events_that_are_saved_or_given(ana: User, sandbox: Sandbox) -> None:
+    who, breach = principal(ana), "footprintiq.alert.data_breach"
+    alerts(3, ana)
+    alerts(1, ana, alert_type="data_breach", id="x")
+    values = sandbox.credentials("webhook") | {"events": breach}
+    ref = connections.create(who, "webhook", name="x", values=values, options={})
+    for given, number in (({}, 1), ({"events": ""}, 4), ({"events": "footprintiq.alert.other"}, 0)):
+        assert len(connections.preview_draft(who, "webhook", given, {}, limit=9, ref=ref)) == number
+        assert connections.count_wanted(who, "webhook", {}, ref, given).records == number
+
+
+def test_the_form_counts_the_events_that_are_in_it(ana: User, visit: Visit) -> None:
+    alerts(3, ana)
+    alerts(1, ana, alert_type="data_breach", id="x")
+    page = visit(ana, "connect", entry="webhook")
+    assert "4 alerts match now" in said(page)
+    page.text_input(key="new_webhook_events").input("footprintiq.alert.data_breach").run()
+    assert "1 alert matches now" in said(page)
+
+
 def test_a_viewer_cannot_make_the_hub_call_anybody(own_hub: None, sandbox: Sandbox) -> None:
     viewer = principal(person("vic@example.org", "viewer"))
     for verb in (connections.test_draft, lambda *given: connections.preview_draft(*given, {})):

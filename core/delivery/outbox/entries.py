@@ -50,8 +50,8 @@ def put(
     rows: Sequence[New],
     now: datetime,
     held: str | None = None,
-) -> list[New]:
-    """Queue `rows`, and return those that were queued: a key that the connection already has is left alone.
+) -> dict[int, New]:
+    """Queue `rows`, and return those that were queued by delivery: a key that the connection already has is left alone.
 
     Another row with a key is the same record by another door: it goes out once, under the first that came. Where
     a filter left that one out, the other takes its place. `held`, a sentence, keeps them for a person. A case of
@@ -60,7 +60,7 @@ def put(
     first = {row.key: row for row in reversed(rows)}
     rows = [row for row in rows if first[row.key] is row]
     if not rows:
-        return []
+        return {}
     is_case = any(row.kind == Kind.CASE for row in rows)
     restored = restore.restored_at(session) if is_case else None
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
@@ -88,16 +88,16 @@ def put(
         set_={name: statement.excluded[name] for name in _OF_RECORD},
         where=and_(col(Delivery.state) == State.SKIPPED, col(Delivery.skipped_by) == SkippedBy.FILTER),
     )
-    put_ids = {
+    ids = {
         key: delivery_id
         for delivery_id, key in session.execute(statement.returning(Delivery.id, Delivery.key), values)
     }
-    queued = [row for row in rows if row.key in put_ids]
+    queued = {ids[row.key]: row for row in rows if row.key in ids}
     if len(queued) < len(rows):
-        known = [row for row in rows if row.key not in put_ids and row.kind in set(Kind)]
+        known = [row for row in rows if row.key not in ids and row.kind in set(Kind)]
         _find_again(session, connection_id, known)
     if siem and queued:
-        _put_siem_events(session, connection_id, user_id, queued, put_ids, now)
+        _put_siem_events(session, connection_id, user_id, queued, now)
     return queued
 
 
@@ -183,8 +183,7 @@ def _put_siem_events(
     session: Session,
     connection_id: str,
     user_id: str,
-    rows: Sequence[New],
-    put_ids: dict[str, int],
+    queued: Mapping[int, New],
     now: datetime,
 ) -> None:
     statement = upsert(session, SiemEvent)
@@ -197,7 +196,7 @@ def _put_siem_events(
             {
                 "user_id": user_id,
                 "integration_id": connection_id,
-                "delivery_id": put_ids[row.key],
+                "delivery_id": delivery_id,
                 "event_type": row.event_type,
                 "severity": row.severity,
                 "source": "footprintiq",
@@ -207,6 +206,6 @@ def _put_siem_events(
                 "is_exported": False,
                 "created_at": now,
             }
-            for row in rows
+            for delivery_id, row in queued.items()
         ],
     )

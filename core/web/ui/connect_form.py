@@ -154,7 +154,7 @@ def _hashed(values: Mapping[str, Any]) -> int:
 # --- 3. what and how often ----------------------------------------------------------------------------
 
 
-def choose(draft: Draft) -> Choice:
+def choose(draft: Draft, values: Mapping[str, Any]) -> Choice:
     """Its name, its options, and how many records they come to."""
     st.subheader("3. What and how often", anchor=False)
     view, manifest = draft.view, draft.manifest
@@ -168,7 +168,7 @@ def choose(draft: Draft) -> Choice:
         help="Only its owner and admins may change it.",
     )
     with guarded():
-        requests.matching(draft.who, manifest, chosen, draft.ref)
+        requests.matching(draft.who, manifest, chosen, draft.ref, values)
     return Choice(name, chosen, shared)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import streamlit as st
 
-from core.integrations import Manifest, secret_fields
+from core.integrations import Manifest, planned_fields, secret_fields
 from core.integrations.client import TLS_FIELDS
 from core.web.ui.markup import escaped
 
@@ -36,7 +36,7 @@ class Form:
         """What is in the fields now; an edit holds only what may have changed."""
         schema = self.manifest.config["properties"]
         secrets = secret_fields(self.manifest)
-        own = [name for name in schema if name not in TLS_FIELDS and not schema[name].get("later")]
+        own = [name for name in schema if name not in (*TLS_FIELDS, *planned_fields(self.manifest))]
         if self.only_secrets:
             return {name: self._field(name) for name in own if name in secrets}
         st.html(_MASKED)

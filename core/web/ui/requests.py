@@ -10,22 +10,32 @@ from core import connections
 from core.access import Principal
 from core.connections import MatchCount, PreviewRequest
 from core.connections.previews import COUNTED
+from core.delivery.filters import CONFIG_FIELDS
 from core.integrations import Manifest
 from core.web.ui.choices import NOUN
 
 _MOST_PX = 360
 
 
-def matching(who: Principal, manifest: Manifest, chosen: Mapping[str, Any], ref: str | None) -> None:
-    """Under the filters: what they come to."""
-    wanted = _count(who.user_id, who.role, who, manifest.slug, orjson.dumps(dict(chosen)), ref)
+def matching(
+    who: Principal,
+    manifest: Manifest,
+    chosen: Mapping[str, Any],
+    ref: str | None,
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    """Under the filters: what they come to, with those of the tool's own fields that filter."""
+    filters = {name: value for name, value in (values or {}).items() if name in CONFIG_FIELDS}
+    given = orjson.dumps([dict(chosen), filters])
+    wanted = _count(who.user_id, who.role, who, manifest.slug, given, ref)
     st.markdown(f":material/filter_alt: {sentence(manifest, wanted, chosen, is_new=ref is None)}")
 
 
 @st.cache_data(ttl=15, max_entries=200, show_spinner="Counting…")
-def _count(user_id: str, role: str, _who: Principal, slug: str, chosen: bytes, ref: str | None) -> MatchCount:
+def _count(user_id: str, role: str, _who: Principal, slug: str, given: bytes, ref: str | None) -> MatchCount:
     """Kept for a moment: a form is drawn again at every choice. The person is part of the key."""
-    return connections.count_wanted(_who, slug, orjson.loads(chosen), ref)
+    chosen, filters = orjson.loads(given)
+    return connections.count_wanted(_who, slug, chosen, ref, filters)
 
 
 def sentence(manifest: Manifest, wanted: MatchCount, chosen: Mapping[str, Any], *, is_new: bool) -> str:
