@@ -2,8 +2,9 @@
 
 from core.health.figures import Figure
 from core.health.recent_runs import Run
-from core.health.status import Standing, Word, duration, end_of, every_s, held_sentence, standing
+from core.health.status import Standing, Word, end_of, every_s, held_sentence, standing
 from core.health.summary import OBJECTIVE, Heat, HeatCell, Overview, Strip, Trouble, choices, overview
+from core.platform.durations import duration
 
 __all__ = [
     "OBJECTIVE",

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from core.health import Run
+from core.platform.durations import precise
 from core.storage.models import RunStatus
 from core.web.ui.theme import Color, palette
-from core.web.ui.words import ago, exact, seconds
+from core.web.ui.words import ago, exact
 
 STATUS: dict[str, tuple[str, Color]] = {
     RunStatus.SUCCESS: ("Delivered", "green"),
@@ -71,7 +72,7 @@ def logs_table(rows: Sequence[Mapping[str, Any]], now: datetime, told: str) -> N
 
 def _row(run: Run, now: datetime, zone: ZoneInfo, with_connection: bool) -> str:
     word, color = STATUS[run.status]
-    took = "" if run.finished_at is None else seconds((run.finished_at - run.started_at).total_seconds())
+    took = "" if run.finished_at is None else precise((run.finished_at - run.started_at).total_seconds())
     error, name = escape(run.error or ""), escape(run.name)
     link = f'<td><a href="/connection?id={escape(run.connection_id)}" target="_self">{name}</a></td>'
     return (
