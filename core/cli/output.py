@@ -13,12 +13,12 @@ import typer
 from typer.core import TyperGroup
 
 from core.cli.program_name import runnable
+from core.platform.durations import DAY_S, duration
 from core.platform.errors import HubError, Invalid, Unusable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 #: width of a table that goes into a file or a pipe, where nothing wraps: wide enough not to cut a sentence
 PIPE_COLUMNS = 200
-_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 class Guarded(TyperGroup):
@@ -135,11 +135,9 @@ def ago(moment: datetime, now: datetime) -> str:
     size = abs(seconds)
     if size < 1:
         return "now"
-    if size >= 7 * 86_400:
+    if size >= 7 * DAY_S:
         return moment.strftime("%Y-%m-%d %H:%M UTC")
-    unit, unit_s = next(pair for pair in _UNITS if size >= pair[1])
-    amount = f"{int(size // unit_s)} {unit}"
-    return f"{amount} ago" if seconds > 0 else f"in {amount}"
+    return f"{duration(size)} ago" if seconds > 0 else f"in {duration(size)}"
 
 
 def _console() -> Any:

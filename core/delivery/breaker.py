@@ -12,9 +12,10 @@ from typing import Literal
 from sqlmodel import Session
 
 from core.delivery import auto_disable
-from core.delivery.retry import DAY_S, spread
+from core.delivery.retry import spread
 from core.http.errors import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
 from core.integrations.base import Receipt
+from core.platform.durations import DAY_S
 from core.storage.models import Connection
 
 MISCONFIGURED_S = 900  # a refused credential is probed every 15 minutes

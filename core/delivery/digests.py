@@ -16,9 +16,10 @@ from core import records
 from core.delivery import outbox
 from core.delivery.hub_messages import Words, queue
 from core.integrations import Manifest, mapping
-from core.integrations.limits import MessageLimit, span
+from core.integrations.limits import MessageLimit
 from core.integrations.mapping import Unmappable
 from core.integrations.options import Options
+from core.platform.durations import precise
 from core.platform.settings import settings
 from core.storage.models import Connection, HubMessageKind, Kind
 from core.storage.models.words import SEVERITIES
@@ -120,7 +121,7 @@ def _words(kind: Kind, limit: MessageLimit, number: int, stored: Sequence[dict[s
 def _text(kind: Kind, limit: MessageLimit, number: int, stored: Sequence[dict[str, Any]], url: str) -> str:
     """The worst ones by name, the rest by number."""
     lines = [
-        f"More than {limit.messages} {kind}s were due within {span(limit.window_s)}, so these come as one message."
+        f"More than {limit.messages} {kind}s were due within {precise(limit.window_s)}, so these come as one message."
     ]
     for record in stored[:LIST_LINES]:
         line = _line(kind, record)

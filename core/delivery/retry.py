@@ -5,22 +5,21 @@ caller draws.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from core.platform import durations
+from core.platform.durations import DAY_S
 from core.platform.errors import Invalid, did_you_mean
 
 #: 15 attempts over 73.7 h: a vendor who is down from Friday evening until Monday evening loses nothing
 WAITS_S = (0, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800, 36000, 43200, 50400, 57600)
 #: up to here the wait is drawn from 0 to the step, above it ±20 %: long waits should stay recognisable
 FULL_JITTER_S = 120
-DAY_S = 86_400
 MAX_ATTEMPTS, MAX_WAIT_S, MAX_GIVE_UP_S = 100, 7 * DAY_S, 30 * DAY_S
 _NAMES = ("attempts", "first_wait", "factor", "cap", "give_up_after")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +98,9 @@ def _waits(values: Mapping[str, Any], attempts: int) -> tuple[float, ...]:
 
 
 def _duration(name: str, value: Any, high_s: float) -> float:
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*([smhd]?)\s*", str(value), re.ASCII)
-    if not found:
+    seconds = durations.parse(value)
+    if seconds is None:
         raise _wrong(name, f'"{value}" is not a length of time; write it like 30s, 5m, 2h or 1d.')
-    seconds = float(found[1]) * _UNITS[found[2]]
     if not 1 <= seconds <= high_s:
         raise _wrong(name, f'"{value}" is out of range; choose one from 1s to {high_s // DAY_S:.0f}d.')
     return seconds

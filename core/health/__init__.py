@@ -2,8 +2,9 @@
 
 from core.health.figures import Figure
 from core.health.recent_runs import RecentRun
-from core.health.status import ConnectionStatus, Status, duration, end_of, every_s, held_sentence, standing
+from core.health.status import ConnectionStatus, Status, end_of, every_s, held_sentence, standing
 from core.health.summary import OBJECTIVE, DeliveryTrouble, Heat, HeatCell, Overview, Strip, choices, overview
+from core.platform.durations import duration
 
 __all__ = [
     "OBJECTIVE",

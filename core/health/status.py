@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from core.delivery.auto_disable import disable_at, is_known
 from core.integrations import options
+from core.platform.durations import duration
 from core.storage.models import Connection, RunStatus
 
 #: late when this many intervals have passed, and at least a minute: a busy scheduler is not news
@@ -62,15 +63,6 @@ def standing(
 
 def every_s(connection: Connection) -> int:
     return options.every_s(connection.options)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h`, `5 d`: how people say it, rounded down."""
-    seconds = max(0, int(seconds))
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _needs_you(connection: Connection, now: datetime) -> ConnectionStatus | None:

@@ -19,6 +19,7 @@ from core.http.errors import (
     Unavailable,
 )
 from core.http.redaction import Redaction
+from core.platform import durations
 
 #: a signature or a token is refused when the clocks are minutes apart; up to a minute it is never the cause
 MAX_SKEW_S = 60
@@ -105,10 +106,8 @@ def skew_words(answer: Answer, now: datetime) -> str:
         return ""
     if abs(ahead_s) <= MAX_SKEW_S:
         return ""
-    far = f"{abs(ahead_s) / 60:.0f} min" if abs(ahead_s) < 7200 else f"{abs(ahead_s) / 3600:.0f} h"
-    return (
-        f" By their clock this machine is {far} {'fast' if ahead_s > 0 else 'slow'}: set it, then press Test."
-    )
+    far = f"{durations.precise(abs(ahead_s))} {'fast' if ahead_s > 0 else 'slow'}"
+    return f" By their clock this machine is {far}: set it, then press Test."
 
 
 def reason(answer: Answer) -> str:
@@ -128,16 +127,10 @@ def one_line(text: str) -> str:
 
 def _next_step(answer: Answer, kind: type[DeliveryError], retry_after_s: float | None) -> str:
     if kind is Throttled:
-        pause = f" of {_length(retry_after_s)}" if retry_after_s else ""
+        pause = f" of {durations.precise(retry_after_s)}" if retry_after_s else ""
         return f"It asks for a pause{pause}; everything waits, nothing is lost."
     by_status = _NEXT_OF_STATUS.get(answer.status, "")
     return by_status if by_status and kind in (Misconfigured, Unavailable) else _NEXT.get(kind, "")
-
-
-def _length(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _words(found: Any, depth: int = 3) -> str:

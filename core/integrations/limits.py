@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from core.platform import durations
+
 #: tickets created at once without asking a person
 HOLD_ABOVE = 50
 HELD = f"Held: more than {HOLD_ABOVE} tickets would be created at once. Release them, or discard them."
-MAX_MESSAGES, MIN_WINDOW_S, MAX_WINDOW_S = 1000, 60, 86_400
+MAX_MESSAGES, MIN_WINDOW_S, MAX_WINDOW_S = 1000, durations.MINUTE_S, durations.DAY_S
 OFF = "off"
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class MessageLimit:
         word = text.strip().lower()
         if word == OFF:
             return None
-        found = re.fullmatch(r"(\d{1,6})\s*/\s*(\d{1,6})\s*([smh])", word, re.ASCII)
-        if not found:
+        found = re.fullmatch(r"(\d{1,6})\s*/(.*)", word, re.ASCII)
+        window_s = durations.parse_whole(found[2]) if found else None
+        if not found or window_s is None:
             raise ValueError("is not a limit; write it like 20/5m, or off.")
-        limit = cls(int(found[1]), int(found[2]) * _UNITS[found[3]])
+        limit = cls(int(found[1]), window_s)
         if not 1 <= limit.messages <= MAX_MESSAGES or not MIN_WINDOW_S <= limit.window_s <= MAX_WINDOW_S:
             raise ValueError(f"is out of range; choose 1 to {MAX_MESSAGES} messages in 1m to 24h, or off.")
         return limit
@@ -48,11 +50,4 @@ class MessageLimit:
 
     @property
     def words(self) -> str:
-        return f"{self.messages} messages in {span(self.window_s)}"
-
-
-def span(seconds: int) -> str:
-    size, unit = next(
-        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if not seconds % size
-    )
-    return f"{seconds // size} {unit}"
+        return f"{self.messages} messages in {durations.precise(self.window_s)}"

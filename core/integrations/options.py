@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.integrations.limits import MessageLimit
+from core.platform import durations
 from core.platform.errors import Invalid, did_you_mean
 from core.storage.models import Category
 from core.storage.models.words import SEVERITIES
@@ -14,8 +15,7 @@ from core.storage.models.words import SEVERITIES
 #: seed.md: 10 scans per SIEM sync, 5 cases per ticket sync, 5 alerts per notification batch
 SEED_LIMIT = {Category.SIEM: 10, Category.TICKETING: 5, Category.COMMUNICATION: 5}
 MAX_BATCH_LIMIT = 100_000
-MIN_EVERY_S, MAX_EVERY_S = 10, 7 * 86_400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+MIN_EVERY_S, MAX_EVERY_S = 10, 7 * durations.DAY_S
 #: public names of what is not built yet: known, and refused
 PLANNED = (
     *("two_way", "cost_per_event", "cost_per_gb", "monthly_budget", "order", "changes", "records", "when"),
@@ -59,10 +59,9 @@ class Options:
 
 def parse_interval(value: Any) -> int:
     """`90`, `"30s"`, `"5m"`, `"2h"`, `"1d"` → seconds. Raises Invalid outside 10 s to 7 days."""
-    found = re.fullmatch(r"\s*(\d{1,9})\s*([smhd]?)\s*", str(value), re.ASCII)
-    if not found:
+    seconds = durations.parse_whole(value)
+    if seconds is None:
         raise _wrong("every", f'"{value}" is not an interval; write it like 30s, 5m, 2h or 1d.')
-    seconds = int(found[1]) * _UNITS[found[2] or "s"]
     if not MIN_EVERY_S <= seconds <= MAX_EVERY_S:
         raise _wrong("every", f'The interval "{value}" is out of range; choose one from 10s to 7d.')
     return seconds
@@ -107,15 +106,8 @@ def parse(values: Mapping[str, Any], category: Category) -> Options:
 def dump(options: Options) -> dict[str, Any]:
     """Back to what `parse` takes, interval as `5m`."""
     values = asdict(options)
-    values["every"] = format_interval(values.pop("every_s"))
+    values["every"] = durations.written(values.pop("every_s"))
     return values
-
-
-def format_interval(seconds: int) -> str:
-    for unit in ("d", "h", "m"):
-        if seconds % _UNITS[unit] == 0:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return f"{seconds}s"
 
 
 def resolve_start(start_from: str, now: datetime) -> str:

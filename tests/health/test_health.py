@@ -16,7 +16,7 @@ from core.access import LOCAL
 from core.delivery import histogram
 from core.health import Status, figures
 from core.health.figures import Bucket, Span
-from core.health.status import duration, standing
+from core.health.status import standing
 from core.platform.errors import Invalid
 from core.storage import db
 from core.storage.models import Connection, HourlyFigures
@@ -116,14 +116,6 @@ def test_a_vendor_that_asks_to_slow_down_is_not_failing() -> None:
         "The vendor asked to slow down; it goes on in 3 min.",
     )
     assert stand(**throttled, next_call_at=NOW - timedelta(minutes=3))[0] == Status.FAILING
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(-3, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (7200, "2 h"), (200_000, "2 d")],
-)
-def test_durations_are_said_in_one_unit(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 # --- histograms and hours -------------------------------------------------------------------------

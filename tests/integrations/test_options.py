@@ -12,11 +12,11 @@ from core.integrations.options import (
     WORDS,
     Options,
     dump,
-    format_interval,
     parse,
     parse_interval,
 )
 from core.integrations.options import resolve_start as resolve
+from core.platform import durations
 from core.platform.errors import Invalid
 from core.storage.models import Category
 
@@ -42,7 +42,7 @@ def test_an_interval_nobody_can_mean_names_the_field(written):
 @unhurried
 @given(st.integers(MIN_EVERY_S, MAX_EVERY_S))
 def test_an_interval_survives_being_written(seconds):
-    assert parse_interval(format_interval(seconds)) == seconds
+    assert parse_interval(durations.written(seconds)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,8 @@ _options = st.builds(
     [
         ("20", "write it like 20/5m"),
         ("0/5m", "out of range"),
-        ("20/5d", "write it"),
+        ("20/5w", "write it"),
+        ("20/5d", "out of range"),
         ("20/59s", "out of range"),
     ],
 )

@@ -7,9 +7,10 @@ import streamlit as st
 
 from core.connections import View
 from core.health import OBJECTIVE, Figure, Overview
+from core.platform.durations import precise
 from core.web.ui.sparkline import sparkline
 from core.web.ui.theme import Color
-from core.web.ui.words import compact, percent, seconds, span
+from core.web.ui.words import compact, percent, span
 
 SAME = "no change"
 
@@ -75,7 +76,7 @@ def _delivered(view: Overview) -> None:
 def _delay(view: Overview) -> None:
     _card(
         "Delay, 95th percentile",
-        None if view.delay_p95_s.value is None else seconds(view.delay_p95_s.value),
+        None if view.delay_p95_s.value is None else precise(view.delay_p95_s.value),
         _slower(view.delay_p95_s),
         _before(view),
         view.delay_p95_s.series,
@@ -148,7 +149,7 @@ def _slower(figure: Figure) -> str:
     change = figure.value - figure.before
     if abs(change) < 0.1 * figure.before:
         return SAME
-    return ("+" if change > 0 else "-") + seconds(abs(change))
+    return ("+" if change > 0 else "-") + precise(abs(change))
 
 
 def _by_state(view: Overview) -> str:

@@ -13,13 +13,14 @@ from core.delivery.history import search
 from core.delivery.history.states import Standing, sentence
 from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
+from core.platform.durations import precise
 from core.platform.errors import NotFound
 from core.storage.models import AttemptOutcome, HubMessageKind, Kind, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
 from core.web.ui.tables import STATE
-from core.web.ui.words import ago, exact, seconds, size, within
+from core.web.ui.words import ago, exact, size, within
 
 _MOST_LINES, _MOST_PX = 14, 300
 _MOST_MOMENTS = 6
@@ -208,7 +209,7 @@ def _exchange(exchange: Mapping[str, Any], *, is_last: bool) -> None:
     status = exchange["status"]
     answered = f"answered {status}" if status else "did not answer"
     where = escaped(f"{exchange['method']} {exchange['host']}")
-    traffic = f"{seconds(exchange['ms'] / 1000)}, {size(exchange['bytes_out'])} out"
+    traffic = f"{precise(exchange['ms'] / 1000)}, {size(exchange['bytes_out'])} out"
     is_bad = status is None or status >= 400
     icon = ":material/error:" if is_bad else ":material/check_circle:"
     with st.expander(f"{where} {answered} · {traffic}", icon=icon, expanded=is_bad and is_last):

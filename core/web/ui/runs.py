@@ -13,9 +13,10 @@ import streamlit as st
 
 from core.delivery.history.views import RunView
 from core.health import RecentRun
+from core.platform.durations import precise
 from core.storage.models import RunStatus
 from core.web.ui.theme import Color, palette
-from core.web.ui.words import ago, exact, seconds
+from core.web.ui.words import ago, exact
 
 STATUS: dict[str, tuple[str, Color]] = {
     RunStatus.SUCCESS: ("Delivered", "green"),
@@ -71,7 +72,7 @@ def logs_table(rows: Sequence[RunView], now: datetime, told: str) -> None:
 
 def _row(run: RecentRun, now: datetime, zone: ZoneInfo, with_connection: bool) -> str:
     word, color = STATUS[run.status]
-    took = "" if run.finished_at is None else seconds((run.finished_at - run.started_at).total_seconds())
+    took = "" if run.finished_at is None else precise((run.finished_at - run.started_at).total_seconds())
     error, name = escape(run.error or ""), escape(run.name)
     link = f'<td><a href="/connection?id={escape(run.connection_id)}" target="_self">{name}</a></td>'
     return (

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from core.health import duration
+from core.platform.durations import duration
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
@@ -18,16 +18,6 @@ def compact(number: float) -> str:
         if number >= size:
             return f"{number / size:.1f}".removesuffix(".0") + unit
     return f"{number:,.0f}"
-
-
-def seconds(value: float) -> str:
-    """`0.8 s`, `42 s`, `3.5 min`, `2.1 h`."""
-    if value < 10:
-        return f"{value:.1f} s"
-    for size, unit in ((3600, "h"), (60, "min")):
-        if value >= size:
-            return f"{value / size:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{value:.0f} s"
 
 
 def percent(share: float) -> str:
