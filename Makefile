@@ -7,12 +7,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 3
 
-.PHONY: help install run demo test lint check conformance crash nightly bench bench-quick format clean
+.PHONY: help install run demo test test-quick lint check conformance crash nightly bench bench-quick format clean
 
 help:
 	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
 	@echo "make run     the hub alone, for your own records; it shares data/ with the demo"
-	@echo "make test    all tests"
+	@echo "make test    all tests (test-quick: two minutes of them)"
 	@echo "make check   format, lint, types and tests: what CI runs"
 	@echo "make bench   what the hub promises about time, measured here (20 minutes; bench-quick: one)"
 	@echo "make format  put the code in shape"
@@ -27,6 +27,11 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS)
+
+# what one runs between two edits: the rooms, without PostgreSQL, browsers and real processes
+test-quick: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not postgres and not slow" tests/test_architecture.py tests/platform tests/storage \
+	  tests/http tests/access tests/integrations tests/records tests/delivery tests/health
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
