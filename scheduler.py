@@ -68,7 +68,7 @@ class Clock:
         self.wake(0.0)
 
     def wake(self, in_s: float) -> None:
-        """Look in so many seconds, unless a look comes sooner."""
+        """Look in this many seconds, unless a look comes sooner."""
         at = datetime.now(UTC) + timedelta(seconds=in_s)
         with self.lock:  # a scheduler that was shut down has no job to move
             planned = getattr(self.job, "next_run_time", None)  # none before the start

@@ -39,7 +39,7 @@ class LoginLimit:
                 self._failed.popitem(last=False)
 
     def forget(self, name: str | None = None) -> None:
-        """This name has proved itself; without a name, everybody starts anew."""
+        """This name has proved itself; without a name, everybody starts again."""
         with self._lock:
             if name is None:
                 self._failed.clear()

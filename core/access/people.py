@@ -62,7 +62,7 @@ def insert_user(session: Session, who: Principal, user: User) -> None:
 
 
 def set_external_id(session: Session, who: Principal, email: str, external_id: str | None) -> User:
-    """What FootprintIQ calls the person; empty for nothing. Raises Conflict when it is another's."""
+    """What FootprintIQ calls the person; empty for nothing. Raises Conflict when it is someone else's."""
     require_admin(who, "change other people's external ids")
     user = find_user(session, email)
     user.external_id = _checked_external_id(external_id)

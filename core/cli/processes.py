@@ -109,7 +109,7 @@ def free_space(as_json: Json = False) -> None:
         )
     else:
         say(
-            "That is enough: the hub goes on by itself, and makes its reserve anew when there is room for it."
+            "That is enough: the hub goes on by itself, and makes its reserve again when there is room for it."
         )
 
 

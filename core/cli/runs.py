@@ -11,7 +11,7 @@ from core.cli.output import Json, print_json, print_table, printable, say, say_e
 from core.cli.try_out import left_out
 from core.platform.errors import HubError
 
-Limit = Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")]
+Limit = Annotated[int, typer.Option(min=1, max=500, help="How many at most, newest first.")]
 MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="Only this connection, by id or name.")]
 
 

@@ -40,7 +40,7 @@ def try_out(ref: Ref, as_json: Json = False) -> None:
 
 def preview(
     ref: Ref,
-    limit: Annotated[int, typer.Option(min=1, max=COUNTED, help="Show so many of the records.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, max=COUNTED, help="Show this many of the records.")] = 3,
     as_json: Json = False,
 ) -> None:
     """The exact requests for the first 3 of N waiting records, secrets masked; sends and changes nothing."""

@@ -72,7 +72,7 @@ def edit(
 def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = None) -> None:
     """Resume. Raises Conflict when more than 1,000 records wait and `backlog` does not say what to do.
 
-    `skip` leaves out all that was wanted until now: from here on the connection starts anew.
+    `skip` leaves out all that was wanted until now: from here on the connection starts again.
     """
     if backlog is None:
         _ask(who, ref)
@@ -115,7 +115,7 @@ def disable(who: Principal, ref: str) -> None:
     with db.session() as session:
         row, _ = row_to_change(session, who, ref)
         row.is_active = False
-        row.failing_since = None  # who switched it off knows; the clock starts anew when it is on again
+        row.failing_since = None  # who switched it off knows; the clock starts again when it is on again
         row.updated_at = db.now(session)
         session.add(row)
         audit(session, who, "connection.disable", row.id, name=row.name)

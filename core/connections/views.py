@@ -53,7 +53,7 @@ class View:
 
 
 def find(who: Principal, ref: str) -> View:
-    """One connection by id or name. Raises NotFound, also for another's."""
+    """One connection by id or name. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row = row_of(session, who, ref)
         return _views(session, [row])[0]

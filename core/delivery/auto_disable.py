@@ -1,4 +1,4 @@
-"""Pure: how long a connection may fail before it is switched off, and on which days its owner is told.
+"""Decide when a failing connection is switched off, and on which days its owner is notified. Pure.
 
 The clock starts with the first failed call after the last success. A success ends it, and so does a person
 who acts: pauses, edits, tests well. 429 never starts it.
@@ -19,7 +19,7 @@ def disable_at(failing_since: datetime) -> datetime:
 
 
 def started(failing_since: datetime | None, last_failure_at: datetime | None, now: datetime) -> datetime:
-    """Since when a connection fails whose call has failed `now`."""
+    """Return when a failing connection began to fail: `now` for its first failure, or after a quiet time."""
     if failing_since is None or not is_known(last_failure_at, now):
         return now
     return failing_since
@@ -35,9 +35,9 @@ def is_over(failing_since: datetime, last_failure_at: datetime | None, now: date
 
 
 def day_to_tell(failing_since: datetime, told_day: int, now: datetime) -> int | None:
-    """The last of NOTICE_DAYS that has passed and was not told.
+    """Find the notice that is due: the last of NOTICE_DAYS that has passed and was not sent yet.
 
-    When nobody could be told on day 1 and day 3 has come, only day 3 is told.
+    When no notice could be sent on day 1 and day 3 has come, only that of day 3 is sent.
     """
     passed = [day for day in NOTICE_DAYS if now - failing_since >= timedelta(days=day)]
     return passed[-1] if passed and passed[-1] > told_day else None

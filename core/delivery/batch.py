@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Sequence
 from core.http.errors import Contested, DeliveryError, InDoubt, NotTried, Rejected, TooLarge
 from core.integrations.base import Connector, Item, Receipt
 
-#: after so many bad records found by halving, a batch is given back: each costs up to 2·log2(n) + 1 calls
+#: after this many bad records found by halving, a batch is given back: each costs up to 2·log2(n) + 1 calls
 MAX_BAD = 3
 
 

@@ -59,7 +59,7 @@ def calm(
 
 
 def note(connection: Connection, manifest: Manifest, options: Options, messages: int, now: datetime) -> None:
-    """After a claim: so many messages are on their way."""
+    """After a claim: count the messages that are on their way."""
     limit = limit_of(manifest, options)
     if limit is not None:
         at = now.timestamp()

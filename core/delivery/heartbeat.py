@@ -61,6 +61,6 @@ def is_silent(age_s: float | None) -> bool:
 
 
 def note_clock(session: Session, ahead_s: float, connections: int, now: datetime) -> None:
-    """Keep for the pages that the clock was ahead until now, and that so many schedules were put right."""
+    """Keep for the pages that the clock was ahead until now, and how many schedules were put right."""
     details = {"ahead_s": ahead_s, "connections": connections}
     session.merge(Heartbeat(name=CLOCK, owner="hub", beat_at=now, started_at=now, details=details))

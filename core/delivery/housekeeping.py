@@ -22,7 +22,7 @@ def housekeep() -> str | None:
     """Do what no connection's own run does. Returns the sentence about locked connections, if any.
 
     Open attempts of dead workers become in doubt; nothing waits for deleted connections; owners are told of what
-    fails; people get the records that came before them; the reserve on the disk is made anew; a missing key is
+    fails; people get the records that came before them; the reserve on the disk is made again; a missing key is
     looked for.
     """
     reaped = _reap()

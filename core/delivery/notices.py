@@ -55,7 +55,7 @@ def _is_due(connection: Connection, now: datetime) -> bool:
 
 
 def _day(connection: Connection, now: datetime) -> int | None:
-    """The day that is to be told now."""
+    """Find the notice that is due: after which day of failing (1, 3, 5), or None."""
     if not connection.is_active:
         return auto_disable.NOTICE_DAYS[-1]
     if connection.failing_since is None or not auto_disable.is_known(connection.last_failure_at, now):
@@ -111,7 +111,7 @@ def _can_tell(via: Connection, slug: str) -> bool:
 
 
 def _name(slug: str) -> str:
-    """The vendor's, or the slug where somebody took a preset's file away."""
+    """Return the vendor's name, or the slug when its preset file is missing."""
     manifest = integrations.manifests().get(slug)
     return manifest.name if manifest else slug
 

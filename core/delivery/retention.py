@@ -66,7 +66,7 @@ _FINISHED = (State.DELIVERED, State.DEAD, State.SKIPPED)
 
 @dataclass(frozen=True)
 class RetentionStep:
-    """One kind of what grows: `find` the oldest, at most so many, and `take` them; that says how many went."""
+    """One kind of what grows: `find` the oldest, at most `most` of it, and `take` them; that says how many went."""
 
     find: Callable[[Session, int], Sequence[Any]]
     take: Callable[[Session, Sequence[Any]], int]

@@ -109,7 +109,7 @@ class Past:
 
 
 #: A bucket that ended over an hour ago is not written to any more. The key has the connections themselves
-#: and not who asks, so nobody is answered with another's. A page that refreshes itself reads the rest alone.
+#: and not who asks, so nobody is answered with someone else's. A page that refreshes itself reads the rest alone.
 KEPT, KEPT_S = 1000, 300
 _over: TTLCache[Hashable, Bucket] = TTLCache(KEPT, KEPT_S)
 _lock = Lock()  # looking one up moves it to the end
@@ -135,7 +135,7 @@ def read(session: Session, ids: Query, known: frozenset[str], span: Span) -> Pas
 
 
 def forget() -> None:
-    """As after a start: everything is read anew."""
+    """As after a start: everything is read again."""
     with _lock:
         _over.clear()
 

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.storage.models import HourlyFigures, UtcDateTime
 
-#: up to so many connections the rows are found by connection, beyond by hour
+#: connections, up to which rows are found by connection; for more than that by hour
 FEW = 5
 Query = Select[*tuple[Any, ...]]
 Part = tuple[datetime, datetime]  # from, until

@@ -102,7 +102,7 @@ def _failing(connection: Connection, now: datetime) -> ConnectionStatus | None:
 
 def held_sentence(held: int) -> str:
     tickets = "1 ticket waits" if held == 1 else f"{held:,} tickets wait"
-    return f"{tickets} for you: so many at once are not created unasked. Release or discard them."
+    return f"{tickets} for you: this many at once are not created unasked. Release or discard them."
 
 
 def end_of(connection: Connection, now: datetime) -> datetime | None:

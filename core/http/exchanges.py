@@ -10,7 +10,8 @@ from core.http.sent import WITHHELD, is_sign_in, sent_text
 from core.http.transport import Call
 
 EXCERPT_CHARS = 2000
-#: read for an excerpt; what is cut may lose as much as the longest secret, a client key of some 3 KiB
+#: bytes read for an excerpt of EXCERPT_CHARS: more, because redaction may shorten them by the longest secret (a client
+#: key of some 3 KiB)
 EXCERPT_BYTES = 16 * 1024
 
 

@@ -27,7 +27,7 @@ WORDS = {
     "every": "How often to sync: 30s, 5m, 2h, 1d.",
     "batch_limit": "New records per sync, at most. The next sync goes on where this one stopped.",
     "min_severity": "Only records of this severity and above: low, medium, high or critical.",
-    "high_risk_threshold": "Only scans with at least so many high risks.",
+    "high_risk_threshold": "Only scans with at least this many high risks.",
     "start_from": "all, now, or a date: only records that became wanted from then on.",
     "drain": "Repeat within one sync until nothing is left.",
     "include_raw": "Send the record itself inside the event.",

@@ -128,7 +128,7 @@ def create_key_file(path: Path) -> None:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise Unusable(
                 f"The key file {path} exists and is never overwritten, because it opens the stored secrets. "
-                "Move it away yourself if you mean to start anew."
+                "Move it away yourself if you mean to start again."
             ) from None
         raise Unusable(
             f"The key file {path} cannot be written ({error.strerror}). "

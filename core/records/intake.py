@@ -133,7 +133,7 @@ def _import_part(who: Principal, kind: Kind, part: list[files.Row], total: Impor
 
 @contextmanager
 def _opened(file: str | Path | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
-    """The stream and what messages call it."""
+    """Open a file or standard input. Returns the stream and the name that error messages give it."""
     if file == "-":
         file = sys.stdin.buffer
     if isinstance(file, str | Path):

@@ -41,7 +41,7 @@ def find_owners(session: Session, names: Collection[str]) -> dict[str, str]:
 def names_of(session: Session, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Whose each record says it is: its `user_id`, else its owner's e-mail; empty for nobody's.
 
-    Text that a hub built anew finds again, unlike the ids of its users.
+    Text that a hub built again finds again, unlike the ids of its users.
     """
     silent = {record["owner_id"] for record in records if not record["user_id"]} - {UNASSIGNED}
     query = select(USERS.c.id, USERS.c.email).where(USERS.c.id.in_(silent))
@@ -56,7 +56,7 @@ def heirs(session: Session, limit: int) -> list[User]:
 
 
 def adopt(session: Session, *users: User) -> int:
-    """Give `users` the records that came before them, numbered anew: no connection of theirs has seen them."""
+    """Give `users` the records that came before them, numbered again: no connection of theirs has seen them."""
     lock(session)
     adopted = 0
     for kind in Kind:

@@ -52,7 +52,7 @@ class Server:
             order = json.loads(line)
             if "role" in order:
                 self._fork(Order(**order))
-            elif order["pid"] in self.children:  # not one that has ended: its number may be another's
+            elif order["pid"] in self.children:  # not one that has ended: its number may be someone else's
                 os.kill(order["pid"], order["signal"])
         return bool(data)
 

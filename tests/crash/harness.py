@@ -326,7 +326,7 @@ def copied() -> Path:
 
 
 def put_back(backup: Path) -> None:
-    """As an operator does: the file is replaced, and the hub, started anew, notices."""
+    """As an operator does: the file is replaced, and the hub, started again, notices."""
     path, url = backup.with_suffix(""), db.engine().url.render_as_string(hide_password=False)
     db.engine().dispose()
     for end in ("-wal", "-shm"):

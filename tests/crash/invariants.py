@@ -170,7 +170,7 @@ def _closed(seen: Evidence) -> Iterator[str]:
         elif row.state == "delivered" and slug_of(name) != "jira" and row.attempt_id not in accepted:
             yield f"{name}: {row.key} is delivered by attempt {row.attempt_id}, which the vendor never saw"
         elif row.state == "delivered" and slug_of(name) == "jira" and row.vendor_id not in tickets:
-            yield f"jira: {row.key} names {row.vendor_id}, which is another's"
+            yield f"jira: {row.key} names {row.vendor_id}, which is someone else's"
 
 
 def _steps(seen: Evidence) -> Iterator[str]:

@@ -80,7 +80,7 @@ def test_three_doors_count_alike_and_the_replay_does_what_was_counted(
     page.button(key="replay_many").click().run()
     assert not page.exception
     assert on_the_page(page) == {name: api[name] for name in ("count", "in_doubt", "tickets")}
-    page.session_state["asked_replay"] = True  # AppTest draws the page anew, a browser the dialog alone
+    page.session_state["asked_replay"] = True  # AppTest draws the page again, a browser the dialog alone
     page.button(key="replay_go").click().run()
     (progress,) = replays.listing(principal(ana))
     assert (progress.total, progress.queued, progress.left) == (api["count"], api["count"], 0)

@@ -207,7 +207,7 @@ def test_what_was_delivered_is_counted_as_far_as_it_goes_and_replayed_whole(peop
     with db.session() as session:
         one = connect(session, people.a.user_id, "one")
         fill(session, one, State.DELIVERED, 8)
-        fill(session, connect(session, people.b.user_id, "another's"), State.DELIVERED, 8)
+        fill(session, connect(session, people.b.user_id, "someone else's"), State.DELIVERED, 8)
         id = one.id
     wanted = ReplayFilter(state=State.DELIVERED)
     found = plan(people.a, wanted)

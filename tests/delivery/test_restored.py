@@ -33,7 +33,7 @@ Restore = Callable[[], None]
 
 @pytest.fixture
 def backup(database: str) -> Iterator[Callable[[], Restore]]:
-    """Makes a copy of the database as it is, and returns what puts it back; the hub starts anew after that."""
+    """Makes a copy of the database as it is, and returns what puts it back; the hub starts again after that."""
     url = make_url(database)
 
     def of_file() -> Restore:

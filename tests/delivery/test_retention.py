@@ -156,7 +156,7 @@ def test_what_is_refused_late_says_why_for_its_time(workplace: Workplace, clock:
     [told] = history.explain(workplace.who, "scan", scan).connections
     assert told.sentence == "It is not tried again. The reason is not kept any more."
     workplace.sandbox.clear_faults()
-    history.replay_one(workplace.who, row.id or 0)  # mapped anew
+    history.replay_one(workplace.who, row.id or 0)  # mapped again
     workplace.sync("splunk")
     assert [row.key] == [found.key for found in workplace.deliveries("splunk") if found.state == "delivered"]
 

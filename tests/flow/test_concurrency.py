@@ -274,7 +274,7 @@ def before_call(monkeypatch: pytest.MonkeyPatch, nth: int, act: Callable[[], Non
 
 def take_over() -> None:
     with db.session() as session:
-        session.execute(update(Connection).values(run_id="another's"))
+        session.execute(update(Connection).values(run_id="someone else's"))
 
 
 def test_an_attempt_that_was_renewed_meanwhile_is_not_taken_for_dead(workplace: Workplace) -> None:

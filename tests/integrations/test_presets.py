@@ -1,4 +1,4 @@
-"""A tool that speaks another's language is one file: the one in docs/adding-an-integration.md is tried here."""
+"""A tool that speaks someone else's language is one file: the one in docs/adding-an-integration.md is tried here."""
 
 import re
 import shutil

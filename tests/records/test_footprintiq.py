@@ -262,7 +262,7 @@ def put_cursor(**values: Any) -> None:
 def test_a_cursor_of_another_time_or_table_is_none(
     footprintiq: FootprintIQ, people: People, other: dict[str, Any]
 ) -> None:
-    """An older hub's, a source that was put back from a backup, a table that was made anew: all is read again."""
+    """An older hub's, a source that was put back from a backup, a table that was made again: all is read again."""
     footprintiq.add_scan(T0)
     footprintiq.add_scan(T0 - timedelta(days=9))
     footprintiq.pull()

@@ -1,4 +1,4 @@
-"""Which record is which: strangers with one id, a record by two doors, people who come later, hubs built anew."""
+"""Which record is which: strangers with one id, a record by two doors, people who come later, hubs built again."""
 
 import re
 import uuid

@@ -160,7 +160,7 @@ def test_a_disk_without_a_byte_is_recovered_from_with_the_reserve(
     assert ballast is not None
     filler.unlink()
     housekeeping.housekeep()
-    assert ballast.exists()  # made anew
+    assert ballast.exists()  # made again
 
 
 # --- the reserve ----------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ def assert_recovers(place: Place, server: FaultServer, expected: Outcome, slug: 
 @pytest.fixture(scope="session")
 def engines(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
     """One SQLite database for the whole table: with a new one for each row, most of the time is statements
-    being compiled anew. What the database does with a verdict is shown on both databases elsewhere."""
+    being compiled again. What the database does with a verdict is shown on both databases elsewhere."""
     path = tmp_path_factory.mktemp("matrix") / "hub.db"
     shutil.copy(sqlite_template, path)
     before = dict(db._engines)

@@ -41,7 +41,7 @@ class Hub:
         }
 
     def __call__(self, *args: str, stdin: str = "", **env: str) -> Ended:
-        """In this process, which saves a second per command; the settings and the engine are read anew."""
+        """In this process, which saves a second per command; the settings and the engine are read again."""
         with pytest.MonkeyPatch.context() as patch, contextlib.chdir(self.folder):
             for name, value in (self.env | env).items():
                 patch.setenv(name, value)

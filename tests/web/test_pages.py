@@ -1,4 +1,4 @@
-"""Health and Connection as a person gets them: empty, normal, on fire, and never another's."""
+"""Health and Connection as a person gets them: empty, normal, on fire, and never someone else's."""
 
 import re
 import sqlite3
@@ -365,12 +365,12 @@ def test_a_connection_shared_with_somebody_cannot_be_changed_by_them(
         assert not {"Edit", "Delete", "Sync now", "Test"} & {button.label for button in page.button}
 
 
-@pytest.mark.parametrize("whose", ["deleted", "another's", "nonsense"])
+@pytest.mark.parametrize("whose", ["deleted", "someone else's", "nonsense"])
 def test_a_connection_that_is_not_there_is_a_sentence(
     ana: User, splunk: str, visit: Visit, whose: str
 ) -> None:
     who = ana
-    if whose == "another's":
+    if whose == "someone else's":
         who = person("ben@example.org")
     page = visit(who, "connection", id=splunk if whose != "nonsense" else "../../etc")
     if whose == "deleted":

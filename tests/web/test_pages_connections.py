@@ -1,4 +1,4 @@
-"""The list of connections as a person gets it: empty, normal, on fire, sixty of them, and never another's."""
+"""The list of connections as a person gets it: empty, normal, on fire, sixty of them, and never someone else's."""
 
 import sqlite3
 from datetime import timedelta

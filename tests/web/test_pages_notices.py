@@ -38,7 +38,7 @@ def states(who: User, ref: str) -> set[str]:
 def test_health_asks_for_a_word_and_leads_to_the_connection(ana: User, held: str, visit: Visit) -> None:
     page = visit(ana, "health")
     assert not page.exception
-    assert "3 tickets wait for you: so many at once are not created unasked." in said(page)
+    assert "3 tickets wait for you: this many at once are not created unasked." in said(page)
     assert page.button(key=f"see_{held}").label == "Decide"
 
 

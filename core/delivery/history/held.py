@@ -41,7 +41,7 @@ def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
 
 def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> tuple[Connection, str]:
     if delivery_id is not None:
-        row_and_name(session, who, delivery_id)  # another's is as good as none
+        row_and_name(session, who, delivery_id)  # someone else's is as good as none
     return row_to_change(session, who, ref)
 
 

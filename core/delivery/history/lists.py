@@ -63,7 +63,7 @@ def listing(
 
 
 def one(who: Principal, delivery_id: int) -> DeliveryDetails:
-    """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for another's."""
+    """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row, name = row_and_name(session, who, delivery_id)
         (view,) = views(session, [(row, name)])

@@ -56,7 +56,7 @@ class Share(_Counts):
 @dataclass(frozen=True)
 class Plan:
     """`count` go back in the queue. Known duplicates among them: `delivered` (sent twice) and `in_doubt` (may
-    have arrived). `tickets` are left out, because their ticket exists; `without_body` are mapped anew.
+    have arrived). `tickets` are left out, because their ticket exists; `without_body` are mapped again.
     With `more` all these are only the newest: what was delivered may be millions, which nobody waits for."""
 
     at: datetime
@@ -114,7 +114,7 @@ class Plan:
         said = (
             (self.delivered, "were delivered: the tool gets them a second time."),
             (self.in_doubt, "may have arrived: where the tool does not know our key, it shows them twice."),
-            (self.without_body, "have no body: they are mapped anew, or stay where they are."),
+            (self.without_body, "have no body: they are mapped again, or stay where they are."),
             (self.tickets, "are left out: their ticket exists, and a case never gets a second one."),
         )
         return [f"{counted(number, self.more)} {words}" for number, words in said if number]
@@ -126,7 +126,7 @@ def counted(number: int, more: bool) -> str:
 
 
 def plan(who: Principal, wanted: ReplayFilter) -> Plan:
-    """The dry run: changes nothing. Raises NotFound for another's connection, Forbidden for a viewer."""
+    """The dry run: changes nothing. Raises NotFound for someone else's connection, Forbidden for a viewer."""
     with db.reading() as session:
         return planned(session, who, wanted)
 

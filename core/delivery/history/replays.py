@@ -18,7 +18,7 @@ from core.access.principal import require_member
 from core.delivery import outbox
 from core.delivery.history.replay_filter import ReplayFilter, without_ticket
 from core.delivery.history.replay_plan import Plan, Share, counted, planned
-from core.delivery.history.single_replay import REPLAYED, map_anew
+from core.delivery.history.single_replay import REPLAYED, map_again
 from core.delivery.outbox.queries import in_state
 from core.platform.errors import Conflict, NotFound
 from core.storage import db, due_times
@@ -97,7 +97,7 @@ def unfinished(who: Principal) -> list[Progress]:
 
 
 def find(who: Principal, id: int) -> Progress:
-    """Raises NotFound, also for another's."""
+    """Raises NotFound, also for someone else's."""
     return _told(who, id)
 
 
@@ -180,7 +180,7 @@ def _next(session: Session, row: Replay, room: int, reached: int) -> list[Any]:
 def _put_back(session: Session, row: Replay, connection: Connection, rows: list[Any], now: datetime) -> int:
     if not rows:
         return 0
-    left_out = map_anew(session, connection, rows)
+    left_out = map_again(session, connection, rows)
     ids = [found.id for found in rows if found.id not in left_out]
     queued = outbox.replay_rows(session, ids, State(row.wanted["state"]), now) if ids else 0
     row.queued, row.left_out = row.queued + queued, row.left_out + len(left_out)

@@ -30,7 +30,7 @@ class DeliveryFilter:
     state: str | None = None
     connection: str | None = None  # its id
     record: str | None = None  # FootprintIQ's id of a scan, case or alert, or the delivery's key
-    hours: int | None = None  # queued in the last so many
+    hours: int | None = None  # queued in the last hours, this many
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found,
 
 
 def title(who: Principal, delivery_id: int) -> str:
-    """What its record is about. Raises NotFound, also for another's."""
+    """What its record is about. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row, _ = row_and_name(session, who, delivery_id)
         if row.record_kind in set(HubMessageKind):

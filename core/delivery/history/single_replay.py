@@ -40,7 +40,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
         connection = db.locked(session, Connection, row.webhook_id)
         _refuse(row, connection, again)
         asked = session.execute(select(*REPLAYED).where(col(Delivery.id) == delivery_id)).all()
-        for reason in map_anew(session, connection, asked).values():
+        for reason in map_again(session, connection, asked).values():
             raise Conflict(reason)
         if not outbox.replay(session, delivery_id, again=again, now=now):
             raise Conflict("The delivery has just changed its state. Look at it again.")
@@ -52,7 +52,7 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
     return f'Queued; it is sent with the next run of "{connection.name}".'
 
 
-def map_anew(session: Session, connection: Connection, rows: Sequence[Any]) -> Mapping[int, str]:
+def map_again(session: Session, connection: Connection, rows: Sequence[Any]) -> Mapping[int, str]:
     """Give `rows` (of REPLAYED) the bodies of their records as they are now; delivery id → why it has none.
 
     A person's replay is an answer to whether a record is wanted, so filters are not asked. What may have arrived
@@ -73,7 +73,7 @@ def map_anew(session: Session, connection: Connection, rows: Sequence[Any]) -> M
 
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:
     if connection.deleted_at:
-        raise Conflict("The connection was deleted; connect the tool again to send the record anew.")
+        raise Conflict("The connection was deleted; connect the tool again to send the record again.")
     if row.record_kind == HubMessageKind.DIGEST:
         raise Conflict("A digest is not sent twice: its records are replayed instead, one by one or all.")
     if row.payload is None and row.record_kind == HubMessageKind.NOTICE:

@@ -182,7 +182,7 @@ def reap(
 
     Returns the rows.
 
-    `wait_s` says after so many attempts when they are looked at, or None: a record that kills each worker that
+    `wait_s` says after how many attempts when they are looked at, or None: a record that kills each worker that
     sends it must come to an end, too.
     """
     closed = session.execute(

@@ -91,7 +91,7 @@ def sent_by(attempt_id: int) -> ColumnElement[bool]:
 
 
 def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[tuple[Waiting, str | None]]:
-    """The rows that would be sent next; without their body where it is to be mapped anew first."""
+    """The rows that would be sent next; without their body where it is to be mapped again first."""
     found = session.execute(
         select(*_WAITING, case((_is_stale(kind), None), else_=col(Delivery.payload)))
         .outerjoin(RECORD_TABLES[kind], _its_record(kind))
@@ -103,7 +103,7 @@ def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[t
 
 
 def stale(session: Session, connection_id: str, kind: Kind, most: int, now: datetime) -> list[Waiting]:
-    """Of the `most` rows that are due first, those that must be mapped anew before they are sent.
+    """Of the `most` rows that are due first, those that must be mapped again before they are sent.
 
     Their record has changed since, or they have no body. What may have arrived keeps the body it was sent with.
     """

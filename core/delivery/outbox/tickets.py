@@ -114,7 +114,7 @@ def settle_places(session: Session, connection_id: str, place: str) -> None:
 
 
 def _doubted(row: Row, twins: Sequence[Twin], now: datetime) -> Row:
-    """The look-ups begin anew when a twin may have been sent later than they did."""
+    """The look-ups begin again when a twin may have been sent later than they did."""
     newest = max((twin.since for twin in twins), default=None)
     if row.in_doubt_since is None:
         return replace(row, in_doubt_since=now, look_ups=0)

@@ -13,7 +13,7 @@ def delivery_key(kind: str, id: str, name: str) -> str:
 
     A uuid is the record's own, whoever owns it, and by whichever door it came. Any other id, as "1" in a CSV, may
     be two people's: `name`, the `user_id` it came with, tells them apart, in whatever case. Never the owner: the
-    hub may learn only later who that is, and a hub built anew knows its people by other ids.
+    hub may learn only later who that is, and a hub built again knows its people by other ids.
     """
     if _UUID.fullmatch(id):
         return f"fiq-{kind}-{id}-{hashlib.sha256(id.encode()).hexdigest()[:_END_CHARS]}"

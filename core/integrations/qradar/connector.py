@@ -68,7 +68,7 @@ class QRadar(Connector[Config]):
         )
 
     def _knock(self) -> None:
-        """Any answer of a receiver to a GET proves the way there; only events would prove more."""
+        """Call the receiver with GET: any answer shows that it can be reached. Only an event could show more."""
         try:
             self._receive("GET", headers=self._authorization())
         except DeliveryError as fault:

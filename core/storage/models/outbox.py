@@ -81,7 +81,7 @@ class Delivery(SQLModel, table=True):
     user_id: str = Field(max_length=36)  # the connection's owner
     webhook_id: str = connection_fk()
     record_kind: str = Field(max_length=10)  # Kind, or HubMessageKind
-    record_id: int = Field(sa_type=BigInt)  # local_id, or the id of what the hub said
+    record_id: int = Field(sa_type=BigInt)  # the record's local_id, or a HubMessage's id
     revision: int = 1
     record_seq: int | None = Field(default=None, sa_type=BigInt)  # the change that `payload` was mapped from
     key: str = Field(max_length=100)

@@ -168,7 +168,7 @@ def reauthorize(id: str, body: Credentials, who: Editor) -> Any:
 
 
 def known(who: Principal, id: str) -> View:
-    """The connection, by id alone. The same answer for another's as for one that never was."""
+    """The connection, by id alone. The same answer for someone else's as for one that never was."""
     try:
         return connections.find(who, str(UUID(id)))
     except (ValueError, NotFound):

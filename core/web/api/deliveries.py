@@ -220,7 +220,7 @@ def _ref(who: Principal, page: OfConnection) -> str | None:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """The same words for another's delivery as for one that never was."""
+    """The same words for someone else's delivery as for one that never was."""
     try:
         yield
     except NotFound:

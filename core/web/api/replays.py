@@ -45,7 +45,7 @@ class ReplayMany(Body):
 class Counts(BaseModel):
     """`count` go back in the queue; `duplicates` of them the tool may have: `delivered` and `in_doubt`.
 
-    `tickets` are left out because their ticket exists, `without_body` are mapped anew. `seconds` is the time
+    `tickets` are left out because their ticket exists, `without_body` are mapped again. `seconds` is the time
     at the tool's rate, null where nothing tells it. With `more` these are the newest alone: of what was
     delivered no more than a thousand are counted, and all are replayed.
     """
@@ -175,7 +175,7 @@ def _shown(progress: Progress) -> dict[str, Any]:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """The same words for another's replay as for one that never was."""
+    """The same words for someone else's replay as for one that never was."""
     try:
         yield
     except NotFound:

@@ -1,6 +1,6 @@
 """The form that makes or changes a connection: fill in, test, choose, look at the first requests, save.
 
-Each step draws itself and returns what it came to; `Draft.key` parts the widgets of one draft from another's.
+Each step draws itself and returns what it came to; `Draft.key` parts the widgets of one draft from someone else's.
 """
 
 from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ def _make_secrets(draft: Draft, values: dict[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def _correcting(draft: Draft) -> Iterator[None]:
-    """Around a verb that checks the fields: what is wrong is said below each field, on the page drawn anew."""
+    """Around a verb that checks the fields: what is wrong is said below each field, on the page drawn again."""
     st.session_state.pop(f"{draft.key}_problems", None)
     try:
         yield

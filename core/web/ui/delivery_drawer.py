@@ -118,7 +118,7 @@ def _replay(who: Principal, found: DeliveryDetails) -> None:
         return
     slug = _slug(who, found.connection_id)
     if slug is None:
-        st.caption("Its connection was deleted: connect the tool again to send the record anew.")
+        st.caption("Its connection was deleted: connect the tool again to send the record again.")
         return
     with st.container(border=True, gap="small"):
         again = state is State.DELIVERED
@@ -168,7 +168,7 @@ def _what_it_does(found: DeliveryDetails, slug: str, *, again: bool) -> str:
         if again and found.delivered_at
         else ""
     )
-    queued = f"Replay puts it back in the queue under the same key, {found.key}, its attempts counted anew."
+    queued = f"Replay puts it back in the queue under the same key, {found.key}, its attempts counted again."
     return f"{first}{queued} {WHEN_SENT_AGAIN[integrations.get(slug).in_doubt]}"
 
 

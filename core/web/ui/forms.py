@@ -24,7 +24,7 @@ _KEPT = "Saved. Leave empty to keep it."
 
 @dataclass(frozen=True)
 class Form:
-    """`key` parts the fields of one form from another's; `saved` is what an edited connection has."""
+    """`key` parts the fields of one form from someone else's; `saved` is what an edited connection has."""
 
     manifest: Manifest
     key: str
