@@ -64,24 +64,7 @@ def put(
     is_case = any(row.kind == Kind.CASE for row in rows)
     restored = restore.restored_at(session) if is_case else None
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
-    values = [
-        shared
-        | {
-            "record_kind": row.kind,
-            "record_id": row.record_id,
-            "revision": row.revision,
-            "record_seq": row.record_seq,
-            "key": row.key,
-            "event_type": row.event_type,
-            "payload": row.payload,
-            "state": State.DEAD if row.payload is None else State.HELD if held else State.PENDING,
-            "reason": row.reason or held,
-            "next_attempt_at": None if row.payload is None or held else now,
-            "wanted_at": row.wanted_at,
-            **_doubt(row, restored, held, now),
-        }
-        for row in rows
-    ]
+    values = [shared | _columns(row, held, now) | _doubt(row, restored, held, now) for row in rows]
     statement = upsert(session, Delivery)
     statement = statement.on_conflict_do_update(
         index_elements=["webhook_id", "key"],
@@ -169,6 +152,23 @@ def _find_again(session: Session, connection_id: str, rows: Sequence[New]) -> No
         link = (col(TicketLink.integration_id) == connection_id, col(TicketLink.case_id) == found.record_id)
         if row.kind == Kind.CASE:
             session.execute(update(TicketLink).where(*link).values(case_id=row.record_id))
+
+
+def _columns(row: New, held: str | None, now: datetime) -> dict[str, Any]:
+    is_dead = row.payload is None
+    return {
+        "record_kind": row.kind,
+        "record_id": row.record_id,
+        "revision": row.revision,
+        "record_seq": row.record_seq,
+        "key": row.key,
+        "event_type": row.event_type,
+        "payload": row.payload,
+        "state": State.DEAD if is_dead else State.HELD if held else State.PENDING,
+        "reason": row.reason or held,
+        "next_attempt_at": None if is_dead or held else now,
+        "wanted_at": row.wanted_at,
+    }
 
 
 def _doubt(row: New, restored: datetime | None, held: str | None, now: datetime) -> dict[str, Any]:
