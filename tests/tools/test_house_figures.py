@@ -8,7 +8,7 @@ import pytest
 
 from tools import house_figures as house
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = {
     "core/__init__.py": "",
     "core/storage/__init__.py": "",
