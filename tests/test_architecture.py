@@ -331,3 +331,23 @@ def test_the_outbox_alone_writes_states() -> None:
     found = {name for name, path in _modules().items() if _writes_state(path.read_text())}
     assert found
     assert {name for name in found if not _within(name, WRITES_STATE)} == set()
+
+
+def _hidden_modules(package: str, source: str) -> set[str]:
+    """Modules that a face hides behind a name of their own: `package.name` would be one or the other."""
+    return {
+        node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{package}.")
+        for alias in node.names
+        if alias.name == node.module.rpartition(".")[2]
+    }
+
+
+def test_no_face_hides_a_module() -> None:
+    faces = {name: path for name, path in _modules().items() if path.name == "__init__.py"}
+    assert set().union(*(_hidden_modules(name, path.read_text()) for name, path in faces.items())) == set()
+
+
+def test_a_hidden_module_is_found() -> None:
+    assert _hidden_modules("core.x", "from core.x.claim import Claim, claim") == {"core.x.claim"}
