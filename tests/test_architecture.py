@@ -5,6 +5,7 @@ Inside a room modules may import each other; its `__init__` is what it shows to 
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -351,3 +352,17 @@ def test_no_face_hides_a_module() -> None:
 
 def test_a_hidden_module_is_found() -> None:
     assert _hidden_modules("core.x", "from core.x.claim import Claim, claim") == {"core.x.claim"}
+
+
+def _named_modules(page: str) -> set[str]:
+    """`delivery/sync`, `core/web` and their like, as the page writes them."""
+    rooms = {name.removeprefix("core.") for name in FLOORS if name.startswith("core.")}
+    words = set(re.findall(r"`([a-z_/]+)`", page))
+    return {word.removeprefix("core/") for word in words if word.removeprefix("core/").split("/")[0] in rooms}
+
+
+def test_the_page_about_the_house_names_what_is_there() -> None:
+    named = _named_modules((ROOT / "docs/architecture.md").read_text())
+    assert len(named) > 25
+    there = {name.replace(".", "/").removeprefix("core/") for name in _modules()}
+    assert {name for name in named if name not in there and not (ROOT / "core" / name).is_dir()} == set()
