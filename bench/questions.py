@@ -184,7 +184,11 @@ def _outbox() -> dict[str, Move]:
         "expired": lambda s, p: o.expired(s, p.now),
         "claim": lambda s, p: claim(s, connection_id=p.mine, limit=100, now=p.now),
         "claim: cases": lambda s, p: claim(
-            s, connection_id=p.tickets, limit=50, now=p.now, target=o.Target("jira.example.com SEC", LOOK_UP)
+            s,
+            connection_id=p.tickets,
+            limit=50,
+            now=p.now,
+            target=o.TicketTarget("jira.example.com SEC", LOOK_UP),
         ),
         "longest_lease": lambda s, p: s.execute(o.longest_lease()).all(),
         "shorten_leases": lambda s, p: o.shorten_leases(s, 60.0, p.now),

@@ -28,6 +28,8 @@ from tests.support.workplace import Workplace, pass_time, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 BUSY = http(503, b'{"text":"Server is busy","code":9}', "Content-Type: application/json")
 TAKEN = json_answer(200, '{"text":"Success","code":0}')
 REFUSED = json_answer(403, '{"text":"Invalid token","code":4}')

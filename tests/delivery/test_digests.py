@@ -24,6 +24,8 @@ from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 
 def digests(workplace: Workplace) -> list[Delivery]:
     return [row for row in workplace.deliveries("slack") if row.record_kind == "digest"]

@@ -21,6 +21,8 @@ from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 LATER = timedelta(hours=1)
 
 

@@ -42,6 +42,8 @@ from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 DAY_S = 86_400
 SCRIPTS = st.lists(st.sampled_from(sorted(ANSWERS)), max_size=4)
 ASLEEP_S = st.sampled_from([30, 61, 1800])

@@ -29,6 +29,8 @@ from core.platform.settings import settings
 from core.storage import db
 from tests.conftest import run_on
 
+pytestmark = pytest.mark.slow
+
 ROWS = 20_000
 TIMES = 500  # so many of each are in the tables, PostgreSQL's planner believes
 #: PostgreSQL says how many rows a statement read, SQLite how many instructions it took: at least three a row
@@ -46,7 +48,7 @@ PARTIAL = [
 #: they read a replay by its key; the steps are asked by `work_off`
 STEERS = {"pause", "resume", "find", "step"}
 #: of `core.delivery.outbox`: what is no question to the database
-NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "Target", "Waiting", "held"}
+NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "TicketTarget", "Waiting", "held"}
 
 
 @dataclass

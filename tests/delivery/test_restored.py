@@ -28,6 +28,8 @@ from tests.support.workplace import CREATED, Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 Restore = Callable[[], None]
 
 

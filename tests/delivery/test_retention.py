@@ -44,6 +44,8 @@ from tests.support.workplace import Workplace, clock, sandbox, workplace
 
 __all__ = ["clock", "sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 Move = Callable[[timedelta], None]
 DAY = timedelta(days=1)
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -29,6 +29,8 @@ from tests.support.workplace import CREATED, Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HERE = TicketTarget("jira.example.com SEC", InDoubtPolicy("look_up", (60, 300, 900)))
 TRACKERS = ("jira", "servicenow", "zendesk")

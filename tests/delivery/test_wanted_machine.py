@@ -34,6 +34,8 @@ from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"webhook": (Kind.ALERT, Alert, "severity"), "jira": (Kind.CASE, Case, "priority")}
 SEVERITY = st.sampled_from(SEVERITIES)
 OWNERS = st.sampled_from(["admin@example.org", "ana@example.org", "eva@example.org", None])

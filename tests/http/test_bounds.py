@@ -17,6 +17,8 @@ from core.http.answer import MAX_ANSWER_BYTES
 from core.http.errors import DeliveryError, InDoubt
 from tests.support.fault_server import Peer, Script, http, serving
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 BOMB = gzip.compress(bytes(64 * MIB), mtime=0)
 PRINTABLE_BOMB = gzip.compress(b'{"message": "' + b"x" * (32 * MIB), mtime=0)

@@ -18,6 +18,8 @@ from tests.support.workplace import CREATED, Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 SLUGS = slugs()
 #: what each kind of trouble does to (the connection's wait, the record's state); in doubt is decided below
 TROUBLES = {

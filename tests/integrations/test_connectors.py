@@ -46,6 +46,8 @@ from core.platform.secret import Secret
 from sandbox.vendors.google_secops.service_account import EMAIL, KEY_ID, PUBLIC_KEY, service_account_json
 from tests.support.mail_server import MailServer
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent
 SECRET_FIELDS = {
     *("token", "api_token", "webhook_url", "bot_token", "routing_key", "signing_secret", "webhook_secret"),

@@ -29,6 +29,8 @@ from core.platform.errors import Invalid
 from core.platform.secret import Secret
 from tests.integrations.test_connectors import build
 
+pytestmark = pytest.mark.slow
+
 #: a busy machine is not a failure
 unhurried = settings(deadline=None, max_examples=100)
 hostile = st.text(alphabet="ab<>&!@|#*_~`[]()\\:.- \n\r\u2028\u0085\x00é\U0001f600", max_size=200) | st.text(

@@ -16,6 +16,8 @@ from core.platform.errors import Invalid
 from core.records import files
 from core.records.files import BadLine
 
+pytestmark = pytest.mark.slow
+
 Read = tuple[int, Any]
 
 

@@ -27,6 +27,8 @@ from tests.support.terminal import Hub
 from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["api", "sandbox", "workplace"]
+
+pytestmark = pytest.mark.slow
 MIB = space.MIB
 PLENTY = str(2**40)  # more than any disk has
 
