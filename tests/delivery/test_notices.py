@@ -18,6 +18,8 @@ from tests.support.workplace import Workplace, sandbox, workplace
 
 __all__ = ["sandbox", "workplace"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def failing(workplace: Workplace) -> Workplace:

@@ -22,6 +22,8 @@ from tests.web.test_pages import splunk
 
 __all__ = ["ana", "own_hub", "splunk", "visit"]
 
+pytestmark = pytest.mark.slow
+
 
 def fill(connection_id: str, state: State, number: int, **fields: Any) -> None:
     with db.session() as session:
