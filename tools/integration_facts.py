@@ -21,6 +21,7 @@ from core import integrations  # noqa: E402 - the project's folder comes first
 from core.integrations import Manifest  # noqa: E402
 from core.integrations.client import TLS_FIELDS as COMMON  # noqa: E402
 from core.integrations.in_doubt import AFTER_A_LOST_ANSWER  # noqa: E402
+from core.integrations.registry import slugs  # noqa: E402
 from core.storage.models import Category  # noqa: E402
 
 PAGES, README = ROOT / "docs" / "integrations", ROOT / "README.md"
@@ -134,8 +135,13 @@ def main(arguments: list[str]) -> int:
             late.append(path.name)
             if "--check" not in arguments:
                 path.write_text(new, encoding="utf-8")
-    print("\n".join(late) or "Every page is as its manifest says.")
-    return 1 if late and "--check" in arguments else 0
+    missing = sorted({*slugs()} - {path.stem for path in pages})
+    for slug in missing:
+        print(
+            f"{slug} has no docs/integrations/{slug}.md yet; write it, then run this again.", file=sys.stderr
+        )
+    print("\n".join(late) or "Every page that is there is as its manifest says.")
+    return 1 if missing or (late and "--check" in arguments) else 0
 
 
 if __name__ == "__main__":

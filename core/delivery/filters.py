@@ -85,7 +85,7 @@ def wanted_since(record: Mapping[str, Any]) -> datetime:
 def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | None:
     """Why a connection does not export the record, in a sentence; None when it does.
 
-    Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked elsewhere).
+    Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked in `selection`).
     Alerts: unread and not resolved. A record without a status is taken as due.
     """
     if (reason := mapping.why_not_due(kind, record)) is not None:

@@ -84,7 +84,7 @@ def judge(
     now: datetime,
     place: str | None = None,
 ) -> Outcome:
-    """From a receipt to the row's next state: the table of states in DESIGN.md, pure. `place`: what was asked."""
+    """Turn a receipt into the row's next state. Pure. `place`: which one was asked."""
     if receipt.fault is None:
         return delivered(row, receipt, doubt, place)
     verdict = _failed(row, receipt.fault, doubt, policy, random, now)

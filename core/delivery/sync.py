@@ -1,4 +1,4 @@
-"""The whole flow: due, run, export, deliver, housekeep.
+"""One run of one connection, from its lease to its end: export, deliver, journal.
 
     records ──► export ──► outbox ──► deliver ──► journal
 

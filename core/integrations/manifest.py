@@ -99,7 +99,28 @@ def load_preset(path: Path) -> Manifest:
     own = _table(path)
     if "preset_of" not in own:
         raise Invalid('the key "preset_of" is missing; it names the entry whose connector is used.')
-    return _checked(_on_base(own, path.stem), path.stem)
+    made = _checked(_on_base(own, path.stem), path.stem)
+    base = str(own["preset_of"])
+    _check_same_fields(made.config, load(HERE / base / "manifest.toml").config, base)
+    return made
+
+
+def _check_same_fields(config: dict[str, Any], base: dict[str, Any], slug: str) -> None:
+    """Compare a preset's fields with its base's, whose connector takes them. Raises Invalid for one that it lacks,
+    one that is secret here and not there, and one that it needs."""
+    mine, known = config["properties"], base["properties"]
+    for name, field in mine.items():
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise Invalid(f"[config.properties.{name}]: the connector of {slug} has no such field.{hint}")
+        if bool(field.get("writeOnly")) != bool(known[name].get("writeOnly")):
+            said = "is" if known[name].get("writeOnly") else "is not"
+            raise Invalid(
+                f"[config.properties.{name}]: writeOnly must be as in {slug}, where it {said} a secret."
+            )
+    for name in base.get("required", ()):
+        if name not in mine:
+            raise Invalid(f"[config.properties.{name}] is missing; the connector of {slug} needs it.")
 
 
 def _table(path: Path) -> dict[str, Any]:

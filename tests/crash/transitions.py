@@ -24,7 +24,7 @@ _POSTGRES = (
     """CREATE TRIGGER keep_transition AFTER UPDATE OF state ON webhook_deliveries
       FOR EACH ROW EXECUTE FUNCTION keep_transition()""",
 )
-#: DESIGN's state table
+#: what a state may become, and nothing else
 LEGAL = {
     "pending": {"sending", "skipped", "dead", "in_doubt"},
     "retrying": {"sending", "skipped", "dead", "in_doubt"},

@@ -52,7 +52,9 @@ def fill(workplace: Workplace, slug: str, number: int) -> None:
 
 
 def test_every_integration_has_a_connector_a_manifest_and_a_stand_in(sandbox: Sandbox) -> None:
-    assert set(integrations.manifests()) == set(slugs()) == set(sandbox.slugs)
+    assert set(integrations.manifests()) == set(slugs()) == set(sandbox.slugs), (
+        "each needs core/integrations/<slug>/manifest.toml and connector.py, and sandbox/vendors/<slug>/stand_in.py"
+    )
 
 
 @pytest.mark.parametrize("slug", SLUGS)

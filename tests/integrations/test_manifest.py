@@ -152,7 +152,7 @@ def test_the_connector_takes_exactly_what_the_manifest_asks_for(slug):
 
 
 def test_no_entry_is_without_its_fields_here_and_its_connector():
-    assert set(manifests()) == set(FIELDS) == set(slugs())
+    assert set(manifests()) == set(FIELDS) == set(slugs()), "add its public fields to FIELDS above"
 
 
 def test_a_connector_is_imported_when_it_is_first_used():

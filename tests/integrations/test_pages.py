@@ -60,7 +60,7 @@ def test_the_tool_itself_agrees() -> None:
 
 
 def test_every_integration_has_a_page() -> None:
-    assert set(WRITTEN) == set(integrations.manifests())
+    assert set(WRITTEN) == set(integrations.manifests()), "write docs/integrations/<slug>.md"
 
 
 def folders(parent: str, file: str) -> set[str]:
@@ -77,7 +77,9 @@ def folders(parent: str, file: str) -> set[str]:
     ],
 )
 def test_a_vendor_has_three_folders_of_one_name(parent: str, file: str) -> None:
-    assert folders(parent, file) == folders("core/integrations", "manifest.toml")
+    assert folders(parent, file) == folders("core/integrations", "manifest.toml"), (
+        f"add {parent}/<slug>/{file}"
+    )
 
 
 def test_the_readme_names_every_integration_under_its_category() -> None:

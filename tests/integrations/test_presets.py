@@ -92,6 +92,11 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "a record that is no schema": (PRESET.replace("[record.properties]", "[record.propertis]"), "[record]"),
     "a record that is no table": (PRESET.replace('ref = { type = "string"', "ref = 7 # {"), "record"),
     "a record with a wrong keyword": (PRESET.replace("maxLength = 150", "maxLength = -1"), "no JSON Schema"),
+    "a field that the base has not": (PRESET.replace("webhook_url", "web_hook"), "has no such field"),
+    "a secret that is none there": (
+        PRESET.replace("writeOnly = true", "writeOnly = false"),
+        "where it is a secret",
+    ),
     "a base that is a list": (PRESET.replace('"slack"', "[1]", 1), "preset_of"),
 }
 
