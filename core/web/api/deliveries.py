@@ -61,7 +61,7 @@ class Tickets(BaseModel):
     next_cursor: str | None
 
 
-class Replay(Body):
+class ReplayRequest(Body):
     """A delivered one is sent twice only when `again` says so; a ticket never."""
 
     again: bool = False
@@ -110,7 +110,7 @@ def one(id: DeliveryId, who: Asker) -> Any:
     summary="Replay a delivery",
     responses=documented(403, 404, 409),
 )
-def replay(id: DeliveryId, who: Editor, body: Replay | None = None) -> Any:
+def replay(id: DeliveryId, who: Editor, body: ReplayRequest | None = None) -> Any:
     """Same key, attempts from 0. A ticket that may exist is looked for before it is created."""
     with _named():
         message = history.replay_one(who, id, again=bool(body and body.again))
