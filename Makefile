@@ -35,7 +35,7 @@ test-quick: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy --strict core sandbox
+	@$(BIN)/mypy --strict core sandbox dashboard.py scheduler.py pages/*.py
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

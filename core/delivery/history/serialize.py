@@ -84,7 +84,7 @@ def _one(
         key=row.key,
         event_type=row.event_type,
         digest_id=row.digest_id,
-        state=row.state,
+        state=State(row.state),
         reason=reason(row.state, row.reason),
         attempt_count=row.attempt_count,
         next_attempt_at=row.next_attempt_at,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from core.storage.models import State
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:
@@ -33,7 +35,11 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """One record on its way to one connection. `record_id` is FootprintIQ's own, while the record is kept."""
+    """One record on its way to one connection; `key` is the same in every attempt.
+
+    `record_id` is FootprintIQ's own, while the record is kept. `kind` is notice or digest for what the hub itself says;
+    `digest_id` is the delivery in whose list it went.
+    """
 
     id: int
     connection: str
@@ -43,7 +49,7 @@ class DeliveryView:
     key: str
     event_type: str
     digest_id: int | None
-    state: str
+    state: State
     reason: str | None
     attempt_count: int
     next_attempt_at: datetime | None
@@ -56,9 +62,14 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDetails(DeliveryView):
+    """With the mapped body and each attempt's requests and answers, redacted.
+
+    `next_attempts`: when it is tried again, and then again if that fails; rough, each wait is varied.
+    """
+
     payload: str | None
     attempts: list[AttemptView]
-    next_attempts: list[datetime]  # when it is tried again, and then again if that fails too
+    next_attempts: list[datetime]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any
@@ -13,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from core.access import Principal
 from core.delivery import history
+from core.delivery.history.views import DeliveryDetails, DeliveryView, EventView, RunView, TicketView
 from core.platform.errors import NotFound
 from core.storage.models import State
 from core.web.api.auth import Asker, Editor
@@ -42,104 +41,27 @@ class EventQuery(OfConnection):
     exported: bool | None = Field(None, description="Only those the SIEM has, or has not.")
 
 
-class Run(BaseModel):
-    id: int
-    connection: str
-    connection_id: str
-    action: str
-    status: str
-    records: int
-    error: str | None
-    metadata: dict[str, Any]
-    started_at: datetime
-    finished_at: datetime | None
-
-
 class Runs(BaseModel):
-    items: list[Run]
+    items: list[RunView]
     next_cursor: str | None
-
-
-class Delivery(BaseModel):
-    """One record on its way to one connection; `key` is the same in every attempt.
-
-    `kind` is notice or digest for what the hub itself says; `digest_id` is the delivery in whose list it went.
-    """
-
-    id: int
-    connection: str
-    connection_id: str
-    kind: str
-    record_id: str | None
-    key: str
-    event_type: str
-    digest_id: int | None
-    state: State
-    reason: str | None
-    attempt_count: int
-    next_attempt_at: datetime | None
-    vendor_id: str | None
-    ticket_url: str | None
-    response_status: int | None
-    delivered_at: datetime | None
-    created_at: datetime
 
 
 class Deliveries(BaseModel):
-    items: list[Delivery]
+    items: list[DeliveryView]
     next_cursor: str | None
-
-
-class DeliveryStory(Delivery):
-    """With the mapped body and each attempt's requests and answers, redacted."""
-
-    payload: str | None
-    attempts: list[dict[str, Any]]
-    next_attempts: list[datetime] = Field(
-        description="When it is tried again, and then again if that fails; rough, each wait is varied."
-    )
-
-
-class Event(BaseModel):
-    id: int
-    connection: str
-    connection_id: str
-    delivery_id: int
-    event_type: str
-    severity: str
-    source: str
-    title: str
-    description: str
-    raw_data: dict[str, Any] | None
-    is_exported: bool
-    exported_at: datetime | None
-    created_at: datetime
 
 
 class Events(BaseModel):
-    items: list[Event]
+    items: list[EventView]
     next_cursor: str | None
-
-
-class Ticket(BaseModel):
-    id: int
-    connection: str
-    connection_id: str
-    case_id: str | None
-    external_ticket_id: str
-    ticket_url: str | None
-    status: str | None
-    priority: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class Tickets(BaseModel):
-    items: list[Ticket]
+    items: list[TicketView]
     next_cursor: str | None
 
 
-class Replay(Body):
+class ReplayRequest(Body):
     """A delivered one is sent twice only when `again` says so; a ticket never."""
 
     again: bool = False
@@ -147,7 +69,7 @@ class Replay(Body):
 
 class Replayed(BaseModel):
     message: str
-    delivery: Delivery
+    delivery: DeliveryView
 
 
 @routes.get(
@@ -175,11 +97,11 @@ def listing(page: Annotated[DeliveryQuery, Query()], who: Asker) -> Any:
 
 
 @routes.get(
-    "/deliveries/{id}", response_model=DeliveryStory, summary="One delivery", responses=documented(404)
+    "/deliveries/{id}", response_model=DeliveryDetails, summary="One delivery", responses=documented(404)
 )
 def one(id: DeliveryId, who: Asker) -> Any:
     with _named():
-        return asdict(history.one(who, id))
+        return history.one(who, id)
 
 
 @routes.post(
@@ -188,11 +110,11 @@ def one(id: DeliveryId, who: Asker) -> Any:
     summary="Replay a delivery",
     responses=documented(403, 404, 409),
 )
-def replay(id: DeliveryId, who: Editor, body: Replay | None = None) -> Any:
+def replay(id: DeliveryId, who: Editor, body: ReplayRequest | None = None) -> Any:
     """Same key, attempts from 0. A ticket that may exist is looked for before it is created."""
     with _named():
         message = history.replay_one(who, id, again=bool(body and body.again))
-        return {"message": message, "delivery": asdict(history.one(who, id))}
+        return {"message": message, "delivery": history.one(who, id)}
 
 
 @routes.get("/events", response_model=Events, summary="What SIEMs were given", responses=documented(404))

@@ -17,12 +17,12 @@ from core.web.api.route import router
 routes = router("health")
 
 
-class Span(BaseModel):
+class HealthSpan(BaseModel):
     model_config = ConfigDict(extra="forbid")
     hours: Literal["24", "168", "720"] = Field("24", description="How far back the figures go.")
 
 
-class Figure(BaseModel):
+class HealthFigure(BaseModel):
     """`before` is the same length of time before; null where nothing happened."""
 
     value: float | None
@@ -35,13 +35,13 @@ class Figures(BaseModel):
     since: datetime
     hours: int
     hours_per_value: int
-    success_rate: Figure
-    delivered: Figure
-    delay_p95_s: Figure
+    success_rate: HealthFigure
+    delivered: HealthFigure
+    delay_p95_s: HealthFigure
     scheduler_heartbeat_age_s: float | None
 
 
-class Standing(BaseModel):
+class HealthStatus(BaseModel):
     """`state`: Healthy, Catching up, Late, Failing, Needs you, Paused or Not run yet."""
 
     connection_id: str
@@ -55,7 +55,7 @@ class Standing(BaseModel):
     waiting: int
 
 
-class Trouble(BaseModel):
+class HubTrouble(BaseModel):
     """`what`: disk, key or scheduler, until which is over what is to be sent waits; or clock, which is over."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -66,19 +66,19 @@ class Trouble(BaseModel):
 class Health(Figures):
     """`needs_attention` and the worst sixty of the connections, worst first; `trouble` is the hub's own."""
 
-    trouble: list[Trouble]
+    trouble: list[HubTrouble]
 
     connections: int
     needs_attention: int
-    standings: list[Standing]
+    standings: list[HealthStatus]
 
 
 class ConnectionHealth(Figures):
-    standing: Standing
+    standing: HealthStatus
 
 
 @routes.get("/health", response_model=Health, summary="Health of all")
-def overview(span: Annotated[Span, Query()], who: Asker) -> Any:
+def overview(span: Annotated[HealthSpan, Query()], who: Asker) -> Any:
     found = _overview(who, span)
     return _figures(found) | {
         "trouble": self_check.standing(),
@@ -94,14 +94,14 @@ def overview(span: Annotated[Span, Query()], who: Asker) -> Any:
     summary="Health of a connection",
     responses=documented(404),
 )
-def of_connection(id: str, span: Annotated[Span, Query()], who: Asker) -> Any:
+def of_connection(id: str, span: Annotated[HealthSpan, Query()], who: Asker) -> Any:
     found = _overview(who, span, known(who, id).id)
     if not found.strips:
         known(who, id)  # deleted since
     return _figures(found) | {"standing": _standing(found.strips[0])}
 
 
-def _overview(who: Principal, span: Span, connection: str | None = None) -> Overview:
+def _overview(who: Principal, span: HealthSpan, connection: str | None = None) -> Overview:
     return health.overview(who, int(span.hours), connection=connection)
 
 

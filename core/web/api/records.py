@@ -29,7 +29,7 @@ KEY_HEADER = "Idempotency-Key"
 INNER = frozenset({"local_id", "owner_id", "content_hash", "change_seq", "risen_at", "dated_ahead"})
 
 
-class Item(BaseModel):
+class StoredItem(BaseModel):
     """`stored`: on disk, also when nothing was new. `refused`: `reason` says why."""
 
     index: int
@@ -43,7 +43,7 @@ class StoredItems(BaseModel):
     changed: int
     same: int
     refused: int
-    items: list[Item]
+    items: list[StoredItem]
 
 
 class Records(BaseModel):

@@ -73,7 +73,7 @@ class Planned(Counts):
     connections: list[OfOne]
 
 
-class Replay(BaseModel):
+class ReplayProgress(BaseModel):
     """`queued` are back in the queue, `left` not yet, `left_out` still cannot be mapped and stay as they were."""
 
     id: int
@@ -92,14 +92,14 @@ class Replay(BaseModel):
 
 
 class Replays(BaseModel):
-    items: list[Replay]
+    items: list[ReplayProgress]
     next_cursor: str | None
 
 
 class Begun(BaseModel):
     dry_run: bool
     plan: Planned
-    replays: list[Replay]
+    replays: list[ReplayProgress]
 
 
 @routes.post(
@@ -123,7 +123,7 @@ def listing(page: PageQuery, who: Asker) -> Any:
     return shown | {"items": [_shown(progress) for progress in shown["items"]]}
 
 
-@routes.get("/replays/{id}", response_model=Replay, summary="One replay", responses=documented(404))
+@routes.get("/replays/{id}", response_model=ReplayProgress, summary="One replay", responses=documented(404))
 def one(id: ReplayId, who: Asker) -> Any:
     with _named():
         return _shown(replays.find(who, id))
@@ -131,7 +131,7 @@ def one(id: ReplayId, who: Asker) -> Any:
 
 @routes.post(
     "/replays/{id}/pause",
-    response_model=Replay,
+    response_model=ReplayProgress,
     summary="Pause a replay",
     responses=documented(403, 404, 409),
 )
@@ -143,7 +143,7 @@ def pause(id: ReplayId, who: Editor) -> Any:
 
 @routes.post(
     "/replays/{id}/resume",
-    response_model=Replay,
+    response_model=ReplayProgress,
     summary="Resume a replay",
     responses=documented(403, 404, 409),
 )
