@@ -18,7 +18,7 @@ _TURNS = threading.BoundedSemaphore(2)
 
 
 def hashed(password: Secret) -> str:
-    """The hash to store. Raises Invalid when the password is too short or too long."""
+    """Hash a password for storage. Raises Invalid when the password is too short or too long."""
     plain = password.reveal()
     if not SHORTEST <= len(plain) <= LONGEST:
         sentence = f"A password has {SHORTEST} to {LONGEST:,} characters; this one has {len(plain)}."

@@ -25,7 +25,7 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>(),;:\"\\]{1,64}@[^@\s\x00-\x1f\x7f<>(
 def add_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
-    """A new person, in a transaction of its own; `core.records.people.add` also gives them their records."""
+    """Add a person, in a transaction of its own; `core.records.people.add` also gives them their records."""
     user = new_user(who, email, role, password, external_id)
     with db.session() as session:
         insert_user(session, who, user)
@@ -36,7 +36,8 @@ def add_user(
 def new_user(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> User:
-    """A person to insert, checked. Without a password they cannot sign in until one is set.
+    """Check the fields of a new person and return the row to insert. Without a password they cannot sign in
+    until one is set.
 
     Apart from `insert_user`, because hashing takes long and no transaction should wait for it.
     """
@@ -51,7 +52,7 @@ def new_user(
 
 
 def insert_user(session: Session, who: Principal, user: User) -> None:
-    """Raises Conflict when the e-mail or the external id is taken."""
+    """Insert a person. Raises Conflict when the e-mail or the external id is taken."""
     if session.exec(select(User.id).where(User.email == user.email)).first():
         raise Conflict(f'There is already a user "{user.email}". Choose another e-mail or change that one.')
     _refuse_taken(session, user.external_id, user.id)
@@ -62,7 +63,7 @@ def insert_user(session: Session, who: Principal, user: User) -> None:
 
 
 def set_external_id(session: Session, who: Principal, email: str, external_id: str | None) -> User:
-    """What FootprintIQ calls the person; empty for nothing. Raises Conflict when it is someone else's."""
+    """Set what FootprintIQ calls the person; empty for nothing. Raises Conflict when it is someone else's."""
     require_admin(who, "change other people's external ids")
     user = find_user(session, email)
     user.external_id = _checked_external_id(external_id)
@@ -132,7 +133,7 @@ def list_users(who: Principal) -> list[User]:
 
 
 def find_user(session: Session, email: str) -> User:
-    """By e-mail, whatever its case. Raises NotFound that names the nearest one."""
+    """Find a person by e-mail, whatever its case. Raises NotFound that names the nearest one."""
     user = session.exec(select(User).where(User.email == email.strip().lower())).one_or_none()
     if user is None:
         known = session.exec(select(User.email).order_by(col(User.email)).limit(1000)).all()

@@ -37,7 +37,7 @@ class TooMany(Forbidden):
 
 
 def sign_in(email: str, password: Secret, address: str) -> str:
-    """The cookie token of a new session. Raises Forbidden, the same for every wrong pair, or TooMany.
+    """Open a session and return its cookie token. Raises Forbidden, the same for every wrong pair, or TooMany.
 
     An unknown e-mail costs the same hashing as a known one, so the time it takes tells nothing.
     """
@@ -64,7 +64,7 @@ def _note_refusal(email: str, address: str) -> None:
 
 
 def signed_in(token: str | None) -> Principal | None:
-    """Who holds this session, with the role the database has now. Writes nothing."""
+    """Return who holds this session, with the role the database has now. Writes nothing."""
     if not token:
         return None
     with db.reading() as session:

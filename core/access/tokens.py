@@ -20,7 +20,7 @@ TOUCH_EVERY = timedelta(minutes=1)
 
 @db.unit
 def create_token(who: Principal, email: str, name: str, expires_days: int | None) -> str:
-    """A token for that user, to be shown once. Admins make them for anybody, others for themselves."""
+    """Create an API token for that user, to be shown once. Admins make them for anybody, others for themselves."""
     if checked_email(email) != who.email:
         require_admin(who, "make tokens for other people")
     if expires_days is not None and not 1 <= expires_days <= 3650:
@@ -62,7 +62,7 @@ def revoke_token(who: Principal, token_id: str) -> None:
 
 
 def by_token(token: str) -> Principal | None:
-    """Who holds this API token; None when it is unknown, expired or revoked, or its user is disabled."""
+    """Return who holds this API token; None when it is unknown, expired or revoked, or its user is disabled."""
     if not token.startswith(PREFIX):
         return None
     with db.reading() as session:

@@ -27,7 +27,7 @@ Reason = Literal["throttled", "misconfigured", "backoff", "none"]
 
 
 def fault_of(receipts: Sequence[Receipt]) -> DeliveryError | None:
-    """The fault that concerns the whole connection, or None when the vendor took or judged something."""
+    """Find the fault that concerns the whole connection, or None when the vendor took or judged something."""
     faults = [r.fault for r in receipts if r.fault is not None]
     for fault in faults:
         if isinstance(fault, Misconfigured | Throttled):
@@ -38,7 +38,7 @@ def fault_of(receipts: Sequence[Receipt]) -> DeliveryError | None:
 
 
 def took_something(receipts: Sequence[Receipt]) -> bool:
-    """Whether the vendor took or judged at least one record: it is there, and knows us."""
+    """Tell whether the vendor took or judged at least one record: it is there, and knows us."""
     return any(r.fault is None or isinstance(r.fault, Rejected) for r in receipts)
 
 
@@ -50,7 +50,7 @@ def learn(
     *,
     succeeded: bool = False,
 ) -> None:
-    """What a call says of its connection: when it may be called next, and whether a person must act.
+    """Note the result of a call in its connection: when it may be called next, and whether a person must act.
 
     `succeeded`: before the fault something was taken, so whatever failed before is over.
     """
@@ -79,14 +79,15 @@ def _count_failure(connection: Connection, now: datetime) -> None:
 
 
 def forgive(connection: Connection) -> None:
-    """A success, or a person who acted: the next call is made at once, and the clock of failing is stopped."""
+    """Clear all waits and failures, after a success or when a person acted: the next call is made at once."""
     connection.problem = connection.next_call_at = connection.wait_reason = None
     connection.failing_since = connection.last_failure_at = None
     connection.failures = connection.told_day = 0
 
 
 def call_wait_s(fault: DeliveryError, failures: int, random: float) -> tuple[float, Reason]:
-    """How long the whole connection waits after a failed call, and why. `failures` in a row, this one too.
+    """Compute how many seconds the whole connection waits after a failed call, and why. `failures` in a row,
+    this one too.
 
     Unavailable and in doubt, without jitter: 5 s, 30 s, 60 s, 120 s, 300 s, 300 s …
     429 with `Retry-After: 20`: 20–22 s; without: 60–66 s; never less than asked, never over a day.

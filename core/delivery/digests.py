@@ -35,14 +35,14 @@ def limit_of(manifest: Manifest, options: Options) -> MessageLimit | None:
 
 
 def due_together(manifest: Manifest, options: Options) -> int | None:
-    """How many rows `calm` may put into one message; None where each goes by itself."""
+    """Return how many rows `calm` may put into one message; None where each goes by itself."""
     return MOST_ROWS if limit_of(manifest, options) else None
 
 
 def calm(
     session: Session, connection: Connection, manifest: Manifest, options: Options, now: datetime
 ) -> None:
-    """Before a claim: when more is due than may go out one by one, gather it or put it off."""
+    """Gather rows into a digest or put them off, when more are due than may go out one by one; before a claim."""
     limit = limit_of(manifest, options)
     if limit is None:
         return
@@ -59,7 +59,7 @@ def calm(
 
 
 def note(connection: Connection, manifest: Manifest, options: Options, messages: int, now: datetime) -> None:
-    """After a claim: count the messages that are on their way."""
+    """Count the messages that a claim sends, for the limit."""
     limit = limit_of(manifest, options)
     if limit is not None:
         at = now.timestamp()

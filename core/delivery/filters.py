@@ -38,11 +38,11 @@ class Filter:
         )
 
     def wants(self, record: Mapping[str, Any]) -> bool:
-        """Whether `record`, a row of its table, goes out."""
+        """Tell whether `record`, a row of its table, goes out."""
         return self.why_not(record) is None
 
     def why_not(self, record: Mapping[str, Any]) -> str | None:
-        """Why `record` does not go out, as the end of a sentence; None when it does."""
+        """Say why `record` does not go out, as the end of a sentence; None when it does."""
         if self.owner_id not in (None, record["owner_id"]):
             return (
                 "it is somebody else's, and the connection takes its owner's records only. "
@@ -53,8 +53,8 @@ class Filter:
         return why_not(self.kind, record, self.options) or _unwanted_event(self.kind, record, self.events)
 
     def may_fit(self, table: Table) -> list[ColumnElement[bool]]:
-        """The part that the database can judge, so that history is walked without reading it out: none that fits is
-        missing, and `wants` says which of them do."""
+        """Return the conditions that the database can judge, so that history is walked without reading it out:
+        none that fits is missing, and `wants` says which of them do."""
         where: list[ColumnElement[bool]] = []
         if self.since is not None:
             where.append(func.coalesce(table.c.risen_at, table.c.received_at) >= self.since)
@@ -83,7 +83,7 @@ def wanted_since(record: Mapping[str, Any]) -> datetime:
 
 
 def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | None:
-    """Why a connection does not export the record, in a sentence; None when it does.
+    """Say why a connection does not export the record, in a sentence; None when it does.
 
     Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked in `selection`).
     Alerts: unread and not resolved. A record without a status is taken as due.

@@ -25,7 +25,8 @@ def add_to_histogram(counts: Sequence[int], bounds: Sequence[float], values: Seq
 
 
 def percentile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
-    """From a histogram, evenly spread inside a bucket; the open last bucket answers with its lower bound."""
+    """Estimate a percentile from a histogram, evenly spread inside a bucket; the open last bucket answers with
+    its lower bound."""
     wanted, passed, lower = sum(counts) * share, 0, 0.0
     if not wanted:
         return None

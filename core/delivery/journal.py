@@ -84,7 +84,7 @@ def finish(
 def interrupt(
     session: Session, run_id: str, now: datetime, reason: str = "The worker stopped during the run."
 ) -> None:
-    """A run whose lease was taken over, or that the hub had to stop, did not end by itself."""
+    """Mark a run as interrupted: its lease was taken over, or the hub had to stop it."""
     session.execute(
         update(RunLog)
         .where(RunLog.run_id == run_id, RunLog.status == RunStatus.RUNNING)  # type: ignore[arg-type]
@@ -152,5 +152,5 @@ def fold(session: Session, connection_id: str, day: datetime) -> int:
 
 
 def add_to_recent(recent: Sequence[Any], status: str, records: int, now: datetime) -> list[Any]:
-    """The strip with one more run; the oldest falls off."""
+    """Return the strip with one more run; the oldest falls off."""
     return [*recent, [int(now.timestamp()), status, records]][-RECENT_RUNS:]

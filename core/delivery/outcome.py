@@ -93,7 +93,7 @@ def judge(
 
 
 def delivered(row: Row, receipt: Receipt, doubt: InDoubtPolicy, place: str | None = None) -> Outcome:
-    """The verdict on what is there: taken now, or found at `place`."""
+    """Return the outcome of what is there: taken now, or found at `place`."""
     return Outcome(
         row.id,
         State.DELIVERED,
@@ -184,7 +184,7 @@ def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datet
 
 
 def still_in_doubt(row: Row, doubt: InDoubtPolicy, now: datetime) -> Outcome | None:
-    """The verdict after a look-up found nothing; None when all look-ups are done and it may be sent again.
+    """Return the outcome after a look-up found nothing; None when all look-ups are done and it may be sent again.
 
     A look-up before its time (a person pressed Sync) does not count: the vendor's index may lag.
     """

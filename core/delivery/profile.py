@@ -27,14 +27,15 @@ class Profile:
 
     @classmethod
     def of(cls, connection: Connection, manifest: Manifest, options: Options) -> Self:
-        """Raises Invalid for a mapping that names what the vendor's body does not have."""
+        """Build the profile of a connection. Raises Invalid for a mapping that names what the vendor's body
+        does not have."""
         kind = manifest.kind
         mapper = mapping.compile(manifest.mapping[kind], manifest.record, manifest.severity, options.mapping)
         return cls(connection, manifest, options, Filter.of(connection, kind, options), mapper)
 
     @classmethod
     def saved(cls, session: Session, connection: Connection) -> Self:
-        """As the connection is saved."""
+        """Build the profile of a connection as it is saved."""
         manifest = integrations.get(session.get_one(CatalogEntry, connection.integration_id).slug)
         return cls.of(connection, manifest, options_.parse(connection.options, manifest.category))
 

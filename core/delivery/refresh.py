@@ -68,7 +68,7 @@ def of(session: Session, profile: Profile, rows: Sequence[Waiting], *, anyway: b
 
 
 def refilter(session: Session, profile: Profile) -> None:
-    """After the filters changed: what waits and is not wanted any more is skipped.
+    """Skip what waits and is not wanted any more, after the filters changed.
 
     What was skipped and is wanted again comes back when the export walks the changes once more.
     """

@@ -55,7 +55,7 @@ def notice() -> Doubted | None:
 
 
 def reach(attempt_id: int) -> None:
-    """From now on the call of this attempt may leave."""
+    """Write the mark that lets the call of this attempt leave."""
     _watch()[0].reach(attempt_id)
 
 
@@ -66,7 +66,7 @@ def doubt(who: Principal) -> Doubted:
 
 
 def count() -> int:
-    """How many deliveries `doubt` would put in doubt."""
+    """Count the deliveries that `doubt` would put in doubt."""
     return sum(len(part) for part in _uncertain())
 
 

@@ -76,7 +76,7 @@ class RetentionStep:
 def is_any_old(
     session: Session, now: datetime, days: int, audit_days: int = AUDIT_DAYS, record_days: int | None = None
 ) -> bool:
-    """Whether a sweep has something to do. Reads only, so that looking holds up no writer."""
+    """Tell whether a sweep has something to do. Reads only, so that looking holds up no writer."""
     shares = _shares(now, days, audit_days, record_days)
     return any(share.find(session, share.most) for share in shares)
 
@@ -210,7 +210,7 @@ def _leading(rows: Sequence[Any], old: datetime) -> list[int]:
 
 
 def oldest_audit(old: datetime, session: Session, most: int) -> list[int]:
-    """The first entries of the audit log that are old, without a gap; never the last one there is."""
+    """Find the first entries of the audit log that are old, without a gap; never the last one there is."""
     newest = select(func.max(col(AuditEntry.id))).scalar_subquery()
     wanted = select(col(AuditEntry.id), col(AuditEntry.at)).where(col(AuditEntry.id) < newest)
     return _leading(session.execute(wanted.order_by(col(AuditEntry.id)).limit(most)).all(), old)

@@ -156,7 +156,8 @@ def keep(session: Session, run: Run, now: datetime) -> bool:
 
 
 def hold(session: Session, run: Run) -> Connection:
-    """The run's connection as it is now, locked until commit. Raises LeaseLost when another run took it over."""
+    """Lock the run's connection until commit and return it as it is now. Raises LeaseLost when another run
+    took it over."""
     connection = db.locked(session, Connection, run.connection.id)
     if connection.run_id != run.id:
         raise LeaseLost
@@ -164,13 +165,14 @@ def hold(session: Session, run: Run) -> Connection:
 
 
 def is_edited(run: Run, connection: Connection) -> bool:
-    """Whether the vendor's address or secrets were changed since the run opened its client: the next run has them."""
+    """Tell whether the vendor's address or secrets were changed since the run opened its client: the next run
+    has them."""
     mine = run.connection
     return (mine.config, mine.credentials_encrypted) != (connection.config, connection.credentials_encrypted)
 
 
 def release(session: Session, worker: str, now: datetime) -> None:
-    """A worker ends: its runs are interrupted, its connections free and due again."""
+    """Release what a worker holds when it ends: its runs are interrupted, its connections free and due again."""
     mine = (col(Connection.run_worker) == worker, col(Connection.run_id).is_not(None))
     found = select(col(Connection.id), col(Connection.run_id)).where(*mine).order_by(col(Connection.id))
     held = session.execute(found.with_for_update(key_share=True)).all()
@@ -185,7 +187,7 @@ def release(session: Session, worker: str, now: datetime) -> None:
 
 
 def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
-    """A run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
+    """Drop a run that the hub itself cannot go on with: interrupted, its connection free and as due as before."""
     try:
         connection = hold(session, run)
     except LeaseLost:
@@ -198,7 +200,7 @@ def drop(session: Session, run: Run, reason: str, now: datetime) -> None:
 
 
 def open_log(session: Session, run: Run, now: datetime) -> None:
-    """The run's log row, in the transaction that found its first work; while the lease is still its own:
+    """Open the run's log row, in the transaction that found its first work; while the lease is still its own:
     the row of a run that was taken over meanwhile would never be closed. Raises LeaseLost."""
     if not run.logged:
         if not keep(session, run, now):
@@ -208,7 +210,7 @@ def open_log(session: Session, run: Run, now: datetime) -> None:
 
 
 def hasten(session: Session, connection: Connection, now: datetime) -> None:
-    """A person asked: retries and look-ups are due now, except while the vendor named a time."""
+    """Make retries and look-ups due now, because a person asked, except while the vendor named a time."""
     if connection.wait_reason == "throttled" and connection.next_call_at and connection.next_call_at > now:
         return
     outbox.hasten(session, connection.id, now)

@@ -26,7 +26,7 @@ class Due(NamedTuple):
 def due(
     room: int, failing_room: int | None = None, slow_room: int | None = None, until: datetime | None = None
 ) -> list[Due]:
-    """At most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first.
+    """Find at most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first.
 
     Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
     the threads of the others are not spent on waiting for it. Of those whose last run was slow there are never
@@ -43,14 +43,14 @@ def due(
 
 
 def someone_waits(running: Collection[str], until: datetime) -> bool:
-    """Whether a connection is due (by `until`) that nobody works on, besides those that are about to run."""
+    """Tell whether a connection is due (by `until`) that nobody works on, besides those that are about to run."""
     with db.reading() as session:
         others = _due(until).where(col(Connection.id).not_in(running)).limit(1)
         return session.execute(others).first() is not None
 
 
 def seconds_to_next() -> float | None:
-    """How long until the next connection is due; None when none ever is."""
+    """Compute the seconds until the next connection is due; None when none ever is."""
     with db.reading() as session:
         now = db.now(session)
         later = select(func.min(col(Connection.next_wake_at))).where(
@@ -88,7 +88,7 @@ def _free(now: datetime) -> Any:
 
 
 def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetime:
-    """The next time on the connection's own grid; runs missed while asleep are one run, not many."""
+    """Compute the next time on the connection's own grid; runs missed while asleep are one run, not many."""
     if previous is None:
         return now + timedelta(seconds=every_s)
     missed = max(0, int((now - previous).total_seconds() // every_s))
@@ -96,7 +96,7 @@ def next_sync(previous: datetime | None, every_s: int, now: datetime) -> datetim
 
 
 def next_wake(session: Session, connection: Connection, now: datetime) -> datetime:
-    """The earliest of next sync, next retry, next probe, next look-up."""
+    """Compute when a connection is due: the earliest of next sync, next retry, next probe, next look-up."""
     assert connection.next_sync_at is not None
     due = outbox.next_due_at(session, connection.id)
     return earliest(connection.next_sync_at, due, connection.next_call_at, now)
@@ -110,7 +110,7 @@ def earliest(
 
 
 def asked_for(connection: Connection) -> datetime | None:
-    """The time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
+    """Return the time at which somebody wanted the connection to be due while a run held it; None when nobody did."""
     asked, until = connection.next_wake_at, connection.lease_until
     return asked if asked and until and asked < until else None
 

@@ -44,7 +44,7 @@ class _Found:
 
 
 def select_new(session: Session, profile: Profile, limit: int) -> Selection:
-    """At most `limit` records that a connection wants and does not have yet, mapped, oldest change first.
+    """Select at most `limit` records that a connection wants and does not have yet, mapped, oldest change first.
 
     Only what was committed before the first look counts: a record that changes meanwhile is seen next time.
     """
@@ -61,7 +61,7 @@ def select_new(session: Session, profile: Profile, limit: int) -> Selection:
 
 
 def count_new(session: Session, profile: Profile, most: int) -> int:
-    """How many records `select_new` would find in all; not counted further than `most`."""
+    """Count the records that `select_new` would find in all; not counted further than `most`."""
     head, cursor = records.head(session), profile.connection.export_cursor
     found, is_full = _Found(), False
     while cursor < head and not is_full:
@@ -70,7 +70,7 @@ def count_new(session: Session, profile: Profile, most: int) -> int:
 
 
 def keys_of(session: Session, kind: Kind, stored: Sequence[dict[str, Any]]) -> list[str]:
-    """The delivery key of each of `records`."""
+    """Return the delivery key of each of `records`."""
     names = records.names_of(session, stored)
     return [
         mapping.delivery_key(kind, record["id"], name) for record, name in zip(stored, names, strict=True)

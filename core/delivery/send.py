@@ -124,7 +124,7 @@ class Send:
 
     @db.unit
     def before(self) -> None:
-        """Before each byte leaves: keep the leases, or raise LeaseLost when they were taken over.
+        """Renew the leases before each byte leaves, or raise LeaseLost when they were taken over.
 
         What was answered is written in any case, as long as the attempt is this one's.
         """
@@ -186,7 +186,7 @@ class Send:
         return True
 
     def close(self, learned: int | None) -> None:
-        """The last transaction of the claim: rows, attempt, figures, and what the connection learned."""
+        """Close the claim, in its last transaction: rows, attempt, figures, and what the connection learned."""
         fault = breaker.fault_of(self.receipts)
         with db.session() as session:
             now = db.now(session)
@@ -206,7 +206,8 @@ class Send:
         self.run.fault = fault
 
     def close_patiently(self, learned: int | None) -> None:
-        """What the vendor answered is in memory alone: a database that is away for a moment is waited for.
+        """Close the claim, and wait for a database that is away for a moment: what the vendor answered is in
+        memory alone.
 
         The waits and the busy timeouts together end within the lease. A commit whose answer was lost is not
         made twice: the fence finds the rows closed, and the run gives up.

@@ -116,7 +116,7 @@ _lock = Lock()  # looking one up moves it to the end
 
 
 def read(session: Session, ids: Query, known: frozenset[str], span: Span) -> Past:
-    """The hours of `span` and of the span before it; `ids` selects the connections `known`."""
+    """Read the hours of `span` and of the span before it; `ids` selects the connections `known`."""
     database, few = str(session.get_bind().engine.url), len(known) <= FEW
     keys = [(database, known, *span.part(bucket)) for bucket in range(span.buckets)]
     found = {bucket: kept for bucket, key in enumerate(keys) if (kept := _kept(key))}

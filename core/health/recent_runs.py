@@ -37,7 +37,7 @@ def newest(
     names: dict[str, str],
     statuses: tuple[RunStatus, ...],
 ) -> tuple[RecentRun, ...]:
-    """The newest runs of these states, at most LIST_ROWS."""
+    """List the newest runs of these states, at most LIST_ROWS."""
     windows = _windows(session, ids, span, failed_only=RunStatus.SUCCESS not in statuses)
     if not windows:
         return ()

@@ -37,7 +37,7 @@ class Trouble:
 
 
 def standing() -> tuple[Trouble, ...]:
-    """What is wrong right now, the worst first; nothing when all is well. Raises Unusable."""
+    """List what is wrong right now, the worst first; nothing when all is well. Raises Unusable."""
     with db.reading() as session:
         keys = [Trouble(KEY, lock.sentence) for lock in credentials.locks(session)]
         said = _said_by_scheduler(session)

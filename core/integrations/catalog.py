@@ -48,7 +48,7 @@ def manifests() -> dict[str, Manifest]:
 
 
 def disabled() -> dict[str, str]:
-    """Why a preset is not in the catalog, in a sentence, by slug."""
+    """Say why a preset is not in the catalog, in a sentence, by slug."""
     return read().disabled
 
 

@@ -41,7 +41,7 @@ _TOKENS = TokenCache()
 def live(
     manifest: Manifest, values: Mapping[str, Any], before_call: Callable[[], None] | None = None
 ) -> Iterator[Live]:
-    """The connector over real HTTP. `values` is the whole config, secrets as plain strings."""
+    """Open the connector over real HTTP. `values` is the whole config, secrets as plain strings."""
     client = VendorClient(before_call=before_call, **_client_arguments(manifest, values))
     with client:
         yield Live(_build(manifest, values, client, _TOKENS.of(manifest.slug, values)), client)
@@ -49,7 +49,7 @@ def live(
 
 @contextmanager
 def recorded(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[tuple[Connector, Recorder]]:
-    """The same connector, but nothing is sent: each request is kept and raises Previewed."""
+    """Open the same connector, but send nothing: each request is kept and raises Previewed."""
     client = Recorder(**_client_arguments(manifest, values))
     with client:
         yield _build(manifest, values, client, NoTokens()), client

@@ -35,7 +35,7 @@ def seal(secrets: Mapping[str, str], connection_id: str, owner: str) -> str | No
 
 
 def unseal(connection: Connection) -> dict[str, str]:
-    """The row's secrets. Raises Misconfigured: a person must enter them again; Locked: the key is missing."""
+    """Open the row's secrets. Raises Misconfigured: a person must enter them again; Locked: the key is missing."""
     if not connection.credentials_encrypted:
         return {}
     try:
@@ -83,7 +83,7 @@ class Lock:
 
 
 def locks(session: Session) -> tuple[Lock, ...]:
-    """Which keys are missing, and how many connections each of them locks. Nothing, when all is well."""
+    """Find which keys are missing, and how many connections each of them locks. Nothing, when all is well."""
     token = col(Connection.credentials_encrypted)
     kid = func.substr(token, _KID_AT + 1, _KID_LENGTH)
     wanted = select(kid, func.count()).where(col(Connection.deleted_at).is_(None), not_(is_open()))
@@ -92,7 +92,7 @@ def locks(session: Session) -> tuple[Lock, ...]:
 
 
 def lock_of(connection: Connection) -> str | None:
-    """Why this one is locked; None when its key is there, or when it needs none."""
+    """Say why a connection is locked; None when its key is there, or when it needs none."""
     kid = kid_of(connection.credentials_encrypted or "")
     if kid is None or kid in _kids():
         return None
@@ -139,5 +139,5 @@ def _ring_for(connection: Connection) -> Ring:
 
 
 def values(connection: Connection) -> dict[str, Any]:
-    """The connection's whole config, secrets as plain strings. Raises Misconfigured and Locked as `unseal`."""
+    """Return the connection's whole config, secrets as plain strings. Raises Misconfigured and Locked as `unseal`."""
     return {**connection.config, **unseal(connection)}

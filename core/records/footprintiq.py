@@ -120,7 +120,7 @@ class Source:
         yield from found.mappings().partitions(BATCH)
 
     def is_exact(self, kind: Kind) -> bool:
-        """Whether `batches` sees every change, also one that leaves the times as they were."""
+        """Tell whether `batches` sees every change, also one that leaves the times as they were."""
         with _explained(self.address, TABLE[kind]):
             return self._table(kind).has_xmin
 

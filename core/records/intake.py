@@ -63,7 +63,7 @@ def _store_part(
 def import_file(
     who: Principal, kind: Kind, file: str | Path | BinaryIO, progress: Progress | None = None
 ) -> Imported:
-    """A whole file, 1,000 rows per transaction; `-` is stdin. Safe to repeat. Bad lines do not stop it."""
+    """Import a whole file, 1,000 rows per transaction; `-` is stdin. Safe to repeat. Bad lines do not stop it."""
     _owners(who)
     total = Imported()
     with _opened(file) as (stream, name):
@@ -84,7 +84,7 @@ def pull(who: Principal, source_url: Secret) -> dict[Kind, Stored]:
 
 
 def find(who: Principal, kind: Kind, id: str) -> dict[str, Any]:
-    """The record with FootprintIQ's `id`; the latest where several people have one. Raises NotFound."""
+    """Find the record with FootprintIQ's `id`; the latest where several people have one. Raises NotFound."""
     with db.reading() as session:
         found = records.latest(session, Kind(kind), owner_id=_seen_by(who), limit=1, id=id)
     if not found:
@@ -95,7 +95,7 @@ def find(who: Principal, kind: Kind, id: str) -> dict[str, Any]:
 def listing(
     who: Principal, kind: Kind, *, limit: int = 50, before: int | None = None
 ) -> list[dict[str, Any]]:
-    """The latest changes first; the last one's `change_seq` is the next page's `before`."""
+    """List the latest changes first; the last one's `change_seq` is the next page's `before`."""
     with db.reading() as session:
         return records.latest(session, Kind(kind), owner_id=_seen_by(who), limit=limit, before=before)
 

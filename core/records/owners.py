@@ -18,7 +18,7 @@ _STAND_INS = uuid.UUID("6f4b2d0e-52c5-4a0c-9a5d-2c1f0a7d3e61")
 
 @lru_cache(maxsize=4096)  # an import asks for the same few people row by row
 def stand_in(user_id: str | None) -> str:
-    """The owner of records whose `user_id` names nobody the hub knows: one for each name, always the same.
+    """Return the owner of records whose `user_id` names nobody the hub knows: one for each name, always the same.
 
     Two strangers may have a record of one id, and neither must overwrite the other's.
     """

@@ -46,7 +46,7 @@ class Unfit(ValueError):
 
 
 def parse(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that `row` gives, coerced, and `extra`. Raises Unfit."""
+    """Read the columns that `row` gives, coerced, and `extra`. Raises Unfit."""
     reason = unfit(row) if isinstance(row, Mapping) else "it is not an object of fields and values"
     if reason:
         raise Unfit(reason)
@@ -65,7 +65,7 @@ def parse(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def looks_like(kind: Kind, row: Mapping[str, Any]) -> Kind | None:
-    """The other kind that `row` is one of: it has marks of that one, and no field that only `kind` has."""
+    """Find the other kind that `row` is one of: it has marks of that one, and no field that only `kind` has."""
     filled: set[str] | None = None
     for other, marks, own in _MISTAKABLE[kind]:
         if marks.isdisjoint(row):
@@ -77,12 +77,12 @@ def looks_like(kind: Kind, row: Mapping[str, Any]) -> Kind | None:
 
 
 def merge(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known after `given` arrived on top of `stored`."""
+    """Merge what is known after `given` arrived on top of `stored`."""
     return {**stored, **given, "extra": {**(stored.get("extra") or {}), **given["extra"]}}
 
 
 def is_older(given: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
-    """Whether `given` is a late copy of a state that `stored` has left behind.
+    """Tell whether `given` is a late copy of a state that `stored` has left behind.
 
     A time that was in the future when it came is no argument, not even when that future is reached: one wrong
     clock would hide every change until then.
@@ -108,7 +108,7 @@ def content_hash(columns: Mapping[str, Any]) -> str:
 
 
 def unfit(row: Any) -> str | None:
-    """Why no database could keep `row` and give it back the same, or None."""
+    """Say why no database could keep `row` and give it back the same, or None."""
     try:
         text = orjson.dumps(row)
     except TypeError as error:

@@ -13,7 +13,7 @@ HEIRS = 500  # people in one transaction that makes up for others
 def add(
     who: Principal, email: str, role: str, password: Secret | None, external_id: str | None = None
 ) -> tuple[User, int]:
-    """A new person and how many records were waiting for them; both or neither."""
+    """Add a person, and return them with how many records were waiting for them; both or neither."""
     user = access.new_user(who, email, role, password, external_id)
     with db.session() as session:
         access.insert_user(session, who, user)

@@ -44,7 +44,7 @@ def latest(
     before: int | None = None,
     id: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest changes first, with a `change_seq` below `before`; with `id` only that record."""
+    """List the newest changes first, with a `change_seq` below `before`; with `id` only that record."""
     table = TABLES[kind]
     query = select(table).limit(limit)
     if owner_id is not None:
@@ -76,7 +76,7 @@ def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[
 
 
 def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> ScalarSelect[int | None]:
-    """The highest `change_seq` of this kind, for a larger statement; of one owner, or of all. By an index."""
+    """Select the highest `change_seq` of this kind, for a larger statement; of one owner, or of all. By an index."""
     table = TABLES[kind]
     query = select(func.max(table.c.change_seq))
     return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()

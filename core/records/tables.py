@@ -33,7 +33,7 @@ _PICK = {
 
 
 def pick(session: Session, kind: Kind, keys: Collection[Key]) -> list[dict[str, Any]]:
-    """The stored rows among `keys`."""
+    """Read the stored rows among `keys`."""
     table = TABLES[kind]
     columns = ", ".join(f"found.{name}" for name in table.columns.keys())  # noqa: SIM118
     query = text(_PICK[session.get_bind().dialect.name].format(columns=columns, table=table.name))
@@ -48,13 +48,13 @@ def as_dicts(rows: CursorResult[Any]) -> list[dict[str, Any]]:
 
 
 def lock(session: Session) -> None:
-    """From here to the commit nobody else stores: what is read now is what will be updated."""
+    """Lock storing until the commit: what is read now is what will be updated."""
     session.flush()
     _take(session, 0)
 
 
 def head(session: Session) -> int:
-    """The newest `change_seq` that is committed, of whatever kind."""
+    """Read the newest `change_seq` that is committed, of whatever kind."""
     return int(session.connection().execute(_HEAD).scalar_one_or_none() or 0)
 
 

@@ -132,7 +132,7 @@ def reading() -> Iterator[Session]:
 
 
 def now(session: Session) -> datetime:
-    """The time by the database's clock: all processes that share a database agree on it."""
+    """Read the time of the database's clock: all processes that share a database agree on it."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)  # an embedded database has this machine's clock
     moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
@@ -140,12 +140,12 @@ def now(session: Session) -> datetime:
 
 
 def locked(session: Session, table: type[Model], id: object) -> Model:
-    """The row as it is now, nobody else's to change until the commit; others may still refer to it."""
+    """Lock a row until the commit and return it as it is now; others may still refer to it."""
     return session.get_one(table, id, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def affected(result: Result[Any]) -> int:
-    """How many rows an UPDATE, DELETE or INSERT touched."""
+    """Return how many rows an UPDATE, DELETE or INSERT touched."""
     return int(getattr(result, "rowcount", 0))
 
 
@@ -185,7 +185,7 @@ def limit(connection: Connection, limits: WaitLimits) -> None:
 
 
 def check_current() -> None:
-    """Raises Unusable when the tables are missing or are of another version than this code."""
+    """Check the tables' version. Raises Unusable when they are missing or are of another version than this code."""
     url = engine().url
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         raise Unusable(f"There is no database at {url.database} yet. Run `hub init` to create it.")

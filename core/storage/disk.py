@@ -57,7 +57,7 @@ def lacking() -> Room | None:
 
 
 def require() -> None:
-    """Before anything is taken in or sent. Raises Full."""
+    """Require room on the disk, before anything is taken in or sent. Raises Full."""
     found = lacking()
     if found:
         raise Full(found.sentence)

@@ -36,7 +36,7 @@ _NOT_EXPORTED: ColumnElement[bool] = literal_column(str(NOT_EXPORTED))
 def logs(
     who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
 ) -> list[RunView]:
-    """Runs; `before` is the id of the last one seen."""
+    """List runs; `before` is the id of the last one seen."""
     with db.reading() as session:
         seen = page.chosen(session, who, ref, visible(who))
         ids = page.newest(session, RunLog, seen, limit=_bounded(limit), before=before)
@@ -51,7 +51,7 @@ def listing(
     limit: int = 50,
     before: int | None = None,
 ) -> list[DeliveryView]:
-    """Deliveries; `before` is the id of the last one seen."""
+    """List deliveries; `before` is the id of the last one seen."""
     if state is not None and state not in set(State):
         raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
     with db.reading() as session:
@@ -63,7 +63,7 @@ def listing(
 
 
 def one(who: Principal, delivery_id: int) -> DeliveryDetails:
-    """One delivery with its payload and its last attempt's exchanges. Raises NotFound, also for someone else's."""
+    """Show one delivery with its payload and its last attempt's exchanges. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row, name = row_and_name(session, who, delivery_id)
         (view,) = views(session, [(row, name)])
@@ -78,7 +78,7 @@ def events(
     limit: int = 50,
     before: int | None = None,
 ) -> list[EventView]:
-    """What SIEMs were given or will be; `before` is the id of the last one seen."""
+    """List what SIEMs were given or will be; `before` is the id of the last one seen."""
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
         find = page.newest_of_few if exported is False else page.newest
@@ -90,7 +90,7 @@ def events(
 def tickets(
     who: Principal, ref: str | None = None, *, limit: int = 50, before: int | None = None
 ) -> list[TicketView]:
-    """Which case is which ticket; `before` is the id of the last one seen."""
+    """List which case is which ticket; `before` is the id of the last one seen."""
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
         rows = _rows(

@@ -45,7 +45,7 @@ def newest(
     limit: int,
     before: int | None = None,
 ) -> list[int]:
-    """At most `limit` ids below `before` that fit `where`, as nearly every row does; the highest first."""
+    """Find at most `limit` ids below `before` that fit `where`, as nearly every row does; the highest first."""
     fits, by_key = and_(true(), *where), (col(log.id).desc(),)
     if connections is None:
         return _first(session, log, and_(_older(log, before), fits), by_key, limit)

@@ -30,7 +30,8 @@ class ReplayFilter:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """From words, as a terminal, a request or a stored row has them. Raises Invalid that names the field."""
+        """Read a filter from words, as a terminal, a request or a stored row has them. Raises Invalid that
+        names the field."""
         reason = str(values.get("reason") or "").strip()
         if len(reason) > MAX_REASON:
             raise _wrong("reason", f"It is longer than {MAX_REASON} letters. Give a part of it.")
@@ -47,7 +48,7 @@ class ReplayFilter:
         )
 
     def stored(self) -> dict[str, str]:
-        """What `of` reads again; the connection is in a column of its own."""
+        """Return the words that `of` reads again; the connection is in a column of its own."""
         times = {name: moment.isoformat() for name in ("since", "until") if (moment := getattr(self, name))}
         words = {name: str(word) for name in ("kind", "reason") if (word := getattr(self, name))}
         return {"state": str(self.state)} | words | times
@@ -67,7 +68,7 @@ class ReplayFilter:
         return and_(*clauses)
 
     def span(self, session: Session) -> tuple[int, int | None]:
-        """The first id that may fit, and the first one that is too late: rows are numbered as time goes on.
+        """Find the first id that may fit, and the first one that is too late: rows are numbered as time goes on.
 
         For what was delivered alone; the rest is few, and looked through. Transactions that were open at the same
         time may have their numbers the other way round.
@@ -79,7 +80,7 @@ class ReplayFilter:
 
 
 def has_ticket() -> ColumnElement[bool]:
-    """A case whose ticket exists: it never gets a second one."""
+    """Where clause: a case whose ticket exists: it never gets a second one."""
     linked = exists().where(
         col(TicketLink.integration_id) == col(Delivery.webhook_id),
         col(TicketLink.case_id) == col(Delivery.record_id),

@@ -110,7 +110,7 @@ class Plan:
         return None if not known or None in known else max(s for s in known if s is not None)
 
     def warnings(self) -> list[str]:
-        """What a person should know before they say yes, a sentence each."""
+        """List what a person should know before they say yes, a sentence each."""
         said = (
             (self.delivered, "were delivered: the tool gets them a second time."),
             (self.in_doubt, "may have arrived: where the tool does not know our key, it shows them twice."),
@@ -126,7 +126,8 @@ def counted(number: int, more: bool) -> str:
 
 
 def plan(who: Principal, wanted: ReplayFilter) -> Plan:
-    """The dry run: changes nothing. Raises NotFound for someone else's connection, Forbidden for a viewer."""
+    """Count what a replay would do; changes nothing. Raises NotFound for someone else's connection, Forbidden
+    for a viewer."""
     with db.reading() as session:
         return planned(session, who, wanted)
 

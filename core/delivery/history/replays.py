@@ -59,7 +59,8 @@ class ReplayStarted:
 
 
 def begin(who: Principal, wanted: ReplayFilter, *, again: bool = False) -> ReplayStarted:
-    """Same keys, attempts from 0. Delivered ones only with `again`, a ticket never. Raises as `plan` does."""
+    """Start a replay: same keys, attempts from 0. Delivered ones only with `again`, a ticket never. Raises as
+    `plan` does."""
     found, ids = _begin(who, wanted, again)
     for id in ids:
         step(id)
@@ -97,12 +98,12 @@ def unfinished(who: Principal) -> list[Progress]:
 
 
 def find(who: Principal, id: int) -> Progress:
-    """Raises NotFound, also for someone else's."""
+    """Find a replay. Raises NotFound, also for someone else's."""
     return _told(who, id)
 
 
 def pause(who: Principal, id: int) -> Progress:
-    """What is in the queue is sent; the rest stays as it was until somebody resumes."""
+    """Pause a replay: what is in the queue is sent; the rest stays as it was until somebody resumes."""
     return _turn(who, id, ReplayState.RUNNING, ReplayState.PAUSED)
 
 

@@ -70,7 +70,7 @@ def search(
 
 
 def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found, ...]:
-    """What a connection tries next, the earliest first."""
+    """List what a connection tries next, the earliest first."""
     with db.reading() as session:
         mine = select(col(Connection.id)).where(owned(who), col(Connection.id) == connection_id)
         due = col(Delivery.next_attempt_at)
@@ -86,7 +86,7 @@ def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found,
 
 
 def title(who: Principal, delivery_id: int) -> str:
-    """What its record is about. Raises NotFound, also for someone else's."""
+    """Return what the record of a delivery is about. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row, _ = row_and_name(session, who, delivery_id)
         if row.record_kind in set(HubMessageKind):

@@ -22,12 +22,12 @@ def views(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[Delive
 
 
 def reason(state: str, said: str | None) -> str | None:
-    """Why it stands there; a dead one's reason goes after its time."""
+    """Return why a delivery is in its state; a dead one's reason goes after its time."""
     return "The reason is not kept any more." if said is None and state == State.DEAD else said
 
 
 def attempts(session: Session, row: Delivery) -> list[AttemptView]:
-    """Its attempts, oldest first. Of a record that went in batches only the last one is known."""
+    """List the attempts of a delivery, oldest first. Of a record that went in batches only the last one is known."""
     mine = col(Attempt.delivery_id) == row.id
     if row.attempt_id is not None:
         last = and_(col(Attempt.id) == row.attempt_id, col(Attempt.connection_id) == row.webhook_id)

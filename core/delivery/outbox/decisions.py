@@ -18,7 +18,7 @@ _UNSENT = (State.PENDING, State.RETRYING, State.HELD)
 
 
 def hasten(session: Session, connection_id: str, now: datetime) -> None:
-    """A person asked: waiting retries and look-ups are due now."""
+    """Make waiting retries and look-ups due now, because a person asked."""
     session.execute(
         update(Delivery)
         .where(waiting(connection_id), col(Delivery.next_attempt_at) > now)
@@ -27,7 +27,7 @@ def hasten(session: Session, connection_id: str, now: datetime) -> None:
 
 
 def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bool) -> None:
-    """The vendor is back: retries are due now, and with `doubtful` also what is sent again to be sure.
+    """Make retries due now, because the vendor is back, and with `doubtful` also what is sent again to be sure.
 
     A look-up keeps its time, because the vendor's index lags whether its API was away or not.
     """
@@ -40,7 +40,8 @@ def recover(session: Session, connection_id: str, now: datetime, *, doubtful: bo
 
 
 def put_right(session: Session, connection_ids: Sequence[str], now: datetime) -> None:
-    """The clock was ahead: what waits is due now, and a doubt of the future begins now, with all its look-ups."""
+    """Correct times that a clock wrote which was ahead: what waits is due now, and a doubt of the future
+    begins now, with all its look-ups."""
     is_future = col(Delivery.in_doubt_since) > now
     session.execute(
         update(Delivery)
@@ -92,7 +93,7 @@ def release(
     delivery_id: int | None = None,
     place: str | None = None,
 ) -> int:
-    """A person says go: held → pending. Returns how many; with `delivery_id` that one alone.
+    """Release held rows to be sent (held → pending). Returns how many; with `delivery_id` that one alone.
 
     A ticket that may be anywhere but at `place`, the connection's own, is not looked for any more: they did.
     """
@@ -112,7 +113,7 @@ def release(
 
 
 def discard(session: Session, connection_id: str, reason: str, delivery_id: int | None = None) -> int:
-    """A person says no: held → skipped, which a replay takes back."""
+    """Discard held rows (held → skipped), which a replay takes back."""
     discarded = session.execute(
         update(Delivery)
         .where(*_held(connection_id, delivery_id))
@@ -174,7 +175,7 @@ def replay(session: Session, delivery_id: int, *, again: bool, now: datetime) ->
 
 
 def replay_rows(session: Session, ids: Sequence[int], before: State, now: datetime) -> int:
-    """The same for many that are still in the state `before` and have a body: one statement."""
+    """Replay many rows that are still in the state `before` and have a body: one statement."""
     put_back = session.execute(
         update(Delivery)
         .where(col(Delivery.id).in_(ids), col(Delivery.state) == before, col(Delivery.payload).is_not(None))

@@ -34,7 +34,7 @@ def loose(session: Session, connection_id: str, limit: int, now: datetime) -> di
 
 
 def gather(session: Session, ids: Sequence[int], digest_id: int, reason: str) -> None:
-    """From now on these wait for the digest's end."""
+    """Put rows into a digest: they wait for its end."""
     for start in range(0, len(ids), CHUNK):
         session.execute(
             update(Delivery)
@@ -44,7 +44,7 @@ def gather(session: Session, ids: Sequence[int], digest_id: int, reason: str) ->
 
 
 def put_off(session: Session, connection_id: str, until: datetime, reason: str, now: datetime) -> None:
-    """What is due now waits until then, to be gathered with what comes meanwhile."""
+    """Put off what is due now until then, to be gathered with what comes meanwhile."""
     session.execute(
         update(Delivery).where(_loose(connection_id, now)).values(next_attempt_at=until, reason=reason)
     )
@@ -63,7 +63,7 @@ def members(session: Session, digest_ids: Sequence[int]) -> dict[int, int]:
 
 
 def ended(claim: Claim, verdicts: Sequence[Outcome]) -> list[Outcome]:
-    """A digest that cannot be delivered is over; its rows are dead one by one, and are replayed one by one."""
+    """End a digest that cannot be delivered; its rows are dead one by one, and are replayed one by one."""
     digests = {row.id for row in claim.rows if row.record_kind == HubMessageKind.DIGEST}
     return [
         replace(v, state=State.SKIPPED) if v.id in digests and v.state is State.DEAD else v for v in verdicts
@@ -71,7 +71,7 @@ def ended(claim: Claim, verdicts: Sequence[Outcome]) -> list[Outcome]:
 
 
 def close_members(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> None:
-    """The rows of each digest that ended, if it was still this attempt's to end."""
+    """Close the rows of each digest that ended, if it was still this attempt's to end."""
     for row in claim.rows:
         verdict = next((v for v in verdicts if v.id == row.id), None)
         if (

@@ -60,7 +60,7 @@ def waiting(connection_id: str | SQLColumnExpression[str]) -> ColumnElement[bool
 
 
 def in_states(states: Sequence[State]) -> ColumnElement[bool]:
-    """As literals, so that both databases see that a partial index fits.
+    """Where clause on states, as literals, so that both databases see that a partial index fits.
 
     Without a type: a Boolean is rendered as "… = 1" on SQLite, and then no index fits.
     """
@@ -91,7 +91,7 @@ def sent_by(attempt_id: int) -> ColumnElement[bool]:
 
 
 def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[tuple[Waiting, str | None]]:
-    """The rows that would be sent next; without their body where it is to be mapped again first."""
+    """List the rows that would be sent next; without their body where it is to be mapped again first."""
     found = session.execute(
         select(*_WAITING, case((_is_stale(kind), None), else_=col(Delivery.payload)))
         .outerjoin(RECORD_TABLES[kind], _its_record(kind))
@@ -103,7 +103,7 @@ def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[t
 
 
 def stale(session: Session, connection_id: str, kind: Kind, most: int, now: datetime) -> list[Waiting]:
-    """Of the `most` rows that are due first, those that must be mapped again before they are sent.
+    """Find, of the `most` rows that are due first, those that must be mapped again before they are sent.
 
     Their record has changed since, or they have no body. What may have arrived keeps the body it was sent with.
     """
@@ -150,7 +150,7 @@ def records(session: Session, connection_id: str, states: Sequence[State]) -> di
 
 
 def first_since(session: Session, moment: datetime) -> int:
-    """The first id of this time, by halving: rows are numbered as time goes on, and no index knows the time."""
+    """Find the first id of this time, by halving: rows are numbered as time goes on, and no index knows the time."""
     # one at a time: of two in one statement SQLite finds neither by the key
     low, high = (session.execute(select(end(col(Delivery.id)))).scalar() for end in (func.min, func.max))
     if low is None or high is None:
@@ -186,13 +186,13 @@ def earliest(connection_id: SQLColumnExpression[str]) -> ScalarSelect[datetime |
 
 
 def count_waiting(session: Session, connection_id: str, most: int | None = None) -> int:
-    """How many wait; not counted further than `most`."""
+    """Count the rows that wait; not counted further than `most`."""
     rows = select(col(Delivery.id)).where(waiting(connection_id)).limit(most).subquery()
     return int(session.execute(select(func.count()).select_from(rows)).scalar_one())
 
 
 def has_held(session: Session, connection_id: str, since: datetime | None) -> bool:
-    """Whether rows are held that were put in after `since`."""
+    """Tell whether rows are held that were put in after `since`."""
     held = (col(Delivery.webhook_id) == connection_id, in_state(State.HELD))
     wanted = select(col(Delivery.id)).where(*held).limit(1)
     if since is not None:

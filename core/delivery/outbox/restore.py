@@ -50,7 +50,7 @@ def uncertain(session: Session, after: int, limit: int) -> list[tuple[int, str]]
 
 
 def doubt(session: Session, ids: Sequence[int], now: datetime) -> int:
-    """From now on these may have arrived; how many they still were."""
+    """Put rows in doubt: they may have arrived; how many they still were."""
     waits, is_case = in_states(WAITING), _is_case()
     marked = session.execute(
         update(Delivery)

@@ -95,7 +95,8 @@ def plan(row: Row, twins: Sequence[Twin], target: TicketTarget, now: datetime) -
 
 
 def held(row: Row, place: str, why: str) -> Outcome:
-    """Where the hub cannot look, a person does: releasing the row creates the ticket."""
+    """Hold a row where the hub cannot look for its ticket, so that a person does: releasing the row creates
+    the ticket."""
     reason = (
         f"It may be in {place}, where the hub cannot look for it. {why} Look there for {row.key}: "
         "discard this delivery if it is there, release it to create the ticket here."
