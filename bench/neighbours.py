@@ -86,6 +86,7 @@ def hub(folder: Path) -> str:
         HUB_EGRESS_ALLOW="127.0.0.1/32",
     )
     settings.cache_clear()
+    db.configure(settings().database_url)  # the hub before this one in the process is left
     vault.create_key_file(settings().secret_key_file)
     db.migrate()
     connections.publish_catalog()
