@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.realtime import measure, scheduler
 from core import access, connections
 from core.access import LOCAL
+from core.integrations import credentials
 from core.platform import vault
 from core.platform.secret import Secret
 from core.platform.settings import settings
@@ -86,7 +87,9 @@ def hub(folder: Path) -> str:
         HUB_EGRESS_ALLOW="127.0.0.1/32",
     )
     settings.cache_clear()
-    db.configure(settings().database_url)  # the hub before this one in the process is left
+    # the hub before this one in the process is left, and its key
+    db.configure(settings().database_url)
+    credentials.refresh()
     vault.create_key_file(settings().secret_key_file)
     db.migrate()
     connections.publish_catalog()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import access, connections, health
 from core.access import Principal
-from core.connections import View
+from core.connections import ConnectionView
 from core.delivery import history
 from core.delivery.history import search
 from core.delivery.history.search import DeliveryFilter
@@ -128,7 +128,7 @@ def older_runs(last: int) -> None:
     st.session_state["runs_before"] = last
 
 
-def sent(who: Principal, view: View) -> None:
+def sent(who: Principal, view: ConnectionView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         names = {state: STATE[state][0] for state in State}
         state = ui.select_filter("State", "All states", names, key="state", width=160)
@@ -150,7 +150,7 @@ def sent(who: Principal, view: View) -> None:
     deliveries_table(found.rows, "sent", opened, with_connection=False)
 
 
-def settings(who: Principal, view: View) -> None:
+def settings(who: Principal, view: ConnectionView) -> None:
     if access.may_change(who, view.owner):
         with st.container(horizontal=True, gap="small"):
             for action in (actions.EDIT, actions.SECRETS, actions.DELETE):

@@ -14,7 +14,7 @@ from core.cli.try_out import Ref, left_out, step_line
 from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
-    from core.connections import View
+    from core.connections import ConnectionView
     from core.health import ConnectionStatus
     from core.integrations.base import Step
 
@@ -214,7 +214,7 @@ def _each(refs: list[str], act: Any, done: str) -> None:
         raise typer.Exit(1)
 
 
-def _print_view(view: "View", standing: str) -> None:
+def _print_view(view: "ConnectionView", standing: str) -> None:
     print_pairs(
         [
             *((n, getattr(view, n)) for n in ("name", "id", "vendor", "owner", "shared")),

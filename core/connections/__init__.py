@@ -14,14 +14,14 @@ from core.connections.previews import (
     test_draft,
 )
 from core.connections.table import Board, ConnectionRow, board, count_by_slug
-from core.connections.views import View, channels, find, left_out, list_views, name_of
+from core.connections.views import ConnectionView, channels, find, left_out, list_views, name_of
 
 __all__ = [
     "Board",
     "ConnectionRow",
+    "ConnectionView",
     "MatchCount",
     "PreviewRequest",
-    "View",
     "board",
     "channels",
     "check_new",

@@ -20,8 +20,12 @@ from core.storage.models.words import KIND_OF
 
 
 @dataclass(frozen=True)
-class View:
-    """`config` holds the mask where a secret is set; `recent` is the strip: [epoch s, status, records]."""
+class ConnectionView:
+    """A connection. `config` holds a mask where a secret is set; `recent` is the strip: [epoch s, status, records].
+
+    `held` records wait for a person, who releases or discards them; `disable_at` is when it is switched off, if it
+    goes on failing; `told_day` the last day of failing on which its owner was notified.
+    """
 
     id: str
     name: str
@@ -45,21 +49,21 @@ class View:
     waiting: int
     in_doubt: int
     dead: int
-    held: int  # wait for a person
+    held: int
     failing_since: datetime | None
-    disable_at: datetime | None  # when it is switched off, if it goes on failing
-    told_day: int  # of failing, the last one on which its owner was told through `notify_via`
+    disable_at: datetime | None
+    told_day: int
     recent: list[Any]
 
 
-def find(who: Principal, ref: str) -> View:
+def find(who: Principal, ref: str) -> ConnectionView:
     """One connection by id or name. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row = row_of(session, who, ref)
         return _views(session, [row])[0]
 
 
-def list_views(who: Principal) -> list[View]:
+def list_views(who: Principal) -> list[ConnectionView]:
     """Every connection `who` may see, by name."""
     with db.reading() as session:
         rows = session.execute(
@@ -99,7 +103,7 @@ def left_out(who: Principal, ref: str) -> int:
         return selection.left_out(session, row, kind)
 
 
-def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[View]:
+def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[ConnectionView]:
     counts = outbox.standing(session, [connection.id for connection, _, _ in rows])
     now = db.now(session)
     return [
@@ -122,9 +126,9 @@ def _gone(entry: CatalogEntry) -> str | None:
 
 def _view(
     row: Connection, entry: CatalogEntry, owner: str, counts: dict[tuple[str, str], int], now: datetime
-) -> View:
+) -> ConnectionView:
     secrets = dict.fromkeys(row.secret_names, MASK)
-    return View(
+    return ConnectionView(
         id=row.id,
         name=row.name,
         slug=entry.slug,

@@ -9,7 +9,7 @@ from fastapi import Response
 
 from core import connections, integrations
 from core.access import Principal
-from core.connections import View
+from core.connections import ConnectionView
 from core.delivery import history
 from core.integrations import secret_fields
 from core.integrations.base import Step
@@ -28,7 +28,6 @@ from core.web.api.schemas import (
     NewConnection,
     Preview,
     PreviewWish,
-    Shown,
     TestResult,
     Which,
 )
@@ -72,16 +71,19 @@ def create(body: NewConnection, who: Editor) -> Any:
     except NotFound:
         sentence = "There is no user with this e-mail. Add them first, or leave `owner` out."
         raise Invalid(sentence, {"owner": sentence}) from None
-    shown = Connected.model_validate(connections.find(who, made))
-    return shown.model_copy(update={"generated": generated})
+    return Connected(**vars(connections.find(who, made)), generated=generated)
 
 
-@routes.get("/connections/{id}", response_model=Shown, summary="One connection", responses=documented(404))
+@routes.get(
+    "/connections/{id}", response_model=ConnectionView, summary="One connection", responses=documented(404)
+)
 def one(id: str, who: Asker) -> Any:
     return known(who, id)
 
 
-@routes.patch("/connections/{id}", response_model=Shown, summary="Change a connection", responses=CHANGES)
+@routes.patch(
+    "/connections/{id}", response_model=ConnectionView, summary="Change a connection", responses=CHANGES
+)
 def change(id: str, body: ConnectionChange, who: Editor) -> Any:
     with changing(who, id) as view:
         given = body.model_dump()
@@ -117,7 +119,10 @@ def preview(id: str, who: Editor, body: PreviewWish | None = None) -> Any:
 
 
 @routes.post(
-    "/connections/{id}/enable", response_model=Shown, summary="Resume a connection", responses=CHANGES
+    "/connections/{id}/enable",
+    response_model=ConnectionView,
+    summary="Resume a connection",
+    responses=CHANGES,
 )
 def enable(id: str, who: Editor, body: Enabling | None = None) -> Any:
     with changing(who, id) as view:
@@ -126,7 +131,10 @@ def enable(id: str, who: Editor, body: Enabling | None = None) -> Any:
 
 
 @routes.post(
-    "/connections/{id}/disable", response_model=Shown, summary="Pause a connection", responses=CHANGES
+    "/connections/{id}/disable",
+    response_model=ConnectionView,
+    summary="Pause a connection",
+    responses=CHANGES,
 )
 def disable(id: str, who: Editor) -> Any:
     """A call in flight is finished; records go on waiting."""
@@ -167,7 +175,7 @@ def reauthorize(id: str, body: Credentials, who: Editor) -> Any:
         return tested(connections.test(who, view.id))
 
 
-def known(who: Principal, id: str) -> View:
+def known(who: Principal, id: str) -> ConnectionView:
     """The connection, by id alone. The same answer for someone else's as for one that never was."""
     try:
         return connections.find(who, str(UUID(id)))
@@ -176,7 +184,7 @@ def known(who: Principal, id: str) -> View:
 
 
 @contextmanager
-def changing(who: Principal, id: str) -> Iterator[View]:
+def changing(who: Principal, id: str) -> Iterator[ConnectionView]:
     """A connection that is about to be changed. Who may only look at it gets 403, not a wrong 404."""
     view = known(who, id)
     try:
@@ -192,7 +200,7 @@ def tested(steps: Sequence[Step]) -> dict[str, Any]:
     return {"ok": all(step.ok is not False for step in steps), "steps": steps}
 
 
-def _refuse_others(who: Principal, view: View) -> None:
+def _refuse_others(who: Principal, view: ConnectionView) -> None:
     """A preview shows records, and `shared` does not share these."""
     if not who.is_admin and view.owner != who.email:
         raise Forbidden(
@@ -200,7 +208,7 @@ def _refuse_others(who: Principal, view: View) -> None:
         )
 
 
-def _refuse_plain(view: View, body: Credentials) -> None:
+def _refuse_plain(view: ConnectionView, body: Credentials) -> None:
     secret = secret_fields(integrations.get(view.slug))
     fields = {name: "This is no secret; change it with PATCH." for name in body.values if name not in secret}
     if fields:

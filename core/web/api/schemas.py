@@ -1,10 +1,12 @@
 """Connections as they go in and come out: secrets go in, masks come out."""
 
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from core.connections import ConnectionView
 
 #: the largest credential is a service account's JSON (about 2.5 kB), the largest field a CA bundle
 MAX_TABLE_BYTES = 262_144
@@ -93,48 +95,15 @@ class PreviewWish(Body):
     limit: int = Field(3, ge=1, le=100, description="Records at most.")
 
 
-class Shown(BaseModel):
-    """A connection. `config` holds a mask where a secret is set; `recent` is [epoch s, status, records]."""
-
-    id: str
-    name: str
-    slug: str
-    vendor: str
-    category: str
-    owner: str
-    scope: str
-    shared: bool
-    is_active: bool
-    problem: str | None
-    config: dict[str, Any]
-    options: dict[str, Any]
-    created_at: datetime
-    last_sync: datetime | None
-    next_sync: datetime | None
-    next_call_at: datetime | None
-    wait_reason: str | None
-    last_success_at: datetime | None
-    running: bool
-    waiting: int
-    in_doubt: int
-    dead: int
-    held: int = Field(description="Wait for a person: release or discard them.")
-    failing_since: datetime | None
-    disable_at: datetime | None = Field(description="When it is switched off, if it goes on failing.")
-    told_day: int = Field(description="Of failing, the last day on which its owner was told.")
-    recent: list[Any]
-
-    model_config = ConfigDict(from_attributes=True)
-
-
-class Connected(Shown):
+@dataclass(frozen=True)
+class Connected(ConnectionView):
     """`generated`: secrets the hub made because they were not given (a webhook's). Shown this once."""
 
-    generated: dict[str, str] = {}
+    generated: dict[str, str] = field(default_factory=dict)
 
 
 class Connections(BaseModel):
-    items: list[Shown]
+    items: list[ConnectionView]
     next_cursor: str | None
 
 

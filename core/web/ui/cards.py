@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.connections import View
+from core.connections import ConnectionView
 from core.health import OBJECTIVE, Figure, Overview
 from core.platform.durations import precise
 from core.web.ui.sparkline import sparkline
@@ -32,7 +32,7 @@ def cards(view: Overview) -> None:
         _delay(view)
 
 
-def connection_cards(view: Overview, connection: View) -> None:
+def connection_cards(view: Overview, connection: ConnectionView) -> None:
     """Of one connection."""
     failed = [float(sum(t.failed_runs for t in view.timeline if t.at == at)) for at in view.times]
     with st.grid(4, min_column_width=210, gap="small"):
@@ -88,7 +88,7 @@ def _before(view: Overview) -> str:
     return f"vs {span(view.hours)} before"
 
 
-def _stuck(connection: View) -> str:
+def _stuck(connection: ConnectionView) -> str:
     parts = [f"{connection.dead:,} refused"] if connection.dead else []
     parts += [f"{connection.in_doubt:,} in doubt"] if connection.in_doubt else []
     return ", ".join(parts) or "none refused"

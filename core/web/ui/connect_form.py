@@ -29,7 +29,7 @@ class Draft:
     who: Principal
     manifest: Manifest
     key: str
-    view: connections.View | None = None
+    view: connections.ConnectionView | None = None
     only_secrets: bool = False
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core import integrations
-from core.connections import View
+from core.connections import ConnectionView
 from core.delivery.history.search import Found
 from core.delivery.retry import Policy
 from core.health import duration
@@ -39,17 +39,17 @@ _LABEL = {
 }
 
 
-def category(view: View) -> str:
+def category(view: ConnectionView) -> str:
     return CATEGORY[Category(view.category)][0]
 
 
-def config(view: View) -> None:
+def config(view: ConnectionView) -> None:
     """Each field under its title; a secret is a mask."""
     fields = integrations.get(view.slug).config["properties"]
     facts({field.get("title", name): view.config.get(name) for name, field in fields.items()})
 
 
-def options(view: View, told_via: str | None) -> None:
+def options(view: ConnectionView, told_via: str | None) -> None:
     """`told_via`: the name of the connection that tells when this one fails."""
     chosen = view.options | {"notify_via": told_via}
     facts({label: chosen.get(name) for name, label in _LABEL.items()})
@@ -65,7 +65,7 @@ def facts(known: Mapping[str, Any]) -> None:
                 st.text(_said(value), width="stretch")
 
 
-def next_steps(view: View, upcoming: Sequence[Found], now: datetime) -> None:
+def next_steps(view: ConnectionView, upcoming: Sequence[Found], now: datetime) -> None:
     """The next sync, what it waits for, and the deliveries that are tried next."""
     if not view.is_active:
         st.text("It is switched off: nothing comes until somebody switches it on.")

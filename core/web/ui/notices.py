@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import connections
 from core.access import Principal
-from core.connections import View
+from core.connections import ConnectionView
 from core.delivery import history
 from core.delivery.auto_disable import NOTICE_DAYS, next_day
 from core.health import duration
@@ -16,7 +16,7 @@ from core.web.ui.markup import escaped
 _DAY_S = 86_400
 
 
-def held_banner(who: Principal, view: View, *, may_change: bool) -> None:
+def held_banner(who: Principal, view: ConnectionView, *, may_change: bool) -> None:
     """With the two ways on. Nothing goes out until one of them is pressed."""
     if not view.held:
         return
@@ -37,7 +37,7 @@ def held_banner(who: Principal, view: View, *, may_change: bool) -> None:
             )
 
 
-def _decide(who: Principal, view: View) -> None:
+def _decide(who: Principal, view: ConnectionView) -> None:
     release = st.button(f"Create {view.held:,}", type="primary", key="release", icon=":material/send:")
     discard = st.button(
         "Discard", key="discard", help="They are marked as skipped, and can be replayed from their list."
@@ -49,7 +49,7 @@ def _decide(who: Principal, view: View) -> None:
         st.rerun()
 
 
-def failing_banner(who: Principal, view: View, now: datetime) -> None:
+def failing_banner(who: Principal, view: ConnectionView, now: datetime) -> None:
     """From the first day of failing on: for how long, and who was told. Its sentence says how it ends."""
     if view.failing_since is None:
         return
@@ -63,7 +63,7 @@ def failing_banner(who: Principal, view: View, now: datetime) -> None:
     )
 
 
-def _told(view: View, channel: str | None) -> str:
+def _told(view: ConnectionView, channel: str | None) -> str:
     if channel is None:
         return "Nobody is told about it but these pages: choose a channel under Edit, More options."
     name = escaped(f"“{channel}”")
