@@ -13,7 +13,7 @@ from core import integrations, records
 from core.access import Principal, find_user
 from core.access.audit import audit
 from core.access.principal import require_member
-from core.connections.telling import channel
+from core.connections.notify_via import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials
 from core.integrations import options as options_

@@ -15,14 +15,7 @@ import structlog
 
 from core import integrations
 from core.access import Principal
-from core.delivery import (
-    breaker,
-    journal,
-    outbox,
-    restored,
-    result,
-    runs,
-)
+from core.delivery import breaker, journal, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
 from core.delivery.export import export
 from core.delivery.result import Result as Result

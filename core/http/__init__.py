@@ -3,8 +3,7 @@
 from core.http.client import READS_ONLY, Previewed, Recorder, Rules, VendorClient
 from core.http.dialer import Dialer, MailLine
 from core.http.egress import Egress
-from core.http.exchanges import Exchange
-from core.http.sent import sent_text
+from core.http.exchanges import Exchange, sent_text
 from core.http.status import retry_after_s
 
 __all__ = [

@@ -21,9 +21,8 @@ from core.http import status
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
 from core.http.errors import DeliveryError, Misconfigured, Rejected, Unavailable
-from core.http.exchanges import Exchange, exchange_of
+from core.http.exchanges import Exchange, exchange_of, is_sign_in
 from core.http.redaction import Redaction
-from core.http.sent import is_sign_in
 from core.http.tls import trust
 from core.http.transport import CONNECT_S, Call, open_pool, running
 from core.platform.secret import Secret

@@ -1,14 +1,16 @@
-"""What is kept of a call: no path, no query, no header; excerpts cut and redacted."""
+"""What is kept of a call: no path, no query, no header; excerpts cut and redacted, what asks for a token withheld."""
 
+import zlib
 from dataclasses import dataclass
 
 import httpx
 
 from core.http.answer import Answer
 from core.http.redaction import Redaction
-from core.http.sent import WITHHELD, is_sign_in, sent_text
 from core.http.transport import Call
 
+#: what a token's request and answer are kept as: both are credentials that no connection's secrets contain
+WITHHELD = "(sign-in, not kept)"
 EXCERPT_CHARS = 2000
 #: bytes read for an excerpt of EXCERPT_CHARS: more, because redaction may shorten them by the longest secret (a client
 #: key of some 3 KiB)
@@ -51,3 +53,15 @@ def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction
         return WITHHELD
     text, whole = answer.start(EXCERPT_BYTES)
     return redaction.clean(text, whole)[:EXCERPT_CHARS]
+
+
+def is_sign_in(request: httpx.Request) -> bool:
+    return bool(request.extensions.get("sign_in"))
+
+
+def sent_text(request: httpx.Request) -> str:
+    """Unpack a request's body, as the vendor reads it. Gzip is our own here, so it needs no bound."""
+    body = request.content
+    if request.headers.get("content-encoding") == "gzip":
+        body = zlib.decompress(body, wbits=31)
+    return body.decode("utf-8", "replace").replace("\x00", "")

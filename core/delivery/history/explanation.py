@@ -11,7 +11,7 @@ from core import integrations, records
 from core.access import Principal, visible
 from core.delivery.filters import Filter
 from core.delivery.history.serialize import details, reason, views
-from core.delivery.history.states import Standing, sentence
+from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import ConnectionStory, RecordStory
 from core.delivery.selection import keys_of
 from core.integrations import mapping
@@ -111,7 +111,7 @@ def _sentence(
     row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
 ) -> str:
     told = sentence(
-        Standing(
+        StateFacts(
             State(row.state),
             reason(row.state, row.reason) or "",
             vendor_id=row.vendor_id,

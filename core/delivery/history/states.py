@@ -6,7 +6,7 @@ from core.storage.models import State
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StateFacts:
     """What a delivery's sentence is made of. Times are words already: how exact they are is the reader's choice."""
 
     state: State
@@ -18,7 +18,7 @@ class Standing:
     holding: str = ""  # why nothing leaves for its connection right now
 
 
-def sentence(of: Standing) -> str:
+def sentence(of: StateFacts) -> str:
     """Say what became of a delivery, and what comes next."""
     due = of.due or "with the next sync"
     return {
@@ -33,7 +33,7 @@ def sentence(of: Standing) -> str:
     }[of.state].strip()
 
 
-def _waits(of: Standing, due: str) -> str:
+def _waits(of: StateFacts, due: str) -> str:
     if of.digest:
         return f"{of.reason} It is sent {of.digest}."
     if of.holding:
@@ -41,6 +41,6 @@ def _waits(of: Standing, due: str) -> str:
     return f"It waits for its turn: {due}. {of.reason}"
 
 
-def _delivered(of: Standing) -> str:
+def _delivered(of: StateFacts) -> str:
     parts = ("Delivered", of.delivered, f"as {of.vendor_id}" if of.vendor_id else "", of.digest)
     return f"{' '.join(part for part in parts if part)}."

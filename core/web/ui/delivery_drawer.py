@@ -10,7 +10,7 @@ from core import connections, integrations
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
-from core.delivery.history.states import Standing, sentence
+from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
 from core.platform.durations import precise
@@ -85,8 +85,8 @@ def _heading(found: DeliveryDetails, title: str, now: datetime) -> None:
     st.caption(escaped(f"{record}. {queued}."))
 
 
-def _standing(found: DeliveryDetails, now: datetime) -> Standing:
-    return Standing(
+def _standing(found: DeliveryDetails, now: datetime) -> StateFacts:
+    return StateFacts(
         State(found.state),
         found.reason or "",
         vendor_id=found.vendor_id,

@@ -1,4 +1,4 @@
-"""Which connection is told when another one fails: the option `notify_via`."""
+"""Check the option `notify_via`: which connection notifies people when another one fails."""
 
 from sqlmodel import Session
 
@@ -10,7 +10,7 @@ from core.storage.models import Category
 
 
 def channel(session: Session, who: Principal, ref: str, own_id: str | None) -> str:
-    """The id of the connection that `ref` names. Raises Invalid for one that cannot tell anybody anything.
+    """Find the id of the connection that `ref` names. Raises Invalid for one that reaches no people.
 
     The id is kept, so that a new name changes nothing. Only a connection that `who` may use is taken: `shared`
     shows a channel, it does not let others write to it.
