@@ -235,7 +235,7 @@ class Clock:
 @db.unit
 def _retire() -> None:
     with db.session() as session:
-        heartbeat.retire(session, runs.WORKER)
+        heartbeat.retire(session, runs.WORKER, db.now(session))
 
 
 def _say_restored() -> None:

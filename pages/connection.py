@@ -32,7 +32,7 @@ def page(who: Principal) -> None:
     top(view.id)
     tabs = st.tabs(["Overview", "Runs", "Deliveries", "Settings"], key="tab", bind="query-params")
     drawn: tuple[Callable[[], None], ...] = (
-        lambda: overview(view.id),
+        lambda: overview(who, view),
         lambda: runs(who, view.id),
         lambda: sent(who, view),
         lambda: settings(who, view),
@@ -68,6 +68,7 @@ def top(ref: str) -> None:
     owner = "" if view.owner == who.email else f" · {view.owner}"
     st.caption(ui.escaped(f"{view.vendor} · {details.category(view)}{owner}"))
     notices.held_banner(who, view, may_change=access.may_change(who, view.owner))
+    notices.backlog_banner(who, view, may_change=access.may_change(who, view.owner))
     notices.failing_banner(who, view, datetime.now(UTC))
 
 
@@ -76,10 +77,13 @@ def standing(ref: str) -> Strip:
     return strip
 
 
-def overview(ref: str) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right"):
+def overview(who: Principal, view: ConnectionView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(width="stretch"):
+            if access.may_change(who, view.owner):
+                notices.left_out_line(who, view)
         hours = ui.range_picker("Range", ui.RANGES, key="range", default="24h")
-    figures(ref, hours)
+    figures(view.id, hours)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -88,14 +92,14 @@ def figures(ref: str, hours: int) -> None:
     who = ui.watching_user()
     view, found = connections.find(who, ref), health.overview(who, hours, connection=ref)
     trouble_banner()
-    scheduler_banner(found.heartbeat_age_s)
+    scheduler_banner(found.scheduler)
     connection_cards(found, view)
     left, right = st.columns([2, 1], gap="small")
     with left.container(border=True, height="stretch"):
         failures(found)
     with right.container(border=True, height="stretch"):
         st.subheader("What comes next", anchor=False)
-        details.next_steps(view, search.upcoming(who, ref), found.at)
+        details.next_steps(view, search.upcoming(who, ref), found.at, found.strips[0].facts.backlog)
     with st.container(border=True):
         st.subheader("Last 60 runs", anchor=False)
         heartbeats(found)
@@ -103,11 +107,13 @@ def figures(ref: str, hours: int) -> None:
 
 def failures(found: Overview) -> None:
     st.subheader("Failures over time", anchor=False)
-    if any(trouble.failed_runs or trouble.dead for trouble in found.timeline):
-        st.caption(f"Failed runs and undeliverable records per {words.bucket(found.bucket_h)}")
+    if any(trouble.bad_runs or trouble.dead for trouble in found.timeline):
+        st.caption(f"Failed and blocked runs and undeliverable records per {words.bucket(found.bucket_h)}")
         st.altair_chart(charts.failures(found, ui.palette()), key="failures", alt=charts.failures_alt(found))
     else:
-        st.caption(f"No run failed and no record was refused in the last {words.span(found.hours)}.")
+        st.caption(
+            f"No run failed or was blocked and no record was refused in the last {words.span(found.hours)}."
+        )
 
 
 def runs(who: Principal, ref: str) -> None:

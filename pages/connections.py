@@ -83,7 +83,7 @@ def rows(words: str, state: str | None, place: int) -> None:
     ui.show_flash()
     board = connections.board(who)
     trouble_banner()
-    scheduler_banner(board.heartbeat_age_s)
+    scheduler_banner(board.scheduler)
     found = chosen(board, words, state)
     if not found:
         st.text("No connection matches. Clear the search or choose another state.")

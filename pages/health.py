@@ -43,7 +43,7 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
     """All but the filters: drawn again every few seconds, so nothing to type into is in here."""
     view = health.overview(ui.watching_user(), hours, category, connection)
     trouble_banner()
-    scheduler_banner(view.heartbeat_age_s)
+    scheduler_banner(view.scheduler)
     if not view.connections:
         st.text("No connection matches these filters. Clear one of them to see more.")
         return
@@ -57,25 +57,28 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
         connections(view)
     with st.container(border=True):
         runs(view)
-    beat = f"{health.duration(view.heartbeat_age_s)} ago" if view.heartbeat_age_s is not None else "never"
-    st.caption(
-        f"As of {view.at:%H:%M:%S} UTC, again every {REFRESH_S} s. Last sign of the scheduler: {beat}."
-    )
+    st.caption(f"As of {view.at:%H:%M:%S} UTC, again every {REFRESH_S} s. {view.scheduler.sentence}.")
 
 
 def failures(view: Overview) -> None:
     st.subheader("Failures over time", anchor=False)
-    if not any(trouble.failed_runs or trouble.dead for trouble in view.timeline):
-        st.caption(f"No run failed and no record was refused in the last {words.span(view.hours)}.")
+    if not any(trouble.bad_runs or trouble.dead for trouble in view.timeline):
+        st.caption(
+            f"No run failed or was blocked and no record was refused in the last {words.span(view.hours)}."
+        )
         return
-    st.caption(f"Failed runs and undeliverable records per {words.bucket(view.bucket_h)}, by connection")
+    st.caption(
+        f"Failed and blocked runs and undeliverable records per {words.bucket(view.bucket_h)}, by connection"
+    )
     st.altair_chart(charts.failures(view, ui.palette()), key="failures", alt=charts.failures_alt(view))
 
 
 def needs_you(view: Overview) -> None:
     st.subheader("Needs you", anchor=False)
-    if not view.needs_you:
+    if not view.needs_you and not view.scheduler.is_silent:
         st.caption("Nothing. Every connection runs as it should.")
+    elif not view.needs_you:
+        st.caption(f"{view.scheduler.sentence}. Nothing was due since.")
     for strip in view.needs_you[:NEEDS_YOU_ROWS]:
         needy(strip)
     left_out = len(view.needs_you) - NEEDS_YOU_ROWS
@@ -90,7 +93,7 @@ def needy(strip: Strip) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.text(strip.name, width="stretch", wrap=False)
             st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
-            label = "Decide" if strip.held else "Fix" if word is Status.NEEDS_YOU else "Look"
+            label = "Decide" if strip.facts.held else "Fix" if word is Status.NEEDS_YOU else "Look"
             if st.button(label, key=f"see_{strip.connection_id}", help=f"Open {ui.escaped(strip.name)}"):
                 st.switch_page("pages/connection.py", query_params={"id": strip.connection_id})
         st.text(strip.standing.sentence)

@@ -15,7 +15,6 @@ from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
     from core.connections import ConnectionView
-    from core.health import ConnectionStatus
     from core.integrations.base import Step
 
 Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
@@ -83,28 +82,24 @@ def connect(
 def listing(as_json: Json = False) -> None:
     """All connections."""
     from core import connections
+    from core.health.status import by_need
 
     who = operator()
-    views = connections.list_views(who)
+    views = sorted(connections.list_views(who), key=lambda view: by_need(view.standing, view.name))
     if as_json:
         return print_json([asdict(view) for view in views])
-    standing = {line.id: line.standing for line in connections.board(who).lines}
     print_table(
-        ("Name", "Tool", "Owner", "Every", "State", "Last sync", "Waiting", "Dead", "Problem"),
+        ("Name", "Tool", "Owner", "Every", "State", "Last sync", "Waiting", "Dead", "How it stands"),
         [
             (
-                *(v.name, v.vendor, v.owner, v.options.get("every"), standing[v.id].word),
-                *(v.last_sync, v.waiting, v.dead, v.problem or _said(standing[v.id])),
+                *(v.name, v.vendor, v.owner, v.options.get("every"), v.standing.word),
+                *(v.last_sync, v.unsent, v.dead, v.standing.sentence),
             )
             for v in views
         ],
         empty="No connections yet. See `hub catalog`, then `hub connect SLUG --name N --set …`.",
     )
     say_trouble()
-
-
-def _said(standing: "ConnectionStatus") -> str:
-    return standing.sentence if standing.needs_attention else ""
 
 
 def show(ref: Ref, as_json: Json = False) -> None:
@@ -115,8 +110,7 @@ def show(ref: Ref, as_json: Json = False) -> None:
     view = connections.find(who, ref)
     if as_json:
         return print_json(asdict(view))
-    line = next(line for line in connections.board(who).lines if line.id == view.id)
-    _print_view(view, f"{line.standing.word}. {line.standing.sentence}")
+    _print_view(view)
     say_trouble()
 
 
@@ -172,7 +166,7 @@ def delete(
 
     who = operator()
     view = connections.find(who, ref)
-    question = f'Delete "{view.name}"? Its secret is destroyed and {view.waiting} waiting are skipped.'
+    question = f'Delete "{view.name}"? Its secret is destroyed and {view.unsent} waiting are not sent.'
     if not yes and not sys.stdin.isatty():
         raise Invalid(
             f'"{view.name}" was not deleted: there is no terminal to ask at. Add --yes if you mean it.'
@@ -214,13 +208,12 @@ def _each(refs: list[str], act: Any, done: str) -> None:
         raise typer.Exit(1)
 
 
-def _print_view(view: "ConnectionView", standing: str) -> None:
+def _print_view(view: "ConnectionView") -> None:
     print_pairs(
         [
             *((n, getattr(view, n)) for n in ("name", "id", "vendor", "owner", "shared")),
             ("on", view.is_active),
-            ("standing", standing),
-            ("problem", view.problem or "none"),
+            ("standing", f"{view.standing.word}. {view.standing.sentence}"),
             ("waits until", view.next_call_at if view.is_active else None),
             ("left out", left_out(view.id)),
             *((f"field {n}", value) for n, value in view.config.items()),
@@ -228,6 +221,7 @@ def _print_view(view: "ConnectionView", standing: str) -> None:
             ("last sync", view.last_sync),
             ("next sync", view.next_sync if view.is_active else None),
             ("last success", view.last_success_at),
-            *((n.replace("_", " "), cell(getattr(view, n))) for n in ("waiting", "held", "in_doubt", "dead")),
+            ("waiting", view.unsent),
+            *((n.replace("_", " "), cell(getattr(view, n))) for n in ("held", "in_doubt", "dead")),
         ]
     )

@@ -23,11 +23,14 @@ def register(app: typer.Typer) -> None:
 
 def sync(
     refs: Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")],
+    all_: Annotated[
+        bool, typer.Option("--all", help="All that waits, not only what one sync takes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one sync of each connection now. Exit 1 when one of them failed."""
     who = operator(opens_secrets=True)
-    results = {ref: _sync_one(who, ref) for ref in refs}
+    results = {ref: _sync_one(who, ref, all_) for ref in refs}
     if as_json:
         print_json([{"connection": ref, **result} for ref, result in results.items()])
     else:
@@ -38,7 +41,7 @@ def sync(
         raise typer.Exit(1)
 
 
-def _sync_one(who: Any, ref: str) -> dict[str, Any]:
+def _sync_one(who: Any, ref: str, drain: bool) -> dict[str, Any]:
     """The result object of the API; a refused start looks like a failed run, so that the others go on."""
     from core import connections
     from core.delivery import sync as flow
@@ -46,7 +49,7 @@ def _sync_one(who: Any, ref: str) -> dict[str, Any]:
     try:
         connection_id = connections.find(who, ref).id
         with child_processes.stopping() as stop:
-            return asdict(flow.run(connection_id, "manual", who=who, stopping=stop.is_set))
+            return asdict(flow.run(connection_id, "manual", who=who, stopping=stop.is_set, drain=drain))
     except HubError as error:
         return {"success": False, "count": 0, "message": error.message, "metadata": {"code": error.code}}
 

@@ -64,13 +64,8 @@ def preview(
 def left_out(ref: str) -> str:
     """Why a connection may have nothing to send although records were imported, or nothing."""
     from core import connections
-    from core.delivery.selection import MANY
 
-    others = connections.left_out(operator(), ref)
-    if not others:
-        return ""
-    belong = "or more records belong" if others >= MANY else "records belong"
-    return f"{counted(others, 'record belongs', belong)} to other people; set scope=all to send them too."
+    return connections.left_out(operator(), ref).sentence
 
 
 def _records(requests: "Sequence[PreviewRequest]") -> int:

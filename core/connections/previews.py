@@ -6,7 +6,7 @@ not given is taken from it, secrets included.
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session
@@ -50,10 +50,14 @@ class PreviewRequest:
 
 @dataclass(frozen=True)
 class MatchCount:
-    """How many stored records a connection would send; without `is_all`, of the newest COUNTED only."""
+    """How many stored records a connection would send; without `is_all`, of the newest COUNTED only.
+
+    `others`: that many more it would send if it took everybody's; an admin is told, nobody else.
+    """
 
     records: int
     is_all: bool
+    others: int = 0
 
 
 # --- the staged test ----------------------------------------------------------------------------------
@@ -166,13 +170,23 @@ def count_wanted(
         row, chosen = _draft(session, who, manifest, options, ref)
         row.config = row.config | integrations.check_some(manifest, filters)
         wants = Filter.of(row, manifest.kind, chosen)
-        wanted, before = 0, None
-        for _ in range(COUNTED // _PAGE):
-            page = records.latest(session, manifest.kind, owner_id=wants.owner_id, limit=_PAGE, before=before)
-            wanted += sum(wants.wants(record) for record in page)
-            if len(page) < _PAGE:
-                return MatchCount(wanted, is_all=True)
-            before = page[-1]["change_seq"]
+        found = _matching(session, wants)
+        if wants.owner_id is None or not who.is_admin:
+            return found
+        everybodys = _matching(session, replace(wants, owner_id=None))
+    return replace(found, others=max(0, everybodys.records - found.records))
+
+
+def _matching(session: Session, wants: Filter) -> MatchCount:
+    wanted, before = 0, None
+    for _ in range(COUNTED // _PAGE):
+        page = records.latest(
+            session, wants.kind, owner_id=wants.owner_id, limit=_PAGE, before=before, is_whole=False
+        )
+        wanted += sum(wants.wants(record) for record in page)
+        if len(page) < _PAGE:
+            return MatchCount(wanted, is_all=True)
+        before = page[-1]["change_seq"]
     return MatchCount(wanted, is_all=False)
 
 

@@ -11,11 +11,12 @@ from sqlmodel import Session, col
 
 from core import access, health
 from core.access import Principal
-from core.delivery import heartbeat, outbox
-from core.health import ConnectionStatus
-from core.health.status import every_s
+from core.delivery import heartbeat
+from core.delivery.heartbeat import Scheduler
+from core.health import ConnectionStatus, Facts, facts
+from core.health.status import by_need, every_s
 from core.storage import db
-from core.storage.models import WAITING, CatalogEntry, Connection, HourlyFigures, State, User
+from core.storage.models import CatalogEntry, Connection, HourlyFigures, User
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ class ConnectionRow:
     every_s: int
     last_sync: datetime | None
     next_sync: datetime | None
-    waiting: int
-    dead: int
-    held: int  # wait for a person
+    facts: Facts  # what its standing rests on
     delivered_today: int  # in the last 24 hours
     recent: Sequence[Any]
 
@@ -46,7 +45,7 @@ class ConnectionRow:
 class Board:
     at: datetime
     lines: tuple[ConnectionRow, ...]  # who needs somebody first, then by name
-    heartbeat_age_s: float | None  # of the scheduler; None: it never ran
+    scheduler: Scheduler
 
 
 def board(who: Principal) -> Board:
@@ -60,11 +59,12 @@ def board(who: Principal) -> Board:
             .where(access.visible(who), col(Connection.deleted_at).is_(None))
         ).all()
         ids = [row[0].id for row in rows]
-        queues, today = outbox.standing(session, ids), _delivered_today(session, ids, now)
-        lines = [_line(who, row[0], row[1], row[2], queues, today, now) for row in rows]
-        age_s = heartbeat.age(session, now)
-    lines.sort(key=lambda line: (not line.standing.needs_attention, line.name.lower(), line.id))
-    return Board(now, tuple(lines), age_s)
+        found = facts.read(session, ids, [(row[0], row[1].slug) for row in rows], now)
+        today = _delivered_today(session, ids, now)
+        lines = [_line(who, row[0], row[1], row[2], found[row[0].id], today, now) for row in rows]
+        scheduler = heartbeat.read(session, now)
+    lines.sort(key=lambda line: (by_need(line.standing, line.name), line.id))
+    return Board(now, tuple(lines), scheduler)
 
 
 def count_by_slug(who: Principal) -> Counter[str]:
@@ -83,13 +83,10 @@ def _line(
     row: Connection,
     entry: CatalogEntry,
     owner: str,
-    queues: dict[tuple[str, str], int],
+    known: Facts,
     today: dict[str, int],
     now: datetime,
 ) -> ConnectionRow:
-    waiting = sum(queues.get((row.id, state), 0) for state in WAITING)
-    held = queues.get((row.id, State.HELD), 0)
-    retrying = queues.get((row.id, State.RETRYING), 0) + queues.get((row.id, State.IN_DOUBT), 0)
     return ConnectionRow(
         id=row.id,
         name=row.name,
@@ -100,13 +97,11 @@ def _line(
         shared=row.shared,
         is_changeable=access.may_change(who, row.user_id),
         is_active=row.is_active,
-        standing=health.standing(row, waiting=waiting, retrying=retrying, now=now, held=held),
+        standing=health.standing(row, known, now),
         every_s=every_s(row),
         last_sync=row.last_sync,
         next_sync=row.next_sync_at if row.is_active else None,
-        waiting=waiting,
-        dead=queues.get((row.id, State.DEAD), 0),
-        held=held,
+        facts=known,
         delivered_today=today.get(row.id, 0),
         recent=row.recent,
     )

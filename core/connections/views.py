@@ -11,19 +11,23 @@ from sqlmodel import Session, col
 from core import health, integrations
 from core.access import Principal, scope
 from core.access.scope import row_of
-from core.delivery import outbox, selection
-from core.integrations import credentials
+from core.delivery import left_out as left_out_
+from core.delivery.backlog import Backlog
+from core.delivery.left_out import LeftOutCount
+from core.health import ConnectionStatus, Facts, facts
 from core.platform.secret import MASK
+from core.platform.text import natural
 from core.storage import db
 from core.storage.models import CatalogEntry, Category, Connection
-from core.storage.models.words import KIND_OF
 
 
 @dataclass(frozen=True)
 class ConnectionView:
     """A connection. `config` holds a mask where a secret is set; `recent` is the strip: [epoch s, status, records].
 
-    `held` records wait for a person, who releases or discards them; `disable_at` is when it is switched off, if it
+    `standing` is how it is, as a word and a sentence. `waiting` are in its queue; `backlog` more it wants and has not
+    taken yet, with `backlog_more` at least that many; `held` wait for a person, who releases or discards them;
+    `disable_at` is when it is switched off, if it
     goes on failing; `told_day` the last day of failing on which its owner was notified.
     """
 
@@ -36,6 +40,7 @@ class ConnectionView:
     scope: str
     shared: bool
     is_active: bool
+    standing: ConnectionStatus
     problem: str | None
     config: dict[str, Any]
     options: dict[str, Any]
@@ -47,6 +52,8 @@ class ConnectionView:
     last_success_at: datetime | None
     running: bool
     waiting: int
+    backlog: int
+    backlog_more: bool
     in_doubt: int
     dead: int
     held: int
@@ -54,6 +61,11 @@ class ConnectionView:
     disable_at: datetime | None
     told_day: int
     recent: list[Any]
+
+    @property
+    def unsent(self) -> str:
+        """What waits and what was not taken yet, together: `128`, or `more than 1,000`."""
+        return Backlog(self.waiting + self.backlog, self.backlog_more).text
 
 
 def find(who: Principal, ref: str) -> ConnectionView:
@@ -66,10 +78,9 @@ def find(who: Principal, ref: str) -> ConnectionView:
 def list_views(who: Principal) -> list[ConnectionView]:
     """Every connection `who` may see, by name."""
     with db.reading() as session:
-        rows = session.execute(
-            scope.connections(who).order_by(col(Connection.name), col(Connection.id))
-        ).all()
-        return _views(session, [(row[0], row[1], row[2]) for row in rows])
+        rows = session.execute(scope.connections(who)).all()
+        views = _views(session, [(row[0], row[1], row[2]) for row in rows])
+    return sorted(views, key=lambda view: (natural(view.name), view.id))
 
 
 def name_of(who: Principal, ref: str) -> str | None:
@@ -95,38 +106,23 @@ def channels(who: Principal) -> list[tuple[str, str]]:
         return [(row[0], row[1]) for row in session.execute(wanted)]
 
 
-def left_out(who: Principal, ref: str) -> int:
-    """How many records of the connection's kind belong to other people, and are not sent because of its scope."""
+def left_out(who: Principal, ref: str) -> LeftOutCount:
+    """What of the newest records the connection leaves out, and why. Other people's are counted for admins only."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref)
-        kind = KIND_OF[integrations.get(slug).category]
-        return selection.left_out(session, row, kind)
+        return left_out_.count(session, row, integrations.get(slug), everybodys=who.is_admin)
 
 
 def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[ConnectionView]:
-    counts = outbox.standing(session, [connection.id for connection, _, _ in rows])
     now = db.now(session)
+    found = facts.read(session, [row.id for row, _, _ in rows], [(row, slug) for row, slug, _ in rows], now)
     return [
-        _view(connection, session.get_one(CatalogEntry, connection.integration_id), owner, counts, now)
-        for connection, _, owner in rows
+        _view(row, session.get_one(CatalogEntry, row.integration_id), owner, found[row.id], now)
+        for row, _, owner in rows
     ]
 
 
-def _gone(entry: CatalogEntry) -> str | None:
-    """A preset's file can be taken away or broken under its connections; they stay visible, and can be deleted."""
-    if entry.slug in integrations.manifests():
-        return None
-    if entry.slug in integrations.disabled():
-        return f"{integrations.disabled()[entry.slug]} Until then nothing is sent."
-    return (
-        f"data/catalog/{entry.slug}.toml is gone, so nothing is sent. Put it back and restart the hub, or delete "
-        "the connection."
-    )
-
-
-def _view(
-    row: Connection, entry: CatalogEntry, owner: str, counts: dict[tuple[str, str], int], now: datetime
-) -> ConnectionView:
+def _view(row: Connection, entry: CatalogEntry, owner: str, known: Facts, now: datetime) -> ConnectionView:
     secrets = dict.fromkeys(row.secret_names, MASK)
     return ConnectionView(
         id=row.id,
@@ -138,7 +134,8 @@ def _view(
         scope=row.scope,
         shared=row.shared,
         is_active=row.is_active,
-        problem=_gone(entry) or row.problem or credentials.lock_of(row),
+        standing=health.standing(row, known, now),
+        problem=known.lack or row.problem,
         config=row.config | secrets,
         options=row.options,
         created_at=row.created_at,
@@ -148,10 +145,12 @@ def _view(
         wait_reason=row.wait_reason,
         last_success_at=row.last_success_at,
         running=bool(row.lease_until and row.lease_until > now),
-        waiting=sum(counts.get((row.id, state), 0) for state in ("pending", "retrying", "in_doubt")),
-        in_doubt=counts.get((row.id, "in_doubt"), 0),
-        dead=counts.get((row.id, "dead"), 0),
-        held=counts.get((row.id, "held"), 0),
+        waiting=known.waiting,
+        backlog=known.backlog.number,
+        backlog_more=known.backlog.more,
+        in_doubt=known.in_doubt,
+        dead=known.dead,
+        held=known.held,
         failing_since=row.failing_since,
         disable_at=health.end_of(row, now),
         told_day=row.told_day,

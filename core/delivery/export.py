@@ -29,6 +29,9 @@ def export(begun: Run) -> None:
         connection, found = _selected(session, begun)
         now = db.now(session)
         connection.export_cursor, begun.more = found.cursor, found.more
+        if connection.drain_to is not None and found.cursor >= connection.drain_to:
+            connection.drain_to = None
+        begun.drain_to = connection.drain_to
         held = _held(session, begun, connection, len(found.rows) + len(found.back))
         queued = outbox.put(
             session,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Table, func
 
@@ -15,6 +16,24 @@ from core.storage.models.words import SEVERITIES
 
 #: fields of a vendor's config that say which records are wanted, as the options do
 CONFIG_FIELDS = ("events",)
+
+
+class Cause(StrEnum):
+    """What keeps a record from a connection: a choice of its own, or the record's status."""
+
+    SCOPE = "scope"
+    START = "start_from"
+    STATUS = "status"
+    THRESHOLD = "high_risk_threshold"
+    SEVERITY = "min_severity"
+    EVENT = "events"
+
+
+class LeftOut(NamedTuple):
+    """`sentence` is the end of one: "Filtered: its severity is low, …"."""
+
+    cause: Cause
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -39,18 +58,25 @@ class Filter:
 
     def wants(self, record: Mapping[str, Any]) -> bool:
         """Tell whether `record`, a row of its table, goes out."""
-        return self.why_not(record) is None
+        return self.left_out(record) is None
 
     def why_not(self, record: Mapping[str, Any]) -> str | None:
         """Say why `record` does not go out, as the end of a sentence; None when it does."""
+        found = self.left_out(record)
+        return None if found is None else found.sentence
+
+    def left_out(self, record: Mapping[str, Any]) -> LeftOut | None:
+        """Find what keeps `record` back; None when it goes out."""
         if self.owner_id not in (None, record["owner_id"]):
-            return (
+            return LeftOut(
+                Cause.SCOPE,
                 "it is somebody else's, and the connection takes its owner's records only. "
-                "With scope=all it would take it."
+                "With scope=all it would take it.",
             )
         if self.since is not None and wanted_since(record) < self.since:
-            return f"the connection takes records that became wanted from {self.options.start_from} on."
-        return why_not(self.kind, record, self.options) or _unwanted_event(self.kind, record, self.events)
+            said = f"the connection takes records that became wanted from {self.options.start_from} on."
+            return LeftOut(Cause.START, said)
+        return _unfit(self.kind, record, self.options) or _unwanted_event(self.kind, record, self.events)
 
     def may_fit(self, table: Table) -> list[ColumnElement[bool]]:
         """Return the conditions that the database can judge, so that history is walked without reading it out:
@@ -88,20 +114,26 @@ def why_not(kind: str, record: Mapping[str, Any], options: Options) -> str | Non
     Scans: completed, with enough high risks. Cases: open (that one has no ticket yet is checked in `selection`).
     Alerts: unread and not resolved. A record without a status is taken as due.
     """
+    found = _unfit(kind, record, options)
+    return None if found is None else found.sentence
+
+
+def _unfit(kind: str, record: Mapping[str, Any], options: Options) -> LeftOut | None:
     if (reason := mapping.why_not_due(kind, record)) is not None:
-        return reason
-    risks = as_count(record.get("high_risk_count")) or 0
-    if kind == Kind.SCAN and risks < options.high_risk_threshold:
-        return f"it has {risks} high risks, and the threshold is {options.high_risk_threshold}."
-    severity = mapping.severity_of(kind, record)
-    if mapping.RANK[severity] < mapping.RANK[options.min_severity or "low"]:
-        return f"its severity is {severity}, and the connection takes {options.min_severity} and above."
+        return LeftOut(Cause.STATUS, reason)
+    risks, least = as_count(record.get("high_risk_count")) or 0, options.high_risk_threshold
+    if kind == Kind.SCAN and risks < least:
+        return LeftOut(Cause.THRESHOLD, f"it has {risks} high risks, and the threshold is {least}.")
+    severity, wanted = mapping.severity_of(kind, record), options.min_severity
+    if mapping.RANK[severity] < mapping.RANK[wanted or "low"]:
+        said = f"its severity is {severity}, and the connection takes {wanted} and above."
+        return LeftOut(Cause.SEVERITY, said)
     return None
 
 
-def _unwanted_event(kind: str, record: Mapping[str, Any], events: Sequence[str]) -> str | None:
+def _unwanted_event(kind: str, record: Mapping[str, Any], events: Sequence[str]) -> LeftOut | None:
     """Why a connection that takes only `events` leaves the record out; None when it does not."""
     happened = mapping.event_type(kind, record)
     if not events or happened in events:
         return None
-    return f"its event is {happened}, and the connection takes {', '.join(events)}."
+    return LeftOut(Cause.EVENT, f"its event is {happened}, and the connection takes {', '.join(events)}.")

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlmodel import Session, col
 
 from core import integrations, records
-from core.delivery import journal, outbox, schedule
+from core.delivery import journal, outbox, runs, schedule
+from core.delivery.selection import newest_seen
 from core.integrations import credentials, options
 from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, RunStatus
-from core.storage.models.words import KIND_OF
 
 #: moved in one transaction, so that no writer waits long
 CHUNK = 500
@@ -63,19 +63,10 @@ def _find(session: Session, now: datetime) -> Sequence[Any]:
         .where(col(Connection.lease_until).is_(None), credentials.is_open())
         .where(col(CatalogEntry.slug).in_(integrations.manifests()))
         .where(or_(col(Connection.next_call_at) > now, func.coalesce(due_at > now, True)))
-        .where(func.coalesce(_newest(), 0) <= col(Connection.export_cursor))
+        .where(func.coalesce(newest_seen(), 0) <= col(Connection.export_cursor))
         .order_by(col(Connection.next_wake_at))
         .limit(CHUNK)
     ).all()
-
-
-def _newest() -> ColumnElement[int | None]:
-    """The newest change that the connection sees: a CASE, so that one index is asked for each, and no other."""
-    sees_all = col(Connection.scope) == "all"
-    wanted = [(col(CatalogEntry.category) == str(category), kind) for category, kind in KIND_OF.items()]
-    own = [(which, records.newest(kind, col(Connection.user_id))) for which, kind in wanted]
-    everybodys = [(and_(which, sees_all), records.newest(kind)) for which, kind in wanted]
-    return case(*everybodys, *own)
 
 
 @db.unit
@@ -102,6 +93,7 @@ def _move(found: Sequence[Any], head: int) -> int:
 def _times(row: Any, now: datetime) -> dict[str, Any]:
     """When it is looked at next, as a run that found nothing would have it."""
     sync_at = row.next_sync_at
+    status = RunStatus.BLOCKED if runs.is_blocked(row.next_call_at, row.due_at, now) else RunStatus.IDLE
     if sync_at <= now:
         sync_at = schedule.next_sync(sync_at, options.every_s(row.options), now)
     return {
@@ -109,5 +101,5 @@ def _times(row: Any, now: datetime) -> dict[str, Any]:
         "read_at": row.next_wake_at,
         "sync_at": sync_at,
         "wake_at": schedule.earliest(sync_at, row.due_at, row.next_call_at, now),
-        "strip": journal.add_to_recent(row.recent, RunStatus.SUCCESS, 0, now),
+        "strip": journal.add_to_recent(row.recent, status, 0, now),
     }

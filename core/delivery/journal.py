@@ -25,6 +25,7 @@ class Tally:
     runs_ok: int = 0
     runs_partial: int = 0
     runs_failed: int = 0
+    runs_blocked: int = 0
     delivered: int = 0
     dead: int = 0
     retried: int = 0
@@ -44,6 +45,7 @@ SUMS = (
     "runs_ok",
     "runs_partial",
     "runs_failed",
+    "runs_blocked",
     "delivered",
     "dead",
     "retried",

@@ -16,7 +16,7 @@ from core.http.errors import (
     Unavailable,
 )
 from core.integrations.base import Receipt
-from core.integrations.in_doubt import AFTER_A_LOST_ANSWER
+from core.integrations.in_doubt import AFTER_A_LOST_ANSWER, AFTER_GIVING_UP
 from core.storage.models import State
 
 #: a 409 that lasts longer than three tries is no coincidence
@@ -111,7 +111,7 @@ def _failed(
 ) -> Outcome:
     answer: dict[str, Any] = {"reason": fault.message, "status": fault.status, "body": fault.body or None}
     if isinstance(fault, Contested) and row.attempt_count + 1 < CONTESTED_ATTEMPTS:
-        return _again(row, policy, random, now, answer)
+        return _again(row, doubt, policy, random, now, answer)
     if isinstance(fault, Rejected):
         # still marked, so that a replay looks for it first
         doubt_since = row.in_doubt_since
@@ -121,7 +121,7 @@ def _failed(
     if isinstance(fault, InDoubt):
         return _in_doubt(row, doubt, policy, random, now, answer)
     assert isinstance(fault, Unavailable)
-    return _again(row, policy, random, now, answer)
+    return _again(row, doubt, policy, random, now, answer)
 
 
 def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Outcome:
@@ -138,11 +138,13 @@ def _unspent(row: Row, now: datetime, answer: dict[str, Any]) -> Outcome:
     )
 
 
-def _again(row: Row, policy: Policy, random: float, now: datetime, answer: dict[str, Any]) -> Outcome:
+def _again(
+    row: Row, doubt: InDoubtPolicy, policy: Policy, random: float, now: datetime, answer: dict[str, Any]
+) -> Outcome:
     attempts = row.attempt_count + 1
     wait_s = next_wait_s(policy, attempts, random)
     if wait_s is None:
-        return _over(row, attempts, answer)
+        return _over(row, doubt, attempts, answer)
     return Outcome(
         row.id,
         State.IN_DOUBT if row.in_doubt_since else State.RETRYING,
@@ -161,7 +163,7 @@ def _in_doubt(
     over = next_wait_s(policy, attempts, random) is None
     wait_s = doubt.first_wait_s(policy, attempts, random)
     if over or wait_s is None:
-        return _over(row, attempts, answer, in_doubt_since=now)
+        return _over(row, doubt, attempts, answer, in_doubt_since=now)
     told = f"{answer['reason']} {AFTER_A_LOST_ANSWER[doubt.mode]}"
     return Outcome(
         row.id,
@@ -173,13 +175,19 @@ def _in_doubt(
     )
 
 
-def _over(row: Row, attempts: int, answer: dict[str, Any], in_doubt_since: datetime | None = None) -> Outcome:
+def _over(
+    row: Row,
+    doubt: InDoubtPolicy,
+    attempts: int,
+    answer: dict[str, Any],
+    in_doubt_since: datetime | None = None,
+) -> Outcome:
     """Dead, and marked where it may have arrived: the ticket of a replayed row is looked for first."""
     since = in_doubt_since or row.in_doubt_since
     many = "attempt" if attempts == 1 else "attempts"
     last = str(answer["reason"]).removesuffix(" What waits is tried again.")
     reason = f"Given up after {attempts} {many}. Last answer: {last}"
-    reason += " It may be there; look before you replay it." if since else ""
+    reason += f" {AFTER_GIVING_UP[doubt.mode]}" if since else ""
     return Outcome(row.id, State.DEAD, attempts, in_doubt_since=since, **answer | {"reason": reason})
 
 

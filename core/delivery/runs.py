@@ -50,6 +50,7 @@ class Run:
     deadline: float  # monotonic seconds
     woken_at: datetime | None  # when the connection was due before this run took it
     exports: bool  # due for new records, not only for retries
+    drain_to: int | None = None  # up to this change a person wants everything sent
     begun: float = field(default_factory=monotonic)
     logged: bool = False
     exported: int = 0
@@ -78,7 +79,7 @@ class Run:
 
     @property
     def drains(self) -> bool:
-        return self.options.drain or self.options.realtime
+        return self.options.drain or self.options.realtime or self.drain_to is not None
 
     def room(self, together: int) -> int:
         """How many new records may be exported now: who drains takes all there is, `together` at once at least."""
@@ -269,7 +270,7 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
         connection = hold(session, run)
     except LeaseLost:
         return None
-    status = _status(run)
+    status = _status(session, run, connection, now)
     _journal(session, run, connection, status, now)
     is_due = (
         connection.next_sync_at is None or connection.next_sync_at <= now
@@ -285,14 +286,29 @@ def finish(session: Session, run: Run, now: datetime) -> RunStatus | None:
     return status
 
 
-def _status(run: Run) -> RunStatus:
+def _status(session: Session, run: Run, connection: Connection, now: datetime) -> RunStatus:
+    done = run.tally
     if run.fault is not None:
         return RunStatus.FAILED
-    return RunStatus.PARTIAL if run.tally.dead or run.tally.in_doubt else RunStatus.SUCCESS
+    if done.dead or done.in_doubt or done.retried:
+        return RunStatus.PARTIAL
+    if done.delivered:
+        return RunStatus.SUCCESS
+    if is_blocked(connection.next_call_at, outbox.next_due_at(session, connection.id), now):
+        return RunStatus.BLOCKED
+    if not run.exported:
+        return RunStatus.IDLE
+    return RunStatus.INTERRUPTED if run.stopping() else RunStatus.SUCCESS
+
+
+def is_blocked(next_call_at: datetime | None, due_at: datetime | None, now: datetime) -> bool:
+    """Tell whether something waits (the first of it until `due_at`) while the connection may not be called."""
+    return due_at is not None and next_call_at is not None and next_call_at > now
 
 
 def _journal(session: Session, run: Run, connection: Connection, status: RunStatus, now: datetime) -> None:
-    """A run that found nothing to do is only on the strip: neither the log nor the figures grow by it."""
+    """A run that found nothing to do is only on the strip: the figures never grow by it, and the log only
+    where it had to look closer to find that out."""
     connection.recent = journal.add_to_recent(connection.recent, status, run.tally.delivered, now)
     if not run.logged:
         return
@@ -300,8 +316,10 @@ def _journal(session: Session, run: Run, connection: Connection, status: RunStat
         runs_ok=status is RunStatus.SUCCESS,
         runs_partial=status is RunStatus.PARTIAL,
         runs_failed=status is RunStatus.FAILED,
+        runs_blocked=status is RunStatus.BLOCKED,
     )
-    journal.count(session, connection.id, counted, now)
+    if status is not RunStatus.IDLE:
+        journal.count(session, connection.id, counted, now)
     journal.finish(
         session,
         run.id,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import ColumnElement, and_, case
+from sqlmodel import Session, col
 
 from core import records
 from core.delivery import outbox
@@ -16,7 +17,8 @@ from core.delivery.outbox import New
 from core.delivery.profile import Profile
 from core.integrations import mapping
 from core.records.tables import TABLES
-from core.storage.models import Connection, Kind
+from core.storage.models import CatalogEntry, Connection, Kind
+from core.storage.models.words import KIND_OF
 
 PAGE = 500  # records looked at in one step
 MANY = 10_000  # nobody needs a larger number more exactly than this
@@ -102,6 +104,18 @@ def _step(
         else:
             found.back.append(row.id)
     return (page[-1]["change_seq"] if len(page) == size else upto), False
+
+
+def newest_seen() -> ColumnElement[int | None]:
+    """Select the newest change that a connection sees, for a statement of Connection and CatalogEntry.
+
+    A CASE, so that one index is asked for each, and no other.
+    """
+    sees_all = col(Connection.scope) == "all"
+    wanted = [(col(CatalogEntry.category) == str(category), kind) for category, kind in KIND_OF.items()]
+    own = [(which, records.newest(kind, col(Connection.user_id))) for which, kind in wanted]
+    everybodys = [(and_(which, sees_all), records.newest(kind)) for which, kind in wanted]
+    return case(*everybodys, *own)
 
 
 def left_out(session: Session, connection: Connection, kind: Kind) -> int:

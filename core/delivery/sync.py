@@ -13,7 +13,7 @@ from time import monotonic
 
 import structlog
 
-from core import integrations
+from core import integrations, records
 from core.access import Principal
 from core.delivery import breaker, journal, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
@@ -39,14 +39,17 @@ def run(
     stopping: Callable[[], bool] = lambda: False,
     deadline_s: float = 600.0,
     only_due: bool = False,
+    drain: bool = False,
 ) -> Result:
     """Sync one connection now. Raises NotFound, Conflict while it is running or paused, and Unusable.
 
-    With `only_due` also Conflict when it is not due any more: between `due` and here another scheduler ran it.
+    With `drain` everything that it wants by now, however many; what this run does not reach, the scheduler sends
+    without waiting for the interval. With `only_due` also Conflict when it is not due any more: between `due` and
+    here another scheduler ran it.
     Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
     """
     restored.notice()
-    begun = _start(connection_id, action, who, stopping, deadline_s, only_due)
+    begun = _start(connection_id, action, who, stopping, deadline_s, only_due, drain)
     try:
         disk.require()
         _work(begun)
@@ -104,6 +107,7 @@ def _start(
     stopping: Callable[[], bool],
     deadline_s: float,
     only_due: bool = False,
+    drain: bool = False,
 ) -> Run:
     with db.session() as session:
         now = db.now(session)
@@ -117,6 +121,8 @@ def _start(
         session.refresh(connection)
         if action == "manual":
             runs.hasten(session, connection, now)
+        if drain:
+            connection.drain_to = records.head(session)
         if died:
             journal.interrupt(session, died, now)
         scheduled = connection.next_sync_at is None or connection.next_sync_at <= now
@@ -129,7 +135,8 @@ def _start(
             stopping=stopping,
             deadline=monotonic() + deadline_s,
             woken_at=woken_at,
-            exports=action != "scheduled" or chosen.realtime or scheduled,
+            exports=action != "scheduled" or chosen.realtime or scheduled or connection.drain_to is not None,
+            drain_to=connection.drain_to,
         )
 
 

@@ -90,11 +90,14 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its past; None where nothing happened. `before`: the same length of time before."""
+    """One number with its past; None where nothing happened, and in `series` before anything ever did.
+
+    `before`: the same length of time before.
+    """
 
     value: float | None
     before: float | None
-    series: tuple[float, ...]
+    series: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,12 @@ class Past:
     buckets: tuple[Bucket, ...]
 
     def figure(self, measure: Callable[[Sums], float | None]) -> Figure:
-        series = _filled([measure(bucket.sums) for bucket in self.buckets])
-        return Figure(measure(self.now), measure(self.before), series)
+        before = measure(self.before) if self.before.runs else None
+        began = next((place for place, bucket in enumerate(self.buckets) if bucket.sums.runs), 0)
+        values = [measure(bucket.sums) for bucket in self.buckets]
+        if not self.before.runs:
+            values[:began] = [None] * began
+        return Figure(measure(self.now), before, _filled(values))
 
 
 #: A bucket that ended over an hour ago is not written to any more. The key has the connections themselves
@@ -164,9 +171,9 @@ def delay_p95_s(sums: Sums) -> float | None:
     return percentile(sums.delays, BOUNDS_S, 0.95)
 
 
-def _filled(values: Sequence[float | None]) -> tuple[float, ...]:
-    """Gaps keep the value before them: a quiet hour is not a bad one."""
-    known = next((value for value in values if value is not None), 0.0)
+def _filled(values: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Gaps keep the value before them, as a quiet hour is not a bad one; before the first value there is none."""
+    known: float | None = None
     filled = []
     for value in values:
         known = known if value is None else value

@@ -23,13 +23,14 @@ class Cell(NamedTuple):
     ok: int
     partial: int
     failed: int
+    blocked: int
     delivered: int
     dead: int
     retried: int
 
     @property
     def runs(self) -> int:
-        return self.ok + self.partial + self.failed
+        return self.ok + self.partial + self.failed + self.blocked
 
 
 def read(
@@ -69,6 +70,7 @@ def _figures() -> list[ColumnElement[Any]]:
         table.runs_ok,
         table.runs_partial,
         table.runs_failed,
+        table.runs_blocked,
         table.delivered,
         table.dead,
         table.retried,

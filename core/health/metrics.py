@@ -36,6 +36,7 @@ from core.storage.models import (
     Connection,
     Delivery,
     HourlyFigures,
+    RunStatus,
     State,
 )
 
@@ -43,6 +44,12 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 #: an hour's row is written by the run that ends in it; after this long nobody adds to it any more
 SETTLED = timedelta(hours=2)
 #: what is not finished, as the partial indexes have it
+_RUNS = (
+    (RunStatus.SUCCESS, "runs_ok"),
+    (RunStatus.PARTIAL, "runs_partial"),
+    (RunStatus.FAILED, "runs_failed"),
+    (RunStatus.BLOCKED, "runs_blocked"),
+)
 _STATES = (WAITING, (State.SENDING,), STUCK)
 
 
@@ -83,7 +90,7 @@ class Metrics:
             present = [
                 *_queue(session, now),
                 _connections(session),
-                _heartbeat(heartbeat.age(session, now)),
+                _heartbeat(heartbeat.read(session, now).age_s),
             ]
         totals = self._totals(now)
         yield from _counters(totals)
@@ -143,7 +150,7 @@ def _counters(totals: dict[str, Totals]) -> Iterator[Metric]:
     calls = CounterMetricFamily("hub_calls", "Calls to a vendor.", labels=["vendor"])
     bytes_out = CounterMetricFamily("hub_sent_bytes", "Bytes sent to a vendor.", labels=["vendor"])
     for slug, total in sorted(totals.items()):
-        for status, name in (("success", "runs_ok"), ("partial", "runs_partial"), ("failed", "runs_failed")):
+        for status, name in _RUNS:
             runs.add_metric([slug, status], total.sums[name])
         for outcome in ("delivered", "dead", "retried", "in_doubt"):
             outcomes.add_metric([slug, outcome], total.sums[outcome])

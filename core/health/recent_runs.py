@@ -64,7 +64,7 @@ def newest(
 def _windows(session: Session, ids: Query, span: Span, *, failed_only: bool) -> list[ColumnElement[bool]]:
     """Only hours with work are of use: 0.1.0 counted runs that found nothing to do, and they are in no log."""
     table, log = HourlyFigures, RunLog
-    work = col(table.runs_failed) + col(table.runs_partial)
+    work = col(table.runs_failed) + col(table.runs_partial) + col(table.runs_blocked)
     if not failed_only:
         work = work + col(table.delivered) + col(table.dead) + col(table.retried) + col(table.in_doubt)
     query = (

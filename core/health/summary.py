@@ -15,17 +15,22 @@ from sqlmodel import Session, col
 
 from core import access
 from core.access import Principal
-from core.delivery import heartbeat, outbox
-from core.health import figures
+from core.delivery import heartbeat
+from core.delivery.heartbeat import Scheduler
+from core.health import facts, figures
+from core.health.facts import Facts
 from core.health.figures import BUCKET_H, Figure, Past, Span
 from core.health.hourly import Query
 from core.health.recent_runs import RecentRun, newest
-from core.health.status import ConnectionStatus, standing
+from core.health.status import ConnectionStatus, by_need, standing
 from core.platform.errors import Invalid
+from core.platform.text import natural
 from core.storage import db
-from core.storage.models import WAITING, CatalogEntry, Connection, RunStatus, State, User
+from core.storage.models import CatalogEntry, Connection, RunStatus, User
 
 OBJECTIVE = 0.99  # of the runs deliver every record
+#: how runs end that did not deliver what they should have
+FAILURES = (RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.BLOCKED)
 #: a person reads the worst ones, and each strip is up to 60 blocks in the browser
 MAX_STRIPS = 60
 #: what a heat map may have and still be drawn at once
@@ -39,14 +44,19 @@ class DeliveryTrouble(NamedTuple):
     connection_id: str
     name: str
     failed_runs: int
+    blocked_runs: int  # could not call the tool, while records waited
     dead: int
     retried: int
+
+    @property
+    def bad_runs(self) -> int:
+        return self.failed_runs + self.blocked_runs
 
 
 class HeatCell(NamedTuple):
     at: datetime
     runs: int
-    failed: int  # also those that delivered in part
+    failed: int  # also those that delivered in part, or could not call
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,7 @@ class Strip:
     category: str
     standing: ConnectionStatus
     last_sync: datetime | None
-    waiting: int
-    held: int  # wait for a person
+    facts: Facts  # what its standing rests on
     recent: Sequence[Any]  # its last runs, oldest first: [epoch s, status, records]
 
 
@@ -94,7 +103,7 @@ class Overview:
     needs_you: tuple[Strip, ...]
     recent_runs: tuple[RecentRun, ...]
     recent_failures: tuple[RecentRun, ...]
-    heartbeat_age_s: float | None  # of the scheduler; None: it never ran
+    scheduler: Scheduler
 
     @property
     def times(self) -> list[datetime]:
@@ -132,8 +141,8 @@ def overview(
             connections=len(strips),
             needs_you=needs_you,
             recent_runs=newest(session, ids, span, names, tuple(RunStatus)),
-            recent_failures=newest(session, ids, span, names, (RunStatus.FAILED, RunStatus.PARTIAL)),
-            heartbeat_age_s=heartbeat.age(session, now),
+            recent_failures=newest(session, ids, span, names, FAILURES),
+            scheduler=heartbeat.read(session, now),
         )
 
 
@@ -144,7 +153,7 @@ def choices(who: Principal) -> list[tuple[str, str, str]]:
         rows = session.execute(_joined(select(*wanted), _chosen(who, None, None))).all()
     named = _labels([row[:3] for row in rows])
     found = [(row.id, named[row.id], str(row.category)) for row in rows]
-    return sorted(found, key=lambda choice: (choice[1].lower(), choice[0]))
+    return sorted(found, key=lambda choice: (natural(choice[1]), choice[0]))
 
 
 def _chosen(who: Principal, category: str | None, connection: str | None) -> list[ColumnElement[bool]]:
@@ -169,32 +178,23 @@ def _joined(query: Query, chosen: list[ColumnElement[bool]]) -> Query:
 def _strips(
     session: Session, chosen: list[ColumnElement[bool]], ids: Query, now: datetime
 ) -> tuple[Strip, ...]:
-    wanted = (Connection, col(User.email), col(CatalogEntry.name), col(CatalogEntry.category))
-    rows = session.execute(_joined(select(*wanted), chosen)).all()
-    queues, labels = _queues(session, ids), _labels([(row[0].id, row[0].name, row.email) for row in rows])
+    rows = session.execute(_joined(select(Connection, col(User.email), CatalogEntry), chosen)).all()
+    found = facts.read(session, ids, [(row[0], row[2].slug) for row in rows], now)
+    labels = _labels([(row[0].id, row[0].name, row.email) for row in rows])
     strips = [
-        _strip(connection, labels[connection.id], vendor, category, queues[connection.id], now)
-        for connection, _, vendor, category in rows
+        Strip(
+            connection_id=connection.id,
+            name=labels[connection.id],
+            vendor=entry.name,
+            category=entry.category,
+            standing=standing(connection, found[connection.id], now),
+            last_sync=connection.last_sync,
+            facts=found[connection.id],
+            recent=connection.recent,
+        )
+        for connection, _, entry in rows
     ]
-    return tuple(sorted(strips, key=lambda strip: (strip.standing.rank, strip.name.lower())))
-
-
-def _strip(
-    connection: Connection, label: str, vendor: str, category: str, queue: Counter[str], now: datetime
-) -> Strip:
-    held = queue.pop(State.HELD, 0)
-    waiting, retrying = queue.total(), queue[State.RETRYING] + queue[State.IN_DOUBT]
-    return Strip(
-        connection_id=connection.id,
-        name=label,
-        vendor=vendor,
-        category=category,
-        standing=standing(connection, waiting=waiting, retrying=retrying, now=now, held=held),
-        held=held,
-        last_sync=connection.last_sync,
-        waiting=waiting,
-        recent=connection.recent,
-    )
+    return tuple(sorted(strips, key=lambda strip: (by_need(strip.standing, strip.name), strip.connection_id)))
 
 
 def _labels(owned: Sequence[tuple[str, str, str]]) -> dict[str, str]:
@@ -203,21 +203,15 @@ def _labels(owned: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     return {found: name if times[name] == 1 else f"{name} ({email})" for found, name, email in owned}
 
 
-def _queues(session: Session, ids: Query) -> dict[str, Counter[str]]:
-    queues: dict[str, Counter[str]] = defaultdict(Counter)
-    for (connection_id, state), count in outbox.standing(session, ids, (*WAITING, State.HELD)).items():
-        queues[connection_id][state] = count
-    return queues
-
-
 def _timeline(past: Past, span: Span, names: dict[str, str]) -> tuple[DeliveryTrouble, ...]:
     return tuple(
         DeliveryTrouble(
-            at, cell.connection_id, names[cell.connection_id], cell.failed, cell.dead, cell.retried
+            *(at, cell.connection_id, names[cell.connection_id]),
+            *(cell.failed, cell.blocked, cell.dead, cell.retried),
         )
         for at, bucket in zip(span.times, past.buckets, strict=True)
         for cell in bucket.cells
-        if cell.failed or cell.dead or cell.retried
+        if cell.failed or cell.blocked or cell.dead or cell.retried
     )
 
 
@@ -227,13 +221,13 @@ def _heat(past: Past, span: Span, names: dict[str, str]) -> tuple[Heat, ...]:
     for at, bucket in zip(span.times, past.buckets, strict=True):
         for cell in bucket.cells:
             if cell.runs:
-                ran[cell.connection_id].append(HeatCell(at, cell.runs, cell.partial + cell.failed))
+                ran[cell.connection_id].append(HeatCell(at, cell.runs, cell.runs - cell.ok))
     rows = [Heat(names[connection], tuple(cells)) for connection, cells in ran.items()]
     rows.sort(key=lambda row: (-row.share, row.name.lower()))
     return tuple(rows[: HEAT_CELLS // span.buckets])
 
 
 def _attention(count: int, timeline: tuple[DeliveryTrouble, ...], span: Span) -> Figure:
-    failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs)
+    failed = Counter(trouble.at for trouble in timeline if trouble.failed_runs or trouble.blocked_runs)
     series = tuple(float(failed[at]) for at in span.times)
     return Figure(float(count), None, series)

@@ -9,6 +9,12 @@ AFTER_A_LOST_ANSWER = {
     "look_up": "The hub looks for it before it creates it again.",
     "may_repeat": "It is sent again, and may then be there twice.",
 }
+#: added to the reason of a record that is given up, and may have arrived
+AFTER_GIVING_UP = {
+    "native_key": "It may be there; a replay under the same key makes no second one.",
+    "look_up": "It may be there; a replay looks for it before it creates one.",
+    "may_repeat": "It may be there; look before you replay it.",
+}
 #: what the tool makes of a record that comes once more
 WHEN_SENT_AGAIN = {
     "native_key": "The tool knows the key and keeps the record once, however often it comes.",

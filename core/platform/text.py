@@ -56,3 +56,9 @@ def is_web_page(text: str) -> bool:
 
 def _units(text: str) -> int:
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
+def natural(name: str) -> list[str | int]:
+    """A key that sorts as people do, "Jira 2" before "Jira 10", and without regard to case."""
+    parts = re.split(r"(\d{1,18})", name.lower(), flags=re.ASCII)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, select
+from sqlalchemy import JSON, ColumnElement, ScalarSelect, SQLColumnExpression, Table, func, select
 from sqlmodel import Session
 
 from core.records.tables import TABLES, as_dicts
@@ -21,18 +21,29 @@ def changes(
     limit: int,
     upto: int | None = None,
     where: Sequence[ColumnElement[bool]] = (),
+    is_whole: bool = True,
 ) -> list[dict[str, Any]]:
     """Records with a `change_seq` above `after`, up to `upto`, in its order, every column. No owner: everybody's.
 
-    `where`: conditions on that table, of those who know which of them may fit.
+    `where`: conditions on that table, of those who know which of them may fit. Not `is_whole`: for whoever only
+    judges them, without the columns that hold JSON.
     """
     table = TABLES[kind]
-    query = select(table).where(table.c.change_seq > after).order_by(table.c.change_seq).limit(limit)
+    query = (
+        select(*_columns(table, is_whole))
+        .where(table.c.change_seq > after)
+        .order_by(table.c.change_seq)
+        .limit(limit)
+    )
     if owner_id is not None:
         query = query.where(table.c.owner_id == owner_id)
     if upto is not None:
         query = query.where(table.c.change_seq <= upto)
     return as_dicts(session.connection().execute(query.where(*where)))
+
+
+def _columns(table: Table, is_whole: bool) -> list[ColumnElement[Any]]:
+    return [column for column in table.c if is_whole or not isinstance(column.type, JSON)]
 
 
 def latest(
@@ -43,10 +54,11 @@ def latest(
     limit: int,
     before: int | None = None,
     id: str | None = None,
+    is_whole: bool = True,
 ) -> list[dict[str, Any]]:
     """List the newest changes first, with a `change_seq` below `before`; with `id` only that record."""
     table = TABLES[kind]
-    query = select(table).limit(limit)
+    query = select(*_columns(table, is_whole)).limit(limit)
     if owner_id is not None:
         query = query.where(table.c.owner_id == owner_id)
     if before is not None:

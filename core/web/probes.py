@@ -37,14 +37,14 @@ def _checks() -> dict[str, str]:
     try:
         db.check_current()
         with db.reading() as session:
-            is_beating = not heartbeat.is_silent(heartbeat.age(session, db.now(session)))
+            beat = heartbeat.read(session, db.now(session))
         found = {one.what for one in self_check.standing()}
     except HubError:
         return {"database": "cannot be used, or is not migrated", "scheduler": "unknown"}
-    beat = "ok" if is_beating else "not heard of"
-    if is_beating and self_check.SCHEDULER in found:
-        beat = "cannot work; its log says why"
-    return {"database": "ok", "scheduler": beat} | _words()
+    word = "stopped" if beat.is_stopped else "not heard of" if beat.is_silent else "ok"
+    if word == "ok" and self_check.SCHEDULER in found:
+        word = "cannot work; its log says why"
+    return {"database": "ok", "scheduler": word} | _words()
 
 
 def _words() -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlmodel import Session, select
 from core import health
 from core.access import LOCAL
 from core.delivery import histogram
-from core.health import Status, figures
+from core.health import Facts, Status, figures
 from core.health.figures import Bucket, Span
 from core.health.status import standing
 from core.platform.errors import Invalid
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("half_past")
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
 
-def stand(waiting: int = 0, retrying: int = 0, **fields: object) -> tuple[Status, str]:
+def stand(facts: Facts = Facts(), **fields: object) -> tuple[Status, str]:
     """A connection that synced a minute ago, every 5 minutes, unless `fields` say otherwise."""
     plain: dict[str, object] = {
         "is_active": True,
@@ -40,7 +40,7 @@ def stand(waiting: int = 0, retrying: int = 0, **fields: object) -> tuple[Status
         "last_sync": NOW - timedelta(minutes=1),
         "last_success_at": NOW - timedelta(minutes=1),
     }
-    found = standing(Connection(**(plain | fields)), waiting=waiting, retrying=retrying, now=NOW)
+    found = standing(Connection(**(plain | fields)), facts, NOW)
     return found.word, found.sentence
 
 
@@ -101,12 +101,15 @@ def test_a_new_connection_says_when_it_runs_first() -> None:
 
 
 def test_more_waiting_than_one_sync_takes_is_catching_up() -> None:
-    assert stand(waiting=10)[0] == Status.HEALTHY
-    assert stand(waiting=1400) == (Status.CATCHING_UP, "1,400 records are waiting to be sent.")
+    assert stand(Facts(waiting=10))[0] == Status.HEALTHY
+    assert stand(Facts(waiting=1400)) == (
+        Status.CATCHING_UP,
+        "1,400 records wait; at 10 every 5 min that takes 11 h.",
+    )
 
 
 def test_what_is_tried_again_is_catching_up() -> None:
-    assert stand(waiting=3, retrying=2)[0] == Status.CATCHING_UP
+    assert stand(Facts(waiting=3, retrying=2))[0] == Status.CATCHING_UP
 
 
 def test_a_vendor_that_asks_to_slow_down_is_not_failing() -> None:
@@ -192,7 +195,7 @@ def test_a_hub_without_connections_has_an_overview_too(database: str) -> None:
     assert view.connections == 0
     assert (view.success.value, view.delay_p95_s.value, view.delivered.value) == (None, None, 0)
     assert len(view.delivered.series) == 24
-    assert (view.timeline, view.strips, view.recent_runs, view.heartbeat_age_s) == ((), (), (), None)
+    assert (view.timeline, view.strips, view.recent_runs, view.scheduler.age_s) == ((), (), (), None)
 
 
 def test_figures_are_summed_and_compared_with_the_same_time_before(people: People) -> None:
@@ -221,7 +224,35 @@ def test_a_quiet_hour_keeps_the_value_before_it(people: People) -> None:
         only = connect(session, people.a.user_id, "only")
         add(session, only, 10, runs_ok=1, runs_failed=1)
     series = health.overview(people.a, 24).success.series
-    assert set(series) == {0.5}
+    assert series == (*[None] * 13, *[0.5] * 11)
+
+
+def test_before_the_first_run_there_is_nothing_and_nothing_to_compare_with(people: People) -> None:
+    with db.session() as session:
+        only = connect(session, people.a.user_id, "only")
+        add(session, only, 2, runs_ok=3, delivered=7)
+    view = health.overview(people.a, 24)
+    assert view.delivered.series == (*[None] * 21, 7, 0, 0)
+    assert (view.success.before, view.delivered.before) == (None, None)
+    with db.session() as session:
+        add(session, only, 30, runs_ok=1)
+    figures.forget()
+    view = health.overview(people.a, 24)
+    assert view.delivered.series == (*[0] * 21, 7, 0, 0)
+    assert (view.success.before, view.delivered.before) == (1, 0)
+
+
+def test_runs_that_could_not_call_count_against_success_and_are_seen(people: People) -> None:
+    with db.session() as session:
+        only = connect(session, people.a.user_id, "only")
+        add(session, only, 0, runs_ok=1, runs_failed=4, runs_blocked=5)
+        run(session, only, timedelta(minutes=1), "blocked")
+    view = health.overview(people.a, 24)
+    assert view.success.value == 0.1
+    (trouble,) = view.timeline
+    assert (trouble.failed_runs, trouble.blocked_runs, trouble.bad_runs) == (4, 5, 9)
+    assert view.heat[0].share == 0.9
+    assert [each.status for each in view.recent_failures] == ["blocked"]
 
 
 def test_the_timeline_holds_failures_only_in_their_buckets(people: People) -> None:
@@ -261,8 +292,8 @@ def test_what_waits_in_the_outbox_is_counted_per_connection(people: People) -> N
         connect(session, people.a.user_id, "quick")
         scenes._backlog(session, slow, 30)
     strips = {strip.name: strip for strip in health.overview(people.a, 24).strips}
-    assert (strips["slow"].waiting, strips["slow"].standing.word) == (30, Status.CATCHING_UP)
-    assert (strips["quick"].waiting, strips["quick"].standing.word) == (0, Status.HEALTHY)
+    assert (strips["slow"].facts.waiting, strips["slow"].standing.word) == (30, Status.CATCHING_UP)
+    assert (strips["quick"].facts.waiting, strips["quick"].standing.word) == (0, Status.HEALTHY)
 
 
 def test_a_strip_has_the_last_runs_oldest_first(people: People) -> None:
@@ -350,7 +381,7 @@ def test_two_connections_of_one_name_are_told_apart_by_their_owners(people: Peop
 def test_the_scheduler_is_as_old_as_its_last_beat(database: str) -> None:
     with db.session() as session:
         beat(session, ago_s=90)
-    age = health.overview(LOCAL, 24).heartbeat_age_s
+    age = health.overview(LOCAL, 24).scheduler.age_s
     assert age is not None
     assert 90 <= age < 100
 

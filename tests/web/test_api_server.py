@@ -151,7 +151,7 @@ def test_page_and_probe_agree_on_a_silent_scheduler(
     monkeypatch.setattr(st, "warning", lambda _body, *, title, icon: titles.append(title))
     with db.session() as session:
         scenes.beat(session, ago_s)
-    scheduler_banner(health.overview(LOCAL, 24).heartbeat_age_s)
+    scheduler_banner(health.overview(LOCAL, 24).scheduler)
     assert (probes._checks()["scheduler"] != "ok") is bool(titles) is (ago_s > 15)
 
 

@@ -173,7 +173,7 @@ def test_many_waiting_records_are_asked_about(ana: User, visit: Visit) -> None:
     in_dialog(page, actions.RESUME, soc.id, "skip")
     assert row(soc.id).is_active is True
     (line,) = connections.board(principal(ana)).lines
-    assert line.waiting == 0
+    assert line.facts.waiting == 0
 
 
 def test_sync_now_says_what_came_of_it(ana: User, visit: Visit, sandbox: Sandbox) -> None:

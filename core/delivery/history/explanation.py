@@ -1,7 +1,6 @@
 """The whole story of one record: for each connection, what became of it or why nothing did."""
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -10,7 +9,7 @@ from sqlmodel import Session, col
 from core import integrations, records
 from core.access import Principal, visible
 from core.delivery.filters import Filter
-from core.delivery.history.serialize import details, reason, views
+from core.delivery.history.serialize import details, exact, holding, reason, views
 from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import ConnectionStory, RecordStory
 from core.delivery.selection import keys_of
@@ -96,17 +95,6 @@ def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, An
     return f"Waits for its turn: {chosen.batch_limit} new records go per sync, oldest change first."
 
 
-def _holding(connection: Connection) -> str:
-    """Why nothing leaves for the connection right now; empty when something would."""
-    if not connection.is_active:
-        return f"{connection.problem or 'The connection is paused.'} Enable it to send what waits."
-    if connection.problem:
-        return connection.problem
-    if connection.next_call_at and connection.wait_reason:
-        return f"The vendor is called again at {_exact(connection.next_call_at)}."
-    return ""
-
-
 def _sentence(
     row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
 ) -> str:
@@ -115,19 +103,15 @@ def _sentence(
             State(row.state),
             reason(row.state, row.reason) or "",
             vendor_id=row.vendor_id,
-            delivered=f"at {_exact(row.delivered_at)}" if row.delivered_at else "",
-            due=f"at {_exact(row.next_attempt_at)}" if row.next_attempt_at else None,
+            delivered=f"at {exact(row.delivered_at)}" if row.delivered_at else "",
+            due=f"at {exact(row.next_attempt_at)}" if row.next_attempt_at else None,
             digest=f"in a digest (delivery {digest.id})" if digest is not None else "",
-            holding=_holding(connection),
+            holding=holding(connection),
         )
     )
     if digest is not None and row.state == State.PENDING:
         return f"{told} {_sentence(digest, connection, None)}"
     return f"{told} {ticket_url}" if ticket_url else told
-
-
-def _exact(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _record(session: Session, who: Principal, kind: Kind, record_id: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Found:
     attempts: int
     created_at: datetime
     delivered_at: datetime | None
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None  # not before its connection may be called
     vendor_id: str | None
 
 
@@ -131,8 +131,9 @@ def _rows(ids: Sequence[int]) -> Query:
         Delivery.next_attempt_at,
         Delivery.vendor_id,
     )
+    names: tuple[Any, ...] = (col(Connection.name).label("connection"), col(Connection.next_call_at))
     query: Query = (
-        select(*map(col, fields), col(Connection.name).label("connection"))
+        select(*map(col, fields), *names)
         .join(Connection, col(Connection.id) == col(Delivery.webhook_id))
         .where(col(Delivery.id).in_(ids))
         .order_by(col(Delivery.id).desc())
@@ -191,9 +192,14 @@ def _one(row: Any, record: dict[str, Any] | None, said: str | None) -> Found:
         attempts=row.attempt_count,
         created_at=row.created_at,
         delivered_at=row.delivered_at,
-        next_attempt_at=row.next_attempt_at,
+        next_attempt_at=_due(row),
         vendor_id=row.vendor_id,
     )
+
+
+def _due(row: Any) -> datetime | None:
+    due: datetime | None = row.next_attempt_at
+    return due if due is None or row.next_call_at is None else max(due, row.next_call_at)
 
 
 def _title(kind: str, record: dict[str, Any] | None) -> str:

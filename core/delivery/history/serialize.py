@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.delivery.history.views import AttemptView, DeliveryDetails, DeliveryView
 from core.delivery.retry import Policy, planned
-from core.storage.models import RECORD_TABLES, Attempt, Connection, Delivery, Kind, State, TicketLink
+from core.storage.models import RECORD_TABLES, WAITING, Attempt, Connection, Delivery, Kind, State, TicketLink
 
 
 def views(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[DeliveryView]:
@@ -51,9 +51,29 @@ def details(
 ) -> DeliveryDetails:
     """`view` with its attempts, which are those of `tried`: of its digest, where it went in one."""
     shown = {each.name: getattr(view, each.name) for each in fields(view)}
+    waits = row.state in WAITING
     return DeliveryDetails(
-        **shown, payload=payload, attempts=attempts(session, tried), next_attempts=next_attempts(session, row)
+        **shown,
+        payload=payload,
+        attempts=attempts(session, tried),
+        next_attempts=next_attempts(session, row),
+        holding=holding(session.get_one(Connection, row.webhook_id)) if waits else "",
     )
+
+
+def holding(connection: Connection) -> str:
+    """Say why nothing leaves for the connection right now; empty when something would."""
+    if not connection.is_active:
+        return f"{connection.problem or 'The connection is paused.'} Enable it to send what waits."
+    if connection.problem:
+        return connection.problem
+    if connection.next_call_at and connection.wait_reason:
+        return f"The vendor is called again at {exact(connection.next_call_at)}."
+    return ""
+
+
+def exact(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def next_attempts(session: Session, row: Delivery) -> list[datetime]:

@@ -24,8 +24,8 @@ def sentence(of: StateFacts) -> str:
     return {
         State.PENDING: _waits(of, due),
         State.SENDING: "It is being sent right now.",
-        State.RETRYING: f"It did not arrive. {of.reason} The next attempt is due {due}.",
-        State.IN_DOUBT: f"It may have arrived. {of.reason} It is looked at again {due}.",
+        State.RETRYING: f"It did not arrive. {of.reason} {of.holding or f'The next attempt is due {due}.'}",
+        State.IN_DOUBT: f"It may have arrived. {of.reason} {of.holding or f'It is looked at again {due}.'}",
         State.DELIVERED: f"{_delivered(of)} {of.reason}",
         State.DEAD: f"It is not tried again. {of.reason}",
         State.HELD: f"It waits for a person. {of.reason}",

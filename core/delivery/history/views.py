@@ -64,12 +64,14 @@ class DeliveryView:
 class DeliveryDetails(DeliveryView):
     """With the mapped body and each attempt's requests and answers, redacted.
 
-    `next_attempts`: when it is tried again, and then again if that fails; rough, each wait is varied.
+    `next_attempts`: when it is tried again, and then again if that fails; rough, each wait is varied. `holding` says
+    why nothing leaves for its connection right now; empty when something would.
     """
 
     payload: str | None
     attempts: list[AttemptView]
     next_attempts: list[datetime]
+    holding: str
 
 
 @dataclass(frozen=True, slots=True)

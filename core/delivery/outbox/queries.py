@@ -11,6 +11,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     and_,
     case,
+    exists,
     func,
     literal_column,
     or_,
@@ -218,6 +219,17 @@ def standing(
         )
         counts |= {(connection, state): number for connection, state, number in found}
     return counts
+
+
+def is_new(connection_id: str, kind: str, record_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """Where clause: a record that `known` would not have for the connection, or as one that comes back."""
+    has_it = (
+        col(Delivery.webhook_id) == connection_id,
+        col(Delivery.record_kind) == kind,
+        col(Delivery.record_id) == record_id,
+    )
+    comes_back = and_(col(Delivery.state) == State.SKIPPED, col(Delivery.skipped_by) == SkippedBy.FILTER)
+    return ~exists().where(*has_it, ~func.coalesce(comes_back, False))
 
 
 def known(session: Session, connection_id: str, kind: str, record_ids: Sequence[int]) -> dict[int, Known]:

@@ -90,6 +90,9 @@ class Connection(SQLModel, table=True):
     run_id: str | None = Field(default=None, max_length=36)
     run_worker: str | None = Field(default=None, max_length=100)
     lease_until: datetime | None = utc(default=None)
+    drain_to: int | None = Field(
+        default=None, sa_type=BigInt
+    )  # up to this change a person wants all sent now
     held_s: float = 0.0  # how long its last run held a worker
     recent: list[Any] = Field(default_factory=list, sa_type=JSON)  # last 60 runs: [epoch, status, records]
     last_sync: datetime | None = utc(default=None)

@@ -53,6 +53,7 @@ class HourlyFigures(SQLModel, table=True):
     runs_ok: int = 0
     runs_partial: int = 0
     runs_failed: int = 0
+    runs_blocked: int = 0
     delivered: int = 0
     dead: int = 0
     retried: int = 0

@@ -71,10 +71,14 @@ UNDELIVERED = (WAITING, (State.SENDING,), STUCK, (State.SKIPPED,))
 
 
 class RunStatus(StrEnum):
+    """How a run ended. An idle one is on the strip only: it is in no log and in no figure."""
+
     RUNNING = "running"
-    SUCCESS = "success"
+    SUCCESS = "success"  # all that it took is delivered, or waits for a person
     PARTIAL = "partial"
     FAILED = "failed"
+    BLOCKED = "blocked"  # something waits, and the connection may not be called yet
+    IDLE = "idle"  # nothing was new, and nothing was due
     INTERRUPTED = "interrupted"
 
 

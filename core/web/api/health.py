@@ -23,11 +23,11 @@ class HealthSpan(BaseModel):
 
 
 class HealthFigure(BaseModel):
-    """`before` is the same length of time before; null where nothing happened."""
+    """`before` is the same length of time before; null where nothing happened, and before the first run."""
 
     value: float | None
     before: float | None
-    series: list[float]
+    series: list[float | None]
 
 
 class Figures(BaseModel):
@@ -39,10 +39,14 @@ class Figures(BaseModel):
     delivered: HealthFigure
     delay_p95_s: HealthFigure
     scheduler_heartbeat_age_s: float | None
+    scheduler_stopped: bool
 
 
 class HealthStatus(BaseModel):
-    """`state`: Healthy, Catching up, Late, Failing, Needs you, Paused or Not run yet."""
+    """`state`: Healthy, Catching up, Late, Failing, Needs you, Paused or Not run yet.
+
+    `waiting` are in the queue; `backlog` more are wanted and not yet taken, with `backlog_more` at least that many.
+    """
 
     connection_id: str
     name: str
@@ -53,6 +57,8 @@ class HealthStatus(BaseModel):
     needs_attention: bool
     last_sync: datetime | None
     waiting: int
+    backlog: int
+    backlog_more: bool
 
 
 class HubTrouble(BaseModel):
@@ -114,7 +120,8 @@ def _figures(found: Overview) -> dict[str, Any]:
         "success_rate": vars(found.success),
         "delivered": vars(found.delivered),
         "delay_p95_s": vars(found.delay_p95_s),
-        "scheduler_heartbeat_age_s": found.heartbeat_age_s,
+        "scheduler_heartbeat_age_s": found.scheduler.age_s,
+        "scheduler_stopped": found.scheduler.is_stopped,
     }
 
 
@@ -128,5 +135,7 @@ def _standing(strip: Strip) -> dict[str, Any]:
         "sentence": strip.standing.sentence,
         "needs_attention": strip.standing.needs_attention,
         "last_sync": strip.last_sync,
-        "waiting": strip.waiting,
+        "waiting": strip.facts.waiting,
+        "backlog": strip.facts.backlog.number,
+        "backlog_more": strip.facts.backlog.more,
     }

@@ -22,6 +22,7 @@ class SyncRequest(Body):
     )
     integration_id: str = Field(min_length=1, max_length=200, description="Id of a connection.")
     action: Literal["manual", "scheduled", "webhook"] = "manual"
+    drain: bool = Field(False, description="Send all that waits by now, however many; the scheduler goes on.")
 
 
 class SyncResult(BaseModel):
@@ -42,7 +43,7 @@ class SyncResult(BaseModel):
 async def sync_integration(body: SyncRequest, who: Editor, request: Request) -> Any:
     """Answers within 25 s, 200 also when the sync failed. `metadata.more`: the scheduler goes on."""
     try:
-        done = await request.app.state.syncs.run(body.integration_id, body.action, who)
+        done = await request.app.state.syncs.run(body.integration_id, body.action, who, drain=body.drain)
     except NotFound:
         raise NotFound("There is no such connection. GET /api/v1/connections lists yours.") from None
     return vars(done)

@@ -35,7 +35,7 @@ class Syncs:
         self._running: set[threading.Thread] = set()
         self._lock = threading.Lock()
 
-    async def run(self, connection_id: str, action: str, who: Principal) -> Result:
+    async def run(self, connection_id: str, action: str, who: Principal, *, drain: bool = False) -> Result:
         """What the run answers, or that it is still going. Raises what `sync.run` raises, and Busy."""
         since = datetime.now(UTC)
         before = await to_thread.run_sync(history.delivered_since, connection_id, since)
@@ -47,6 +47,7 @@ class Syncs:
             who=who,
             stopping=self.stopping.is_set,
             deadline_s=self.answer_s * CALLS,
+            drain=drain,
         )
         self._start(work, future)
         done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=self.answer_s)

@@ -17,6 +17,7 @@ from core.storage.models import Category
 from core.web.ui import test_steps
 from core.web.ui.errors import doing, flash, guarded, show_flash
 from core.web.ui.markup import escaped, muted
+from core.web.ui.words import capital
 
 #: one sync from a page; what is left then goes on by the schedule
 SYNC_S = 120.0
@@ -26,8 +27,9 @@ Asked = tuple[str, str]  # action, connection id
 #: a page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end
 _WORKERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync-now")
 
-SYNC, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
+SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
     "Sync now",
+    "Send all now",
     "Test",
     "Edit",
     "Re-authorize",
@@ -37,6 +39,7 @@ SYNC, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
 )
 MENU_ICON = {
     SYNC: ":material/sync:",
+    SEND_ALL: ":material/fast_forward:",
     TEST: ":material/network_check:",
     EDIT: ":material/edit:",
     SECRETS: ":material/key:",
@@ -119,10 +122,21 @@ def switch(who: Principal, connection_id: str, is_on: bool) -> None:
 @st.dialog("Sync now", icon=":material/sync:")
 @guarded()
 def _sync_now(who: Principal, line: ConnectionRow) -> None:
+    _sync(who, line, drain=False)
+
+
+@st.dialog("Send all now", icon=":material/fast_forward:")
+@guarded()
+def _send_all(who: Principal, line: ConnectionRow) -> None:
+    muted("Everything that waits by now, however many. The scheduler goes on with what this does not reach.")
+    _sync(who, line, drain=True)
+
+
+def _sync(who: Principal, line: ConnectionRow, *, drain: bool) -> None:
     st.text(line.name)
     with st.status(f"Sending to {escaped(line.vendor)}…", expanded=True) as status:
         said = st.empty()
-        began = _WORKERS.submit(sync.run, line.id, "manual", who=who, deadline_s=SYNC_S)
+        began = _WORKERS.submit(sync.run, line.id, "manual", who=who, deadline_s=SYNC_S, drain=drain)
         result = _watch(began, who, line, lambda text: said.text(text))
         said.text(result.message)
         label = "Done" if result.success else "It did not work"
@@ -140,8 +154,8 @@ def _watch(
         try:
             return began.result(timeout=_LOOK_EVERY_S)
         except NotYet:
-            waiting = connections.find(who, line.id).waiting
-            say(f"{waiting:,} waiting, {monotonic() - start:.0f} s so far.")
+            waiting = connections.find(who, line.id).unsent
+            say(f"{capital(waiting)} waiting, {monotonic() - start:.0f} s so far.")
         except HubError as error:
             return Result(False, 0, error.message, {})
 
@@ -165,8 +179,8 @@ def _test(who: Principal, line: ConnectionRow) -> None:
 def _delete(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     lines = ["The credentials are destroyed."]
-    if line.waiting:
-        lines.append(f"{line.waiting:,} records that wait for it are not sent.")
+    if line.facts.unsent:
+        lines.append(f"{capital(line.facts.unsent.text)} records that wait for it are not sent.")
     lines.append("The list of deliveries and the runs stay.")
     if line.category == Category.TICKETING:
         lines.append("Tickets keep their links, so that no case gets a second one.")
@@ -185,7 +199,7 @@ def _delete(who: Principal, line: ConnectionRow) -> None:
 @guarded()
 def _resume(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
-    st.text(f"{line.waiting:,} records have been waiting while it was off.")
+    st.text(f"{capital(line.facts.unsent.text)} records have been waiting while it was off.")
     with st.container(horizontal=True):
         send = st.button("Send them all", type="primary", key="send", icon=":material/send:")
         skip = st.button(
@@ -202,4 +216,4 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
             st.rerun()
 
 
-_DIALOGS = {SYNC: _sync_now, TEST: _test, DELETE: _delete, RESUME: _resume}
+_DIALOGS = {SYNC: _sync_now, SEND_ALL: _send_all, TEST: _test, DELETE: _delete, RESUME: _resume}

@@ -2,19 +2,16 @@
 
 import streamlit as st
 
-from core.delivery import heartbeat
-from core.health import duration, self_check
+from core.delivery.heartbeat import Scheduler
+from core.health import self_check
 from core.web.ui.markup import escaped
 
 
-def scheduler_banner(heartbeat_age_s: float | None) -> None:
-    if not heartbeat.is_silent(heartbeat_age_s):
+def scheduler_banner(scheduler: Scheduler) -> None:
+    if not scheduler.is_silent:
         return
-    title = "The scheduler has not run yet"
-    if heartbeat_age_s is not None:
-        title = f"The scheduler has been silent for {duration(heartbeat_age_s)}"
     body = "Nothing is sent until it runs. Start it with `hub scheduler`, or everything with `hub up`."
-    st.warning(body, title=title, icon=":material/timer_off:")
+    st.warning(body, title=scheduler.sentence, icon=":material/timer_off:")
 
 
 def trouble_banner() -> None:

@@ -27,25 +27,28 @@ def cards(view: Overview) -> None:
             "now",
             view.attention.series,
             color="red" if view.needs_you else "gray",
-            explained="Connections that fail, are late, or wait for a person. The line: failing ones.",
+            explained="Connections that fail, are late, or wait for a person. "
+            "The line: those with failed or blocked runs.",
         )
         _delay(view)
 
 
 def connection_cards(view: Overview, connection: ConnectionView) -> None:
     """Of one connection."""
-    failed = [float(sum(t.failed_runs for t in view.timeline if t.at == at)) for at in view.times]
+    unsent = view.strips[0].facts.unsent
+    failed = [float(sum(t.bad_runs for t in view.timeline if t.at == at)) for at in view.times]
     with st.grid(4, min_column_width=210, gap="small"):
         _success(view)
         _delivered(view)
         _card(
             "Waiting",
-            compact(connection.waiting),
+            f"{unsent.number:,}+" if unsent.more else compact(unsent.number),
             _stuck(connection),
             "now",
             failed,
             color="red" if connection.dead else "gray",
-            explained="Records that are on their way: new, tried again, or in doubt. The line: failed runs.",
+            explained="Records that it wants and the tool does not have: new, tried again, or in doubt. "
+            "The line: failed and blocked runs.",
         )
         _delay(view)
 
@@ -56,9 +59,9 @@ def _success(view: Overview) -> None:
         None if view.success.value is None else percent(view.success.value),
         _points(view.success),
         _before(view),
-        [value * 100 for value in view.success.series],
+        view.success.series,
         color=_grade(view.success.value),
-        explained=f"Share of runs that delivered every record. The objective is {OBJECTIVE:.0%}.",
+        explained=f"Share of runs with something to do that delivered every record. The objective is {OBJECTIVE:.0%}.",
     )
 
 
@@ -97,14 +100,14 @@ def _stuck(connection: ConnectionView) -> str:
 def _card(
     label: str,
     value: str | None,
-    delta: str,
+    delta: str | None,
     described: str,
-    series: Sequence[float],
+    series: Sequence[float | None],
     *,
     color: Color = "gray",
     explained: str,
 ) -> None:
-    is_change = delta[0] in "+-"
+    is_change = delta is not None and delta[0] in "+-"
     with st.container(border=True, height="stretch", gap="xxsmall"):
         st.metric(
             label,
@@ -112,7 +115,7 @@ def _card(
             delta,
             delta_color=color,
             delta_arrow="auto" if is_change else "off",
-            delta_description=described,
+            delta_description=described if delta else None,
             help=explained,
         )
         sparkline(series, color)
@@ -124,18 +127,19 @@ def _grade(share: float | None) -> Color:
     return "green" if share >= OBJECTIVE else "orange" if share >= OBJECTIVE - 0.04 else "red"
 
 
-def _points(figure: Figure) -> str:
+def _points(figure: Figure) -> str | None:
+    """The change in percentage points; None while there is nothing to compare with."""
     if figure.value is None or figure.before is None:
-        return "no runs to compare"
+        return None
     change = (figure.value - figure.before) * 100
     return f"{change:+.1f} pp" if abs(change) >= 0.05 else SAME
 
 
-def _relative(figure: Figure) -> str:
-    if not figure.value and not figure.before:
-        return SAME
+def _relative(figure: Figure) -> str | None:
+    if figure.before is None:
+        return None
     if not figure.before:
-        return "none to compare"
+        return "none before" if figure.value else SAME
     times = (figure.value or 0) / figure.before
     if times >= 10:
         return f"{times:,.0f} times as many"
@@ -143,9 +147,9 @@ def _relative(figure: Figure) -> str:
     return f"{change:+,d} %" if change else SAME
 
 
-def _slower(figure: Figure) -> str:
+def _slower(figure: Figure) -> str | None:
     if figure.value is None or figure.before is None:
-        return "none to compare"
+        return None
     change = figure.value - figure.before
     if abs(change) < 0.1 * figure.before:
         return SAME
@@ -154,4 +158,5 @@ def _slower(figure: Figure) -> str:
 
 def _by_state(view: Overview) -> str:
     words = Counter(strip.standing.word.lower() for strip in view.needs_you)
-    return ", ".join(f"{count} {word}" for word, count in words.items()) or "all is well"
+    told = ", ".join(f"{count} {word}" for word, count in words.items())
+    return told or ("nothing runs" if view.scheduler.is_silent else "all is well")

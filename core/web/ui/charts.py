@@ -22,7 +22,7 @@ LEVELS = ((0.5, "half or more failed"), (0.2, "20 to 50 %"), (0.05, "5 to 20 %")
 
 
 def failures(view: Overview, palette: Palette) -> Any:
-    """Bars of failed runs and undeliverable records, by connection."""
+    """Bars of failed and blocked runs and undeliverable records, by connection."""
     worst = _worst(view.timeline)
     shown = [*worst, OTHERS] if len({t.name for t in view.timeline if _weight(t)}) > LINES else worst
     legend = _legend() if view.connections > 1 else None
@@ -40,6 +40,7 @@ def failures(view: Overview, palette: Palette) -> Any:
                 alt.Tooltip("connection:N", title="Connection"),
                 alt.Tooltip("at:T", title="From", format="%d %b %H:%M"),
                 alt.Tooltip("failed:Q", title="Failed runs", format=",d"),
+                alt.Tooltip("blocked:Q", title="Runs that could not call", format=",d"),
                 alt.Tooltip("dead:Q", title="Records undeliverable", format=",d"),
                 alt.Tooltip("retried:Q", title="Records tried again", format=",d"),
             ],
@@ -51,10 +52,10 @@ def failures(view: Overview, palette: Palette) -> Any:
 
 
 def failures_alt(view: Overview) -> str:
-    runs, dead = sum(t.failed_runs for t in view.timeline), sum(t.dead for t in view.timeline)
+    runs, dead = sum(t.bad_runs for t in view.timeline), sum(t.dead for t in view.timeline)
     worst = _worst(view.timeline)
     where = f", most of them in {worst[0]}" if worst else ""
-    return f"{runs:,} failed runs and {dead:,} undeliverable records in the last {span(view.hours)}{where}."
+    return f"{runs:,} failed or blocked runs and {dead:,} undeliverable records in the last {span(view.hours)}{where}."
 
 
 def heat(view: Overview, palette: Palette) -> Any:
@@ -96,7 +97,7 @@ def heat_alt(view: Overview) -> str:
 
 
 def _weight(trouble: DeliveryTrouble) -> int:
-    return trouble.failed_runs + trouble.dead
+    return trouble.bad_runs + trouble.dead
 
 
 def _worst(timeline: Sequence[DeliveryTrouble]) -> list[str]:
@@ -108,11 +109,11 @@ def _worst(timeline: Sequence[DeliveryTrouble]) -> list[str]:
 
 def _trouble_frame(view: Overview, worst: list[str]) -> pd.DataFrame:
     """A row per bar: what has no colour of its own is one bar, which also is much less for the browser to draw."""
-    sums: dict[tuple[datetime, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    sums: dict[tuple[datetime, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for trouble in view.timeline:
         if _weight(trouble):
             rank = worst.index(trouble.name) if trouble.name in worst else LINES
-            counts = (trouble.failed_runs, trouble.dead, trouble.retried)
+            counts = (trouble.failed_runs, trouble.blocked_runs, trouble.dead, trouble.retried)
             sums[trouble.at, rank] = [*map(sum, zip(sums[trouble.at, rank], counts, strict=True))]
     rows = [
         (
@@ -120,14 +121,11 @@ def _trouble_frame(view: Overview, worst: list[str]) -> pd.DataFrame:
             at.isoformat(),
             worst[rank] if rank < LINES else OTHERS,
             rank,
-            failed + dead,
-            failed,
-            dead,
-            retried,
+            *(failed + blocked + dead, failed, blocked, dead, retried),
         )
-        for (at, rank), (failed, dead, retried) in sums.items()
+        for (at, rank), (failed, blocked, dead, retried) in sums.items()
     ]
-    names = ["at", "bucket", "connection", "rank", "problems", "failed", "dead", "retried"]
+    names = ["at", "bucket", "connection", "rank", "problems", "failed", "blocked", "dead", "retried"]
     return pd.DataFrame(rows, columns=names)
 
 

@@ -47,6 +47,8 @@ def draw(who: Principal, manifest: Manifest, key: str, saved: Mapping[str, Any])
             help="A scan with fewer high risks is not sent.",
         )
     chosen["start_from"] = _start(manifest, key, start["start_from"])
+    if who.is_admin:
+        chosen["scope"] = _scope(manifest, key, start["scope"])
     with st.expander("More options", icon=":material/tune:"):
         chosen |= _more(who, manifest, key, start)
     return chosen
@@ -104,6 +106,15 @@ def _start(manifest: Manifest, key: str, current: str) -> str:
     return picked.isoformat() if isinstance(picked, date) else current
 
 
+def everybodys(manifest: Manifest) -> str:
+    """The switch that an admin has, as its label."""
+    return f"Send everybody's {plural(manifest)}, not only the owner's"
+
+
+def _scope(manifest: Manifest, key: str, current: str) -> str:
+    return "all" if st.toggle(everybodys(manifest), current == "all", key=f"{key}_scope") else "mine"
+
+
 def _more(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]) -> dict[str, Any]:
     nouns = plural(manifest)
     more: dict[str, Any] = {
@@ -140,11 +151,6 @@ def _more(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]
         more["include_raw"] = st.toggle(
             "Put the whole scan inside the event", bool(start["include_raw"]), key=f"{key}_raw"
         )
-    if who.is_admin:
-        everybody = st.toggle(
-            f"Send everybody's {nouns}, not only the owner's", start["scope"] == "all", key=f"{key}_scope"
-        )
-        more["scope"] = "all" if everybody else "mine"
     return more
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core import integrations
 from core.access import Principal
 from core.connections import ConnectionRow
-from core.health import duration
+from core.health import FAILURES, duration
 from core.web.ui import actions
 from core.web.ui.markup import escaped, muted
 from core.web.ui.run_strip import strip
@@ -51,7 +51,10 @@ def _name(shown: ConnectionRow) -> None:
 
 
 def _last(shown: ConnectionRow, now: datetime) -> str:
-    return f"Synced {ago(shown.last_sync, now)}" if shown.last_sync else "Not yet"
+    if shown.last_sync is None:
+        return "Not yet"
+    worked = not shown.recent or shown.recent[-1][1] not in FAILURES
+    return f"{'Synced' if worked else 'Tried'} {ago(shown.last_sync, now)}"
 
 
 def _next(shown: ConnectionRow, now: datetime) -> str:
@@ -63,9 +66,10 @@ def _next(shown: ConnectionRow, now: datetime) -> str:
 
 
 def _left(shown: ConnectionRow) -> str:
-    parts = [f"{shown.waiting:,} waiting"] if shown.waiting else []
-    parts += [f"{shown.held:,} held"] if shown.held else []
-    parts += [f"{shown.dead:,} refused"] if shown.dead else []
+    known = shown.facts
+    parts = [f"{known.unsent.text} waiting"] if known.unsent else []
+    parts += [f"{known.held:,} held"] if known.held else []
+    parts += [f"{known.dead:,} refused"] if known.dead else []
     return ", ".join(parts) or "none waiting"
 
 

@@ -93,6 +93,7 @@ def _standing(found: DeliveryDetails, now: datetime) -> StateFacts:
         delivered=ago(found.delivered_at, now) if found.delivered_at else "",
         due=within(found.next_attempt_at, now) if found.next_attempt_at else None,
         digest="in a digest" if found.digest_id is not None else "",
+        holding=found.holding,
     )
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core import integrations
 from core.connections import ConnectionView
+from core.delivery.backlog import Backlog
 from core.delivery.history.search import Found
 from core.delivery.retry import Policy
 from core.health import duration
@@ -15,7 +16,7 @@ from core.storage.models import Category, State
 from core.web.ui.entry import CATEGORY
 from core.web.ui.markup import escaped
 from core.web.ui.tables import STATE
-from core.web.ui.words import exact, within
+from core.web.ui.words import capital, exact, within
 
 _WAIT = {
     "throttled": "The tool asked to slow down: the next call is made {when}.",
@@ -65,7 +66,7 @@ def facts(known: Mapping[str, Any]) -> None:
                 st.text(_said(value), width="stretch")
 
 
-def next_steps(view: ConnectionView, upcoming: Sequence[Found], now: datetime) -> None:
+def next_steps(view: ConnectionView, upcoming: Sequence[Found], now: datetime, backlog: Backlog) -> None:
     """The next sync, what it waits for, and the deliveries that are tried next."""
     if not view.is_active:
         st.text("It is switched off: nothing comes until somebody switches it on.")
@@ -84,6 +85,8 @@ def next_steps(view: ConnectionView, upcoming: Sequence[Found], now: datetime) -
             st.caption(f"{STATE[State(each.state)][0]}{due}")
     if view.held:
         st.caption(f"{view.held:,} wait for your word.")
+    elif backlog:
+        st.caption(f"{capital(backlog.text)} it wants are not in its queue yet: each sync takes some.")
     elif not upcoming:
         st.caption("Nothing waits: every record it wants has been sent or is decided.")
     st.caption(plan(Policy.of(view.options.get("retry", {}))))

@@ -24,6 +24,7 @@ _MASK = f"linear-gradient(to right,#000 80%,transparent 80%) 0 0/calc(100%/{BLOC
 _SAID = {
     RunStatus.PARTIAL: "delivered in part",
     RunStatus.FAILED: "failed",
+    RunStatus.BLOCKED: "could not call the tool",
     RunStatus.INTERRUPTED: "was interrupted",
     RunStatus.RUNNING: "is running",
 }
@@ -69,8 +70,11 @@ def _stops(recent: Sequence[Any], colors: Palette) -> Iterator[str]:
 def _told(recent: Sequence[Any]) -> str:
     if not recent:
         return "No run yet"
-    bad = [(at, status) for at, status, _ in recent if status != RunStatus.SUCCESS]
-    told = f"{len(recent) - len(bad)} of the last {len(recent)} runs delivered everything"
+    worked = [(at, status) for at, status, _ in recent if status != RunStatus.IDLE]
+    bad = [(at, status) for at, status in worked if status != RunStatus.SUCCESS]
+    if not worked:
+        return f"The last {len(recent)} runs had nothing to do"
+    told = f"{len(worked) - len(bad)} of the last {len(worked)} runs delivered everything"
     if not bad:
         return told
     at, status = bad[-1]

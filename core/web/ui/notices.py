@@ -9,9 +9,11 @@ from core.access import Principal
 from core.connections import ConnectionView
 from core.delivery import history
 from core.delivery.auto_disable import NOTICE_DAYS, next_day
-from core.health import duration
+from core.health import Status, duration
+from core.web.ui import actions
 from core.web.ui.errors import doing
 from core.web.ui.markup import escaped
+from core.web.ui.words import capital
 
 _DAY_S = 86_400
 
@@ -35,6 +37,27 @@ def held_banner(who: Principal, view: ConnectionView, *, may_change: bool) -> No
                 icon=":material/list:",
                 query_params={"connection": view.id, "state": "held"},
             )
+
+
+def backlog_banner(who: Principal, view: ConnectionView, *, may_change: bool) -> None:
+    """What it wants and has not taken yet, where that is more than one sync takes; with the way to send it at once."""
+    if not view.is_active or view.standing.word is not Status.CATCHING_UP or not view.backlog:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", border=True, key="backlog"):
+        st.text(
+            f"{capital(view.unsent)} records wait. They go out bit by bit, or all at once.", width="stretch"
+        )
+        if may_change and st.button(
+            actions.SEND_ALL, type="primary", key="send_all", icon=actions.MENU_ICON[actions.SEND_ALL]
+        ):
+            actions.act(who, actions.SEND_ALL, view.id)
+
+
+def left_out_line(who: Principal, view: ConnectionView) -> None:
+    """What it does not send, and why; nothing where it sends everything."""
+    sentence = connections.left_out(who, view.id).sentence
+    if sentence:
+        st.caption(escaped(sentence))
 
 
 def _decide(who: Principal, view: ConnectionView) -> None:

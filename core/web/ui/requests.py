@@ -12,7 +12,7 @@ from core.connections import MatchCount, PreviewRequest
 from core.connections.previews import COUNTED
 from core.delivery.filters import CONFIG_FIELDS
 from core.integrations import Manifest
-from core.web.ui.choices import NOUN
+from core.web.ui.choices import NOUN, everybodys, plural
 
 _MOST_PX = 360
 
@@ -29,6 +29,13 @@ def matching(
     given = orjson.dumps([dict(chosen), filters])
     wanted = _count(who.user_id, who.role, who, manifest.slug, given, ref)
     st.markdown(f":material/filter_alt: {sentence(manifest, wanted, chosen, is_new=ref is None)}")
+    if wanted.others:
+        noun, verb = (NOUN[manifest.kind], "matches") if wanted.others == 1 else (plural(manifest), "match")
+        switch = everybodys(manifest)
+        st.markdown(
+            f":material/group: {wanted.records:,} of yours, {wanted.others:,} of others: {wanted.others:,} {noun} "
+            f"of other people {verb}, too. To send them, switch on “{switch}”."
+        )
 
 
 @st.cache_data(ttl=15, max_entries=200, show_spinner="Counting…")

@@ -17,6 +17,8 @@ _SAID = {
     RunStatus.SUCCESS: "delivered",
     RunStatus.PARTIAL: "in part",
     RunStatus.FAILED: "failed",
+    RunStatus.BLOCKED: "blocked",
+    RunStatus.IDLE: "with nothing to do",
     RunStatus.INTERRUPTED: "interrupted",
     RunStatus.RUNNING: "running",
 }
@@ -45,7 +47,7 @@ def _told(shown: Sequence[Any]) -> str:
 def _bar(run: Any, most: int) -> str:
     at, status, records = run
     grown = round((_HEIGHT_PX - _QUIET_PX) * records / most) if most else 0
-    height = _QUIET_PX + grown if status == RunStatus.SUCCESS else _HEIGHT_PX
+    height = _QUIET_PX + grown if status in (RunStatus.SUCCESS, RunStatus.IDLE) else _HEIGHT_PX
     when = datetime.fromtimestamp(at, UTC)
     told = f"{when:%d %b %H:%M} UTC: {_SAID.get(status, status)}, {records:,} records"
     return _drawn(height, palette().run.get(status, palette().muted), told)

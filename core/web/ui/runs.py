@@ -22,6 +22,8 @@ STATUS: dict[str, tuple[str, Color]] = {
     RunStatus.SUCCESS: ("Delivered", "green"),
     RunStatus.PARTIAL: ("In part", "orange"),
     RunStatus.FAILED: ("Failed", "red"),
+    RunStatus.BLOCKED: ("Blocked", "orange"),
+    RunStatus.IDLE: ("Nothing to do", "gray"),
     RunStatus.INTERRUPTED: ("Interrupted", "gray"),
     RunStatus.RUNNING: ("Running", "blue"),
 }

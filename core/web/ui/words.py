@@ -12,6 +12,11 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return "just now" if seconds < 5 else f"{duration(seconds)} ago"
 
 
+def capital(text: str) -> str:
+    """The beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def compact(number: float) -> str:
     """`950`, `12.4k`, `3.1M`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
