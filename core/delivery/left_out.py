@@ -48,14 +48,12 @@ class LeftOutCount:
         """One sentence with every cause; empty when nothing is left out."""
         if not self.total:
             return ""
-        among = (
-            f"Of {self.looked:,} {self.kind}s"
-            if self.is_all
-            else f"Of the newest {self.looked:,} {self.kind}s"
-        )
+        noun = self.kind if self.looked == 1 else f"{self.kind}s"
+        among = f"Of {'' if self.is_all else 'the newest '}{self.looked:,} {noun}"
+        are = "is" if self.total == 1 else "are"
         parts = [f"{number:,} {self._said(cause, number)}" for cause, number in self.causes.items() if number]
         hint = " Set scope=all to send everybody's." if self.others else ""
-        return f"{among}, {self.total:,} are left out: {', '.join(parts)}.{hint}"
+        return f"{among}, {self.total:,} {are} left out: {', '.join(parts)}.{hint}"
 
     def _said(self, cause: Cause, number: int) -> str:
         status = mapping.DUE_STATUS.get(self.kind, "open and unread")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.delivery.runs import Run
-from core.delivery.selection import MANY
 from core.storage.models import Connection
 
 
@@ -18,19 +17,15 @@ class Result:
     metadata: dict[str, Any]
 
 
-def message(begun: Run, connection: Connection, waiting: int, others: int, held: int) -> str:
-    """One sentence: what happened, and what happens next."""
+def message(begun: Run, connection: Connection, waiting: int, left_out: str, held: int) -> str:
+    """One sentence: what happened, and what happens next; with nothing new, what is `left_out`."""
     if begun.fault is not None:
         said = begun.fault.message.rstrip()
         said += "" if said.endswith((".", "!", "?")) else "."  # a vendor's words may end without
         return f"{said} {waiting} waiting." if waiting else said
     done, name = begun.tally, begun.manifest.name
     if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
-        belong = "record belongs" if others == 1 else "records belong"
-        many = " or more" if others >= MANY else ""
-        hint = (
-            f" {others:,}{many} {belong} to other people; set scope=all to send them too." if others else ""
-        )
+        hint = f" {left_out}" if left_out else ""
         hint += (
             f" {held} held: release or discard them, on the connection's page or with hub release."
             if held

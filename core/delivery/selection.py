@@ -21,7 +21,6 @@ from core.storage.models import CatalogEntry, Connection, Kind
 from core.storage.models.words import KIND_OF
 
 PAGE = 500  # records looked at in one step
-MANY = 10_000  # nobody needs a larger number more exactly than this
 RANGE = 50_000  # … changes that one statement walks at most, …
 STEP_S = 0.1  # … and seconds in one transaction, so that no writer waits long
 
@@ -116,10 +115,3 @@ def newest_seen() -> ColumnElement[int | None]:
     own = [(which, records.newest(kind, col(Connection.user_id))) for which, kind in wanted]
     everybodys = [(and_(which, sees_all), records.newest(kind)) for which, kind in wanted]
     return case(*everybodys, *own)
-
-
-def left_out(session: Session, connection: Connection, kind: Kind) -> int:
-    """Records that the connection's scope leaves out: they belong to others, or to nobody yet; at most MANY."""
-    if connection.scope == "all":
-        return 0
-    return records.count_others(session, kind, connection.user_id, MANY)

@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from time import monotonic
 
 import structlog
+from sqlmodel import Session
 
 from core import integrations, records
 from core.access import Principal
-from core.delivery import breaker, journal, outbox, restored, result, runs
+from core.delivery import breaker, journal, left_out, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
 from core.delivery.export import export
 from core.delivery.result import Result as Result
 from core.delivery.runs import Run
-from core.delivery.selection import left_out
 from core.delivery.send import deliver
 from core.http.errors import DeliveryError, Misconfigured
 from core.integrations import client, credentials, options
@@ -53,7 +53,7 @@ def run(
     try:
         disk.require()
         _work(begun)
-        return _end(begun)
+        return _end(begun, who)
     except (Full, Locked) as error:
         return _drop(begun, error)
     except LeaseLost:
@@ -159,7 +159,7 @@ def _note(begun: Run, error: HubError | DeliveryError) -> None:
 
 
 @db.unit
-def _end(begun: Run) -> Result:
+def _end(begun: Run, who: Principal | None) -> Result:
     with db.session() as session:
         now = db.now(session)
         if runs.finish(session, begun, now) is None:
@@ -167,9 +167,14 @@ def _end(begun: Run) -> Result:
         waiting = outbox.count_waiting(session, begun.connection.id)
         connection = session.get_one(Connection, begun.connection.id)
         idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
-        others = left_out(session, connection, begun.kind) if idle else 0
+        missing = _left_out(session, begun, connection, who) if idle else ""
         held = sum(outbox.standing(session, [connection.id], (State.HELD,)).values())
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
-    message = result.message(begun, connection, waiting, others, held)
+    message = result.message(begun, connection, waiting, missing, held)
     return Result(begun.fault is None, begun.tally.delivered, message, metadata)
+
+
+def _left_out(session: Session, begun: Run, connection: Connection, who: Principal | None) -> str:
+    everybodys = who is None or who.is_admin
+    return left_out.count(session, connection, begun.manifest, everybodys=everybodys).sentence

@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal_column, select
 from sqlmodel import Session, col
 
-from core.delivery import heartbeat
+from core.delivery import backlog, heartbeat
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, added
 from core.delivery.journal import SUMS
 from core.delivery.outbox.queries import in_states
@@ -89,6 +89,7 @@ class Metrics:
             now = db.now(session)
             present = [
                 *_queue(session, now),
+                _backlog(session),
                 _connections(session),
                 _heartbeat(heartbeat.read(session, now).age_s),
             ]
@@ -250,6 +251,27 @@ def _fault() -> ColumnElement[str]:
         (col(Delivery.attempt_count) > 0, "no_answer"),
         else_="none",
     )
+
+
+def _backlog(session: Session) -> Metric:
+    family = GaugeMetricFamily(
+        "hub_backlog",
+        f"Records that connections want and have not taken yet, at most {backlog.MOST:,} of each connection.",
+        labels=["vendor"],
+    )
+    active = (col(Connection.is_active), col(Connection.deleted_at).is_(None))
+    rows = session.execute(
+        select(Connection, col(CatalogEntry.slug))
+        .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
+        .where(*active)
+    ).all()
+    found = backlog.read(session, select(col(Connection.id)).where(*active), [row[0] for row in rows])
+    sums: dict[str, int] = defaultdict(int)
+    for connection, slug in rows:
+        sums[slug] += found.get(connection.id, backlog.NONE).number
+    for slug, number in sorted(sums.items()):
+        family.add_metric([slug], number)
+    return family
 
 
 def _connections(session: Session) -> Metric:

@@ -4,7 +4,7 @@ Takes a session and never commits.
 """
 
 from core.records.owners import adopt, heirs, names_of
-from core.records.queries import by_local_id, changes, count, count_others, latest, local_ids, newest
+from core.records.queries import by_local_id, changes, count, latest, local_ids, newest
 from core.records.tables import head, hold, lock
 from core.records.upsert import Stored, store
 
@@ -14,7 +14,6 @@ __all__ = [
     "by_local_id",
     "changes",
     "count",
-    "count_others",
     "head",
     "heirs",
     "hold",

@@ -94,15 +94,6 @@ def newest(kind: Kind, owner_id: SQLColumnExpression[str] | None = None) -> Scal
     return (query if owner_id is None else query.where(table.c.owner_id == owner_id)).scalar_subquery()
 
 
-def count_others(session: Session, kind: Kind, owner_id: str, most: int) -> int:
-    """Records of anybody else; not counted further than `most`."""
-    table, found = TABLES[kind], 0
-    for side in (table.c.owner_id < owner_id, table.c.owner_id > owner_id):  # each a range of an index
-        some = select(table.c.local_id).where(side).limit(most - found).subquery()
-        found += session.connection().execute(select(func.count()).select_from(some)).scalar_one()
-    return found
-
-
 def count(session: Session, kind: Kind, owner_id: str | None) -> int:
     query = select(func.count()).select_from(TABLES[kind])
     if owner_id is not None:

@@ -155,7 +155,7 @@ def test_a_ticket_given_up_in_doubt_is_looked_for_when_it_is_replayed(place: Pla
         row = place.only("jira")
         assert row.state == "dead"
         assert str(row.reason).startswith("Given up after 1 attempt. Last answer: Jira: sent, no answer")
-        assert str(row.reason).endswith("It may be there; look before you replay it.")
+        assert str(row.reason).endswith("It may be there; a replay looks for it before it creates one.")
         tracker.is_well = True
         assert row.id is not None
         history.replay_one(place.who, row.id)

@@ -229,7 +229,7 @@ def test_a_run_that_found_nothing_is_neither_in_the_log_nor_in_the_figures(workp
     assert [row.runs_ok for row in figures] == [1]
     assert sum(row.delivered for row in figures) == 1
     assert sum(sum(row.call_ms) for row in figures) == 1
-    assert [run[1:] for run in workplace.row("splunk").recent] == [["success", 0], ["success", 1]]
+    assert [run[1:] for run in workplace.row("splunk").recent] == [["idle", 0], ["success", 1]]
 
 
 ANSWERS = {
@@ -353,7 +353,10 @@ def test_an_idle_sync_says_whose_records_it_leaves_out(workplace: Workplace, peo
     workplace.connect("splunk")
     intake.store(people.b, Kind.SCAN, [{"id": "b-1", "high_risk_count": 9, "status": "completed"}])
     told = workplace.sync("splunk").message
-    assert told == "Nothing new for Splunk. 1 record belongs to other people; set scope=all to send them too."
+    assert (
+        told
+        == "Nothing new for Splunk. Of 1 scan, 1 is left out: 1 belongs to somebody else (scope is mine). Set scope=all to send everybody's."
+    )
 
 
 def test_a_persons_sync_does_not_move_the_schedule(workplace: Workplace) -> None:

@@ -8,7 +8,7 @@ from core import connections, health
 from core.delivery import backlog, heartbeat, idle, runs, sync
 from core.delivery.filters import Cause
 from core.delivery.journal import Tally
-from core.health import Status
+from core.health import Status, metrics
 from core.storage import db
 from core.storage.models import Connection, HourlyFigures, Kind, RunLog
 from tests.conftest import People
@@ -79,6 +79,15 @@ def test_a_backlog_is_exact_up_to_a_thousand(workplace: Workplace, monkeypatch: 
     workplace.scans(1)
     backlog.forget()
     assert (view(workplace, "splunk").backlog, view(workplace, "splunk").unsent) == (10, "more than 10")
+
+
+def test_prometheus_is_told_of_the_backlog(workplace: Workplace) -> None:
+    workplace.connect("splunk", every="1h")
+    workplace.scans(4)
+    workplace.connect("jira", every="1h")
+    text = metrics.Metrics().text().decode()
+    assert 'hub_backlog{vendor="splunk"} 4.0' in text
+    assert 'hub_backlog{vendor="jira"} 0.0' in text
 
 
 def test_a_filter_that_only_the_hub_can_judge_is_not_counted_without_end(
