@@ -325,10 +325,19 @@ def _journal(session: Session, run: Run, connection: Connection, status: RunStat
         run.id,
         status=status,
         count=run.tally.delivered,
-        error=run.fault.message if run.fault else None,
+        error=_said(run, connection, status),
         metadata=metadata(run),
         now=now,
     )
+
+
+def _said(run: Run, connection: Connection, status: RunStatus) -> str | None:
+    """What went wrong with the run, in a sentence; None when nothing did."""
+    if run.fault is not None:
+        return run.fault.message
+    if status is RunStatus.BLOCKED:
+        return f"Not called: the next call is at {connection.next_call_at:%H:%M:%S} UTC ({connection.wait_reason})."
+    return None
 
 
 def metadata(run: Run) -> dict[str, Any]:

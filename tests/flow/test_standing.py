@@ -142,8 +142,9 @@ def test_a_run_that_may_not_call_is_blocked_and_no_success(workplace: Workplace)
             row.next_sync_at = row.next_wake_at = db.now(session)
         workplace.sync("splunk", "scheduled")
     with db.reading() as session:
-        logged = list(session.execute(select(col(RunLog.status)).order_by(col(RunLog.id))).scalars())
-    assert logged == ["failed", "blocked", "blocked", "blocked"]
+        logged = list(session.execute(select(RunLog).order_by(col(RunLog.id))).scalars())
+    assert [run.status for run in logged] == ["failed", "blocked", "blocked", "blocked"]
+    assert str(logged[-1].error_message).startswith("Not called: the next call is at ")
     assert last_status(workplace, "splunk") == "blocked"
     hour = counted(workplace)
     assert (hour.runs_ok, hour.runs_failed, hour.runs_blocked) == (0, 1, 3)
