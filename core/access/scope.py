@@ -28,6 +28,15 @@ def may_change(who: Principal, owner: str) -> bool:
     return who.is_admin or (who.role == Role.MEMBER and owner in (who.user_id, who.email))
 
 
+#: of a shared connection: the tool's own words, which may quote a record, are for those who may see the record
+WITHHELD = "Something is wrong with it: its owner sees what the tool answered."
+
+
+def may_read(who: Principal, owner_id: str) -> bool:
+    """Whether they may see the records that go through a connection; `shared` shows the connection alone."""
+    return who.is_admin or owner_id == who.user_id
+
+
 def row_of(
     session: Session, who: Principal, ref: str, *, to_change: bool = False
 ) -> tuple[Connection, str, str]:

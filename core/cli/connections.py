@@ -121,8 +121,11 @@ def edit(
     secret: SecretPairs = None,
     secret_file: SecretFiles = None,
     every: Every = None,
+    owner: Annotated[
+        str | None, typer.Option(help="E-mail of its next owner; its secrets are entered again.")
+    ] = None,
 ) -> None:
-    """Change a connection's name, fields, secrets or options; what is not named stays."""
+    """Change a connection's name, fields, secrets, options or owner; what is not named stays."""
     from core import connections
     from core.integrations import get
 
@@ -130,9 +133,9 @@ def edit(
     manifest = get(connections.find(who, ref).slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
-    if name is None and not values and not options:
-        raise Invalid("Nothing to change was named. Use --name, --set, --secret or --every.")
-    connections.edit(who, ref, name=name, values=values or None, options=options or None)
+    if name is None and owner is None and not values and not options:
+        raise Invalid("Nothing to change was named. Use --name, --set, --secret, --every or --owner.")
+    connections.edit(who, ref, name=name, values=values or None, options=options or None, owner=owner)
     hint = f' Test it with `hub test "{name or ref}"`.' if values else ""
     say(f"{name or ref} is changed.{hint}")
 

@@ -22,6 +22,7 @@ from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, Role, User
 
 #: the catalog's ids are the same in every hub
+_ADMINS_ONLY = "Only an admin may connect everybody's records. Use scope=mine, or ask an admin."
 _NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
 
 
@@ -120,12 +121,14 @@ def create(
             options=chosen,
             credentials_encrypted=credentials.seal(secrets, connection_id, person.id),
             secret_names=sorted(secrets),
-            scope=chosen["scope"],
             shared=shared,
             export_cursor=records.head(session) if options.get("start_from") == "now" else 0,
             created_at=now,
             updated_at=now,
         )
+        set_scope(row)
+        if row.scope == "all":
+            require_everybodys(session, who, person.id)
         due_times.sync_now(row, now)
         session.add(row)
         flush_name(session, name)
@@ -155,8 +158,25 @@ def checked_options(
     if parsed.notify_via and (row is None or parsed.notify_via != row.options.get("notify_via")):
         chosen["notify_via"] = channel(session, who, parsed.notify_via, row.id if row else None)
     if chosen["scope"] == "all" and not who.is_admin:
-        raise Forbidden("Only an admin may connect everybody's records. Use scope=mine, or ask an admin.")
+        raise Forbidden(_ADMINS_ONLY)
     return chosen
+
+
+def set_scope(row: Connection) -> None:
+    """Take the scope over from the options; that it was everybody's is never forgotten."""
+    row.scope = row.options["scope"]
+    row.mixed = row.mixed or row.scope == "all"
+
+
+def require_everybodys(session: Session, who: Principal, owner_id: str) -> None:
+    """Refuse a connection of everybody's records to whoever is no admin, and to an owner who is none."""
+    if not who.is_admin:
+        raise Forbidden(_ADMINS_ONLY)
+    if session.get_one(User, owner_id).role != Role.ADMIN:
+        raise Forbidden(
+            "A connection of everybody's records belongs to an admin, who may see them. Use scope=mine, or make an "
+            "admin its owner."
+        )
 
 
 def guard_proxy(who: Principal, config: Mapping[str, Any]) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from sqlmodel import Session
 
 from core import integrations, records
-from core.access import Principal
+from core.access import Principal, rights
 from core.access.principal import require_member
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_options, guard_proxy, split
+from core.connections.redirection import redirected, require_again
 from core.delivery import breaker, outbox, refresh
 from core.delivery.filters import CONFIG_FIELDS, Filter
 from core.delivery.profile import Profile
@@ -130,6 +131,7 @@ def preview(who: Principal, ref: str, limit: int = 3) -> list[PreviewRequest]:
     """The requests that the next sync would send for at most `limit` records. Sends and changes nothing."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref)
+        rights.require(session, row.id)
         manifest = integrations.get(slug)
         items = _next(session, row, manifest, options.parse(row.options, manifest.category), limit)
     return _recorded(manifest, credentials.values(row), items)
@@ -243,7 +245,11 @@ def _requests(
 def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
     """The draft's whole config, secrets as plain strings."""
     require_member(who, "connect anything")
-    checked = integrations.check_config(manifest, given, _saved(who, ref) if ref else None)
+    saved = _saved(who, ref) if ref else {}
+    checked = integrations.check_config(manifest, given, saved if ref else None)
+    if ref:  # a test is a call, too
+        sealed = [name for name in integrations.secret_fields(manifest) if saved.get(name)]
+        require_again(manifest, sealed, given, redirected(manifest, saved, checked))
     if ref is None or "proxy" in given:
         guard_proxy(who, split(manifest, checked)[0])
     return checked

@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 from sqlmodel import Session, col
 
 from core import integrations, records
+from core.access.rights import may_run
 from core.delivery import journal, outbox, runs, schedule
 from core.delivery.selection import newest_seen
 from core.integrations import credentials, options
@@ -60,7 +61,7 @@ def _find(session: Session, now: datetime) -> Sequence[Any]:
             due_times.wakes(), col(Connection.next_wake_at) <= now, col(Connection.next_sync_at).is_not(None)
         )
         # a lease that ran out is a worker that died: its run must be ended by the next one
-        .where(col(Connection.lease_until).is_(None), credentials.is_open())
+        .where(col(Connection.lease_until).is_(None), credentials.is_open(), may_run())
         .where(col(CatalogEntry.slug).in_(integrations.manifests()))
         .where(or_(col(Connection.next_call_at) > now, func.coalesce(due_at > now, True)))
         .where(func.coalesce(newest_seen(), 0) <= col(Connection.export_cursor))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
+from core.access.rights import may_run
 from core.delivery import outbox
 from core.integrations import credentials
 from core.storage import db, due_times
@@ -76,7 +77,7 @@ def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due
 def _due(now: datetime) -> Any:
     columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
     return select(*map(col, columns)).where(
-        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open()
+        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open(), may_run()
     )
 
 

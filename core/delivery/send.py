@@ -13,6 +13,7 @@ import structlog
 from sqlmodel import Session
 
 from core import integrations
+from core.access import rights
 from core.delivery import breaker, digests, journal, outbox, refresh, restored, runs
 from core.delivery.batch import BatchDelivery, LeaseLost
 from core.delivery.journal import Tally
@@ -56,6 +57,8 @@ def claim(begun: Run) -> Claim | None:
         now = db.now(session)
         connection = runs.hold(session, begun)
         if not connection.is_active or runs.is_edited(begun, connection):
+            return None
+        if rights.lacks(session, [connection.id]):
             return None
         if connection.next_call_at and connection.next_call_at > now:
             return None

@@ -15,7 +15,7 @@ import structlog
 from sqlmodel import Session
 
 from core import integrations, records
-from core.access import Principal
+from core.access import Principal, rights
 from core.delivery import breaker, journal, left_out, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
 from core.delivery.export import export
@@ -112,6 +112,7 @@ def _start(
     with db.session() as session:
         now = db.now(session)
         connection, slug = runs.find(session, connection_id, who)
+        rights.require(session, connection_id)
         manifest = integrations.get(slug)
         chosen = options.parse(connection.options, manifest.category)
         run_id, woken_at = str(uuid.uuid4()), connection.next_wake_at
@@ -159,7 +160,7 @@ def _note(begun: Run, error: HubError | DeliveryError) -> None:
 
 
 @db.unit
-def _end(begun: Run, who: Principal | None) -> Result:
+def _end(begun: Run, who: Principal | None = None) -> Result:
     with db.session() as session:
         now = db.now(session)
         if runs.finish(session, begun, now) is None:

@@ -13,7 +13,7 @@ from core import records
 from core.access import Principal
 from core.delivery import outbox
 from core.delivery.history import page
-from core.delivery.history.lists import owned, row_and_name
+from core.delivery.history.lists import owned, row_and_name, theirs
 from core.delivery.history.serialize import reason
 from core.delivery.outbox.queries import in_state, waiting
 from core.integrations import mapping
@@ -76,7 +76,7 @@ def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found,
         due = col(Delivery.next_attempt_at)
         query = (
             select(col(Delivery.id))
-            .where(waiting(connection_id), col(Delivery.webhook_id).in_(mine))
+            .where(waiting(connection_id), col(Delivery.webhook_id).in_(mine), theirs(who))
             .where(due.is_not(None))  # not what is in a digest
             .order_by(due, col(Delivery.id))
             .limit(limit)
@@ -106,6 +106,7 @@ def _ids(
     """The ids of a page, the highest first."""
     where = [] if since is None else [col(Delivery.id) >= outbox.first_since(session, since)]
     where += [in_state(State(wanted.state))] if wanted.state else []
+    where += [] if who.is_admin else [theirs(who)]
     mine = page.chosen(session, who, None, owned(who))
     if wanted.connection:
         mine = [wanted.connection] if mine is None or wanted.connection in mine else []

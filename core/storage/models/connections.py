@@ -90,6 +90,7 @@ class Connection(SQLModel, table=True):
     run_id: str | None = Field(default=None, max_length=36)
     run_worker: str | None = Field(default=None, max_length=100)
     lease_until: datetime | None = utc(default=None)
+    mixed: bool = False  # sends everybody's records, or once did: others' are in its log
     drain_to: int | None = Field(
         default=None, sa_type=BigInt
     )  # up to this change a person wants all sent now

@@ -66,6 +66,7 @@ class ConnectionChange(Body):
     values: Table | None = None
     options: Table | None = None
     shared: bool | None = None
+    owner: str | None = Field(None, max_length=254, description="E-mail of its next owner; admins only.")
 
 
 class Credentials(Body):
