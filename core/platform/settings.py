@@ -75,6 +75,13 @@ class Settings(BaseSettings):
             raise ValueError("is less than one day")
         return value
 
+    @field_validator("audit_days")
+    @classmethod
+    def _is_kept(cls, value: int) -> int:
+        if value < 30:
+            raise ValueError("is less than the 30 days for which the database keeps the audit log")
+        return value
+
     @field_validator("min_free_mb", "ballast_mb")
     @classmethod
     def _is_no_debt(cls, value: int) -> int:
