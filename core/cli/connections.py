@@ -1,6 +1,5 @@
 """`hub connect`, `hub connections` and what is done to one of them."""
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,8 +7,8 @@ import typer
 
 from core.cli import fields
 from core.cli.catalog import print_tools
-from core.cli.operator import operator, pairs, say_trouble, secrets
-from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
+from core.cli.operator import operator, pairs, require_yes, say_trouble, secrets
+from core.cli.output import Json, Yes, cell, print_json, print_pairs, print_table, say, say_error
 from core.cli.try_out import Ref, left_out, step_line
 from core.platform.errors import HubError, Invalid
 
@@ -164,21 +163,14 @@ def disable(refs: Refs) -> None:
     _each(refs, lambda ref: connections.disable(who, ref), "is off")
 
 
-def delete(
-    ref: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False
-) -> None:
+def delete(ref: Ref, yes: Yes = False) -> None:
     """Delete a connection: its secret is destroyed, what waits is skipped, the history stays."""
     from core import connections
 
     who = operator()
     view = connections.find(who, ref)
     question = f'Delete "{view.name}"? Its secret is destroyed and {view.waiting} waiting are skipped.'
-    if not yes and not sys.stdin.isatty():
-        raise Invalid(
-            f'"{view.name}" was not deleted: there is no terminal to ask at. Add --yes if you mean it.'
-        )
-    if not yes and not typer.confirm(question):
-        raise Invalid(f'Nothing was deleted: "{view.name}" stays.')
+    require_yes(yes, question, f'"{view.name}" was not deleted')
     connections.delete(who, view.id)
     say(f'"{view.name}" is deleted.')
 

@@ -17,6 +17,7 @@ from core.platform.durations import DAY_S, duration
 from core.platform.errors import HubError, Invalid, Unusable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 #: width of a table that goes into a file or a pipe, where nothing wraps: wide enough not to cut a sentence
 PIPE_COLUMNS = 200
 

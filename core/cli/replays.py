@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli.operator import operator
-from core.cli.output import Json, counted, print_json, print_table, printable, say
+from core.cli.output import Json, Yes, counted, print_json, print_table, printable, say
 from core.platform.errors import Invalid
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def replay(
         bool, typer.Option("--again", help="Yes, send what was delivered a second time.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Put deliveries back in the queue, under their own keys and with all attempts; a ticket never."""

@@ -58,7 +58,7 @@ def preview(
         return
     for request in requests:
         _print_request(request)
-    say(_share(_records(requests), _records(connections.preview(who, ref, COUNTED))))
+    say(_share(_records(requests), connections.count_next(who, ref, COUNTED)))
 
 
 def left_out(ref: str) -> str:

@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from time import monotonic
 
 import structlog
+from sqlmodel import Session
 
 from core import integrations
 from core.access import Principal
+from core.access.audit import audit
 from core.delivery import breaker, journal, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
 from core.delivery.export import export
@@ -55,9 +57,7 @@ def run(
         return _drop(begun, error)
     except LeaseLost:
         log.warning("lease lost", connection=connection_id, run=begun.id)
-        return Result(
-            False, begun.tally.delivered, "Another worker took this sync over.", runs.metadata(begun)
-        )
+        return _lose(begun)
 
 
 def _drop(begun: Run, error: Full | Locked) -> Result:
@@ -74,6 +74,34 @@ def _drop(begun: Run, error: Full | Locked) -> Result:
 def _free(begun: Run, reason: str) -> None:
     with db.session() as session:
         runs.drop(session, begun, reason, db.now(session))
+        _audit(session, begun, reason)
+
+
+@db.unit
+def _lose(begun: Run) -> Result:
+    message = "Another worker took this sync over."
+    with db.session() as session:
+        _audit(session, begun, message)
+    return Result(False, begun.tally.delivered, message, runs.metadata(begun))
+
+
+def _audit(session: Session, begun: Run, error: str | None) -> None:
+    """One row for a person's sync; what the scheduler runs is in the log of runs alone."""
+    if begun.who is None:
+        return
+    connection, done = begun.connection, begun.tally
+    said = {"error": error} if error else {}
+    counts = {"records": done.delivered, "dead": done.dead, "in_doubt": done.in_doubt}
+    audit(
+        session,
+        begun.who,
+        "connection.sync",
+        connection.id,
+        name=connection.name,
+        run=begun.id,
+        **counts,
+        **said,
+    )
 
 
 def _work(begun: Run) -> None:
@@ -130,6 +158,7 @@ def _start(
             deadline=monotonic() + deadline_s,
             woken_at=woken_at,
             exports=action != "scheduled" or chosen.realtime or scheduled,
+            who=who,
         )
 
 
@@ -157,6 +186,7 @@ def _end(begun: Run) -> Result:
         now = db.now(session)
         if runs.finish(session, begun, now) is None:
             raise LeaseLost
+        _audit(session, begun, begun.fault.message if begun.fault else None)
         waiting = outbox.count_waiting(session, begun.connection.id)
         connection = session.get_one(Connection, begun.connection.id)
         idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from core import records
 from core.access import LOCAL, Principal
+from core.access.audit import audit
 from core.access.principal import require_member
 from core.platform.errors import NotFound
 from core.records import Stored, files
@@ -67,11 +68,24 @@ def import_file(
     with _opened(file) as (stream, name):
         size = _size(stream)
         rows = files.read(stream, name)
-        while part := list(islice(rows, BATCH)):
-            total = _import_part(who, kind, part, total)
-            if progress:
-                progress(stream.tell() if size is not None else 0, size, total.total)
+        try:
+            while part := list(islice(rows, BATCH)):
+                total = _import_part(who, kind, part, total)
+                if progress:
+                    progress(stream.tell() if size is not None else 0, size, total.total)
+        finally:  # broken off, too
+            _note(who, kind, name, total)
     return total
+
+
+@db.unit
+def _note(who: Principal, kind: Kind, name: str, total: Imported) -> None:
+    """In the audit log; a transaction of its own, for the file was many."""
+    if not total.total:
+        return
+    counts = {"total": total.total, "new": total.new, "changed": total.changed, "same": total.same}
+    with db.session() as session:
+        audit(session, who, "records.import", name, kind=kind, refused=total.bad_count, **counts)
 
 
 def find(who: Principal, kind: Kind, id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import streamlit as st
 from core import connections
 from core.access import Principal
 from core.connections import ConnectionRow
-from core.delivery import sync
+from core.delivery import history, sync
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
 from core.storage.models import Category
@@ -26,7 +26,7 @@ Asked = tuple[str, str]  # action, connection id
 #: a page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end
 _WORKERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync-now")
 
-SYNC, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
+SYNC, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE, DISCARD = (
     "Sync now",
     "Test",
     "Edit",
@@ -34,6 +34,7 @@ SYNC, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
     "Pause",
     "Switch on",
     "Delete",
+    "Discard",
 )
 MENU_ICON = {
     SYNC: ":material/sync:",
@@ -202,4 +203,18 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
             st.rerun()
 
 
-_DIALOGS = {SYNC: _sync_now, TEST: _test, DELETE: _delete, RESUME: _resume}
+@st.dialog("Discard what is held?", icon=":material/pan_tool:")
+@guarded()
+def _discard(who: Principal, line: ConnectionRow) -> None:
+    st.text(line.name)
+    st.text(history.lost(line.held, line.vendor))
+    with st.container(horizontal=True):
+        if st.button("Discard", key="really_discard"):
+            with doing("They are discarded. On Deliveries, Replay… with the state Skipped takes it back."):
+                history.discard(who, line.id)
+            st.rerun()
+        if st.button("Keep them", key="keep_held", type="primary"):
+            st.rerun()
+
+
+_DIALOGS = {SYNC: _sync_now, TEST: _test, DELETE: _delete, RESUME: _resume, DISCARD: _discard}

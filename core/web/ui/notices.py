@@ -10,6 +10,7 @@ from core.connections import ConnectionView
 from core.delivery import history
 from core.delivery.auto_disable import NOTICE_DAYS, next_day
 from core.health import duration
+from core.web.ui import actions
 from core.web.ui.errors import doing
 from core.web.ui.markup import escaped
 
@@ -39,13 +40,11 @@ def held_banner(who: Principal, view: ConnectionView, *, may_change: bool) -> No
 
 def _decide(who: Principal, view: ConnectionView) -> None:
     release = st.button(f"Create {view.held:,}", type="primary", key="release", icon=":material/send:")
-    discard = st.button(
-        "Discard", key="discard", help="They are marked as skipped, and can be replayed from their list."
-    )
-    if release or discard:
-        verb, done = (history.release, "sent") if release else (history.discard, "not sent")
-        with doing(f"They are {done}."):
-            verb(who, view.id)
+    if st.button("Discard", key="discard", help="Asks first, and says what is lost."):
+        actions.act(who, actions.DISCARD, view.id)
+    if release:
+        with doing("They are sent."):
+            history.release(who, view.id)
         st.rerun()
 
 
