@@ -1,14 +1,17 @@
 """`hub connect`, `hub connections` and what is done to one of them."""
 
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.cli import fields
+from core.cli import completion, fields
 from core.cli.catalog import print_tools
+from core.cli.door import before_saving
 from core.cli.operator import operator, pairs, require_yes, say_trouble, secrets
 from core.cli.output import Json, Yes, cell, print_json, print_pairs, print_table, say, say_error
+from core.cli.program_name import called
 from core.cli.try_out import Ref, left_out, step_line
 from core.platform.errors import HubError, Invalid
 
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
     from core.health import ConnectionStatus
     from core.integrations.base import Step
 
-Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
+Refs = Annotated[
+    list[str],
+    typer.Argument(metavar="C…", help="Connections, by id or name.", autocompletion=completion.connections),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field or an option.")]
 SecretPairs = Annotated[
     list[str] | None,
@@ -40,7 +46,10 @@ def register(app: typer.Typer) -> None:
 
 
 def connect(
-    slug: Annotated[str | None, typer.Argument(help="The tool; without it, all are listed.")] = None,
+    slug: Annotated[
+        str | None,
+        typer.Argument(help="The tool; without it, all are listed.", autocompletion=completion.tools),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the connection; needed.")] = None,
     owner: Annotated[str | None, typer.Option(help="E-mail of its owner; default: the first admin.")] = None,
     settings: Set = None,
@@ -51,7 +60,7 @@ def connect(
     no_test: Annotated[bool, typer.Option("--no-test", help="Save without asking the tool first.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Test, then save a connection and print its id."""
+    """Test, then save a connection and print its id, alone on stdout; what to do next is on stderr."""
     from core import connections
     from core.integrations import generated, get
 
@@ -77,6 +86,19 @@ def connect(
     if not as_json:
         for field, value in shown_once.items():
             say_error(f"{field}: {value}\nKeep it now: the hub does not show it again.")
+        say_error(_next_steps(name))
+
+
+def _next_steps(name: str) -> str:
+    ref = shlex.quote(name)
+    steps = {
+        f"preview {ref}": "shows its first requests",
+        f"sync {ref}": "sends them now; a running scheduler does so by itself",
+        "status": "says how it stands",
+    }
+    width = max(map(len, steps))
+    lines = [f"  {called()} {step:<{width}}  {does}" for step, does in steps.items()]
+    return "\n".join([f'"{name}" is connected. Next:', *lines])
 
 
 def listing(as_json: Json = False) -> None:
@@ -126,6 +148,10 @@ def edit(
     secret: SecretPairs = None,
     secret_file: SecretFiles = None,
     every: Every = None,
+    shared: Annotated[
+        bool | None, typer.Option("--shared/--no-shared", help="Show it to everybody who may sign in.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Change a connection's name, fields, secrets or options; what is not named stays."""
     from core import connections
@@ -135,9 +161,13 @@ def edit(
     manifest = get(connections.find(who, ref).slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
-    if name is None and not values and not options:
-        raise Invalid("Nothing to change was named. Use --name, --set, --secret or --every.")
-    connections.edit(who, ref, name=name, values=values or None, options=options or None)
+    if name is None and shared is None and not values and not options:
+        raise Invalid("Nothing to change was named. Use --name, --set, --secret, --every or --shared.")
+    changed = connections.edit(
+        who, ref, name=name, values=values or None, options=options or None, shared=shared
+    )
+    if as_json:
+        return print_json(asdict(connections.find(who, changed)))
     hint = f' Test it with `hub test "{name or ref}"`.' if values else ""
     say(f"{name or ref} is changed.{hint}")
 
@@ -187,7 +217,7 @@ def _given(settings: list[str] | None, every: str | None) -> dict[str, str]:
 
 def _require_passed(steps: "list[Step]", vendor: str) -> None:
     for step in steps:
-        say_error(step_line(step))
+        say_error(step_line(replace(step, text=before_saving(step.text))))
     if any(step.ok is False for step in steps):
         raise Invalid(f"{vendor} was not connected, nothing was saved. Correct it, or add --no-test.")
 

@@ -5,10 +5,13 @@ from typing import Annotated
 import typer
 
 from core.cli.operator import operator, require_yes
-from core.cli.output import Json, Yes, print_json, say
+from core.cli.output import Json, Yes, print_json, say, whole_number
 from core.cli.try_out import Ref
 
-Delivery = Annotated[int | None, typer.Option(min=1, help="Only this delivery, by its number.")]
+Delivery = Annotated[
+    int | None,
+    typer.Option(parser=whole_number(1), metavar="N", help="Only this delivery, by its number."),
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -31,11 +31,7 @@ def message(begun: Run, connection: Connection, waiting: int, others: int, held:
         hint = (
             f" {others:,}{many} {belong} to other people; set scope=all to send them too." if others else ""
         )
-        hint += (
-            f" {held} held: release or discard them, on the connection's page or with hub release."
-            if held
-            else ""
-        )
+        hint += f" {held} held: release or discard them." if held else ""
         return f"Nothing new for {name}.{hint}"
     parts = [f"{done.delivered} delivered to {name}"]
     parts += [f"{done.dead} refused"] if done.dead else []
