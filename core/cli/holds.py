@@ -31,14 +31,13 @@ def discard(ref: Ref, delivery: Delivery = None, yes: Yes = False, as_json: Json
     """Do not send what is held. It is marked as skipped and can be replayed."""
     from core import connections
     from core.delivery import history
+    from core.delivery.history.held import lost
 
     who = operator()
     view = connections.find(who, ref)
     held = view.held if delivery is None else min(1, view.held)
     if held:
-        require_yes(
-            yes, f"{history.lost(held, view.vendor)} Discard?", f'"{view.name}": nothing was discarded'
-        )
+        require_yes(yes, f"{lost(held, view.vendor)} Discard?", f'"{view.name}": nothing was discarded')
     number = history.discard(who, view.id, delivery)
     back = f'`hub replay "{view.name}" --state skipped --reason "Discarded by"` takes it back'
     _answer(ref, number, f"discarded; {back}", as_json)

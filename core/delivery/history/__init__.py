@@ -1,7 +1,7 @@
 """Where did it go? Runs, deliveries, events, tickets and the whole story of one record; and once more."""
 
 from core.delivery.history.explanation import explain
-from core.delivery.history.held import discard, lost, release
+from core.delivery.history.held import discard, release
 from core.delivery.history.lists import delivered_since, events, listing, logs, one, tickets
 from core.delivery.history.replay_filter import ReplayFilter
 from core.delivery.history.replay_plan import Plan, plan
@@ -16,7 +16,6 @@ __all__ = [
     "explain",
     "listing",
     "logs",
-    "lost",
     "one",
     "plan",
     "release",

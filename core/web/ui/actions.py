@@ -11,6 +11,7 @@ from core import connections
 from core.access import Principal
 from core.connections import ConnectionRow
 from core.delivery import history, sync
+from core.delivery.history.held import lost
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
 from core.storage.models import Category
@@ -207,7 +208,7 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
 @guarded()
 def _discard(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
-    st.text(history.lost(line.held, line.vendor))
+    st.text(lost(line.held, line.vendor))
     with st.container(horizontal=True):
         if st.button("Discard", key="really_discard"):
             with doing("They are discarded. On Deliveries, Replay… with the state Skipped takes it back."):

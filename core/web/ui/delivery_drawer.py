@@ -10,6 +10,7 @@ from core import connections, integrations
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
+from core.delivery.history.held import lost
 from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
@@ -137,7 +138,7 @@ def _decide(who: Principal, found: DeliveryDetails) -> None:
     asked = f"discarding_{found.id}"
     is_sure = st.session_state.get(asked, False)
     if is_sure:
-        st.text(history.lost(1, connections.find(who, found.connection_id).vendor), wrap=True)
+        st.text(lost(1, connections.find(who, found.connection_id).vendor), wrap=True)
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
         if is_sure:
