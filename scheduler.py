@@ -23,7 +23,8 @@ from core.delivery.heartbeat import BEAT_S
 from core.delivery.history import replays
 from core.delivery.schedule import Due
 from core.platform import logs
-from core.platform.errors import Conflict, HubError, NotFound
+from core.platform.errors import Conflict, HubError, Invalid, NotFound
+from core.records import source
 from core.storage import db, disk
 
 THREADS = 16
@@ -55,8 +56,9 @@ class Clock:
         self.lock = threading.Lock()
         self.leading: bool | None = None
         self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
-        self.next_beat = self.next_housekeeping = self.held_until = 0.0
+        self.next_beat = self.next_housekeeping = self.next_pull = self.held_until = 0.0
         self.sweeper: threading.Thread | None = None
+        self.puller: threading.Thread | None = None
         # a job that could not start on time is started late, never dropped (the default drops it after 1 s)
         self.scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -95,6 +97,7 @@ class Clock:
                 if "disk" not in self.trouble:
                     replays.work_off()
                     self._start_due()
+                    self._pull_aside()
             self._say("database", None)
         except HubError as error:
             self._say("database", error.message)
@@ -152,6 +155,34 @@ class Clock:
             log.warning("retention put off", reason=error.message)
         except Exception:
             log.exception("retention failed")
+
+    def _pull_aside(self) -> None:
+        """In a thread of its own: the first read of a source takes minutes, and no run that is due waits for it."""
+        is_pulling = self.puller is not None and self.puller.is_alive()
+        if is_pulling or time.monotonic() < self.next_pull:
+            return
+        self.next_pull = time.monotonic() + LOOK_S
+        try:
+            if source.is_due():
+                self.puller = threading.Thread(target=self._pull, name="pull", daemon=True)
+                self.puller.start()
+        except Invalid as error:  # its address makes no sense
+            self._say("source", error.message)
+
+    def _pull(self) -> None:
+        try:
+            pulled = source.pull_due(self.stopping.is_set)
+        except HubError as error:
+            self._say("source", error.message)
+        except Exception:
+            log.exception("pull failed")
+        else:
+            self._say("source", None)
+            for kind, stored in (pulled or {}).items():
+                if stored.new or stored.changed:
+                    log.info("pulled", kind=kind, new=stored.new, changed=stored.changed)
+                for _, reason in stored.problems[:1]:
+                    log.warning("not taken", kind=kind, rows=len(stored.problems), first=reason)
 
     def _start_due(self) -> None:
         if time.monotonic() < self.held_until:
@@ -222,8 +253,9 @@ class Clock:
         self.pool.shutdown(wait=False)
         while self.running and time.monotonic() < until:
             time.sleep(SOONEST_S)
-        if self.sweeper is not None:
-            self.sweeper.join(max(0.0, until - time.monotonic()))
+        for aside in (self.sweeper, self.puller):
+            if aside is not None:
+                aside.join(max(0.0, until - time.monotonic()))
         try:
             housekeeping.abandon()
             _retire()

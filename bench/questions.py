@@ -90,6 +90,11 @@ def _lists() -> dict[str, Ask]:
         "deliveries of a busy member": lambda p: d.listing(p.busy),
         "deliveries of a member, next page": lambda p: d.listing(p.quiet, before=p.oldest),
         "deliveries of a connection": lambda p: d.listing(p.quiet, p.siem),
+        "deliveries since": lambda p: d.listing(p.admin, since=p.now - timedelta(hours=24)),
+        "deliveries of a member since": lambda p: d.listing(p.quiet, since=p.now - timedelta(hours=24)),
+        "dead deliveries since": lambda p: d.listing(
+            p.quiet, state=State.DEAD, since=p.now - timedelta(hours=24)
+        ),
         "events": lambda p: d.events(p.admin),
         "events of a member": lambda p: d.events(p.quiet),
         "events of a member, next page": lambda p: d.events(p.quiet, before=p.event),

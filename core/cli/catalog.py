@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli import fields
+from core.cli import completion, fields
 from core.cli.output import Json, print_json, print_pairs, print_table, say, say_error
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def catalog(
-    slug: Annotated[str | None, typer.Argument(help="One entry, with its fields.")] = None,
+    slug: Annotated[
+        str | None, typer.Argument(help="One entry, with its fields.", autocompletion=completion.tools)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The tools that can be connected, or one of them with its fields."""

@@ -79,16 +79,11 @@ def _say_bad(done: "Imported") -> None:
 
 
 def pull(as_json: Json = False) -> None:
-    """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once."""
+    """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once; the scheduler does so by itself."""
     from core.platform.settings import settings
-    from core.records import intake
+    from core.records import source
 
-    source = settings().source_url
-    if source is None:
-        raise Invalid(
-            "HUB_SOURCE_URL is not set. Set it to the FootprintIQ database's address, read-only user."
-        )
-    pulled = intake.pull(operator(), source)
+    pulled = source.pull(operator(), settings().source_url)
     if as_json:
         return print_json({str(kind): asdict(stored) for kind, stored in pulled.items()})
     for kind, stored in pulled.items():

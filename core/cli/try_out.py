@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli import completion
 from core.cli.operator import operator
-from core.cli.output import Json, counted, print_json, printable, say
+from core.cli.output import Json, counted, print_json, printable, say, whole_number
 
 if TYPE_CHECKING:
     from core.connections import PreviewRequest
     from core.integrations.base import Step
 
-Ref = Annotated[str, typer.Argument(metavar="C", help="A connection's id or name.")]
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="C", help="A connection's id or name.", autocompletion=completion.connections),
+]
 #: records that are counted for "3 of N"; beyond it is "more than"
 COUNTED = 1_000
 SIGNS = {True: "✓", False: "✗", None: "?"}
@@ -40,7 +44,10 @@ def try_out(ref: Ref, as_json: Json = False) -> None:
 
 def preview(
     ref: Ref,
-    limit: Annotated[int, typer.Option(min=1, max=COUNTED, help="Show this many of the records.")] = 3,
+    limit: Annotated[
+        int,
+        typer.Option(parser=whole_number(1, COUNTED), metavar="N", help="Show this many of the records."),
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """The exact requests for the first 3 of N waiting records, secrets masked; sends and changes nothing."""
@@ -58,7 +65,7 @@ def preview(
         return
     for request in requests:
         _print_request(request)
-    say(_share(_records(requests), _records(connections.preview(who, ref, COUNTED))))
+    say(_share(_records(requests), connections.count_next(who, ref, COUNTED)))
 
 
 def left_out(ref: str) -> str:

@@ -5,6 +5,7 @@ from core.connections.creation import check_new, create, publish_catalog
 from core.connections.previews import (
     MatchCount,
     PreviewRequest,
+    count_next,
     count_wanted,
     preview,
     preview_draft,
@@ -26,6 +27,7 @@ __all__ = [
     "channels",
     "check_new",
     "count_by_slug",
+    "count_next",
     "count_wanted",
     "create",
     "delete",

@@ -102,8 +102,11 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
     with db.session() as session:
         row, _ = row_to_change(session, who, ref)
         now = db.now(session)
+        dropped = 0
         if backlog == "skip":
-            outbox.skip(session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER)
+            dropped = outbox.skip(
+                session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER
+            )
             row.options = row.options | {"start_from": now.isoformat()}
             row.export_cursor = records.head(session)
         row.is_active = True
@@ -112,7 +115,15 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         due_times.sync_now(row, now)
         row.updated_at = now
         session.add(row)
-        audit(session, who, "connection.enable", row.id, name=row.name, backlog=backlog or "send")
+        audit(
+            session,
+            who,
+            "connection.enable",
+            row.id,
+            name=row.name,
+            backlog=backlog or "send",
+            skipped=dropped,
+        )
 
 
 def _ask(who: Principal, ref: str) -> None:
@@ -150,11 +161,11 @@ def delete(who: Principal, ref: str) -> None:
     with db.session() as session:
         row, _ = row_to_change(session, who, ref)
         now = db.now(session)
-        outbox.end(session, row.id)
+        dropped = outbox.end(session, row.id)
         row.credentials_encrypted, row.secret_names, row.is_active = None, [], False
         row.deleted_at = row.updated_at = now
         session.add(row)
-        audit(session, who, "connection.delete", row.id, name=row.name)
+        audit(session, who, "connection.delete", row.id, name=row.name, skipped=dropped)
 
 
 def _next_owner(session: Session, who: Principal, row: Connection, email: str | None) -> User | None:

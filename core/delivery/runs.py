@@ -51,6 +51,7 @@ class Run:
     woken_at: datetime | None  # when the connection was due before this run took it
     exports: bool  # due for new records, not only for retries
     drain_to: int | None = None  # up to this change a person wants everything sent
+    who: Principal | None = None  # whoever asked for it; the audit log has their syncs
     begun: float = field(default_factory=monotonic)
     logged: bool = False
     exported: int = 0

@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from core import integrations, records
 from core.access import Principal, rights
+from core.access.audit import audit
 from core.delivery import breaker, journal, left_out, outbox, restored, result, runs
 from core.delivery.batch import LeaseLost
 from core.delivery.export import export
@@ -53,14 +54,12 @@ def run(
     try:
         disk.require()
         _work(begun)
-        return _end(begun, who)
+        return _end(begun)
     except (Full, Locked) as error:
         return _drop(begun, error)
     except LeaseLost:
         log.warning("lease lost", connection=connection_id, run=begun.id)
-        return Result(
-            False, begun.tally.delivered, "Another worker took this sync over.", runs.metadata(begun)
-        )
+        return _lose(begun)
 
 
 def _drop(begun: Run, error: Full | Locked) -> Result:
@@ -77,6 +76,34 @@ def _drop(begun: Run, error: Full | Locked) -> Result:
 def _free(begun: Run, reason: str) -> None:
     with db.session() as session:
         runs.drop(session, begun, reason, db.now(session))
+        _audit(session, begun, reason)
+
+
+@db.unit
+def _lose(begun: Run) -> Result:
+    message = "Another worker took this sync over."
+    with db.session() as session:
+        _audit(session, begun, message)
+    return Result(False, begun.tally.delivered, message, runs.metadata(begun))
+
+
+def _audit(session: Session, begun: Run, error: str | None) -> None:
+    """One row for a person's sync; what the scheduler runs is in the log of runs alone."""
+    if begun.who is None:
+        return
+    connection, done = begun.connection, begun.tally
+    said = {"error": error} if error else {}
+    counts = {"records": done.delivered, "dead": done.dead, "in_doubt": done.in_doubt}
+    audit(
+        session,
+        begun.who,
+        "connection.sync",
+        connection.id,
+        name=connection.name,
+        run=begun.id,
+        **counts,
+        **said,
+    )
 
 
 def _work(begun: Run) -> None:
@@ -138,6 +165,7 @@ def _start(
             woken_at=woken_at,
             exports=action != "scheduled" or chosen.realtime or scheduled or connection.drain_to is not None,
             drain_to=connection.drain_to,
+            who=who,
         )
 
 
@@ -160,15 +188,16 @@ def _note(begun: Run, error: HubError | DeliveryError) -> None:
 
 
 @db.unit
-def _end(begun: Run, who: Principal | None = None) -> Result:
+def _end(begun: Run) -> Result:
     with db.session() as session:
         now = db.now(session)
         if runs.finish(session, begun, now) is None:
             raise LeaseLost
+        _audit(session, begun, begun.fault.message if begun.fault else None)
         waiting = outbox.count_waiting(session, begun.connection.id)
         connection = session.get_one(Connection, begun.connection.id)
         idle = begun.action == "manual" and not (begun.tally.delivered or begun.tally.dead or waiting)
-        missing = _left_out(session, begun, connection, who) if idle else ""
+        missing = _left_out(session, begun, connection) if idle else ""
         held = sum(outbox.standing(session, [connection.id], (State.HELD,)).values())
     begun.more = begun.more or bool(waiting)
     metadata = runs.metadata(begun) | {"waiting": waiting}
@@ -176,6 +205,6 @@ def _end(begun: Run, who: Principal | None = None) -> Result:
     return Result(begun.fault is None, begun.tally.delivered, message, metadata)
 
 
-def _left_out(session: Session, begun: Run, connection: Connection, who: Principal | None) -> str:
-    everybodys = who is None or who.is_admin
+def _left_out(session: Session, begun: Run, connection: Connection) -> str:
+    everybodys = begun.who is None or begun.who.is_admin
     return left_out.count(session, connection, begun.manifest, everybodys=everybodys).sentence

@@ -9,7 +9,7 @@ A view has no `xmin`, nor has a table of which the hub's user may read some colu
 minutes before the last change it saw, and alerts, which have no `updated_at`, are read again while the hub holds them
 as unread: recent ones as a whole, older ones once they are read or resolved.
 
-What is read twice is absorbed by `sources.store`.
+What is read twice is absorbed by `records.store`. When it is read, and what becomes of the rows: `source`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +34,8 @@ BATCH = 1_000
 OVERLAP = timedelta(minutes=2)
 CONNECT_S, STATEMENT_S = 10, 300
 MAX_UNREAD = 50_000  # of the newest unread alerts: 50 look-ups of 1,000 ids each
+#: a server that went away without a word is noticed after a minute (the system's own default is two hours)
+_KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 RECENT = timedelta(days=7)  # alerts that may still change in more than being read
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: PostgreSQL compares transactions of 32 bits around a circle: half of it back is as far as it can look
@@ -160,7 +162,7 @@ class Source:
 @contextmanager
 def connect(url: Secret) -> Iterator[Source]:
     """Opens the database at `url` read-only. Raises Unusable in one sentence, without the password."""
-    address = _address(url)
+    address = address_of(url)
     engine = create_engine(
         address,
         poolclass=NullPool,
@@ -169,6 +171,7 @@ def connect(url: Secret) -> Iterator[Source]:
             "connect_timeout": CONNECT_S,
             "prepare_threshold": None,
             "application_name": "hub pull",
+            **_KEPT_ALIVE,
         },
     ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with _explained(address):
@@ -177,7 +180,7 @@ def connect(url: Secret) -> Iterator[Source]:
         with _explained(address):
             connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_S}s'"))
             connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
-        yield Source(_name(address), address, connection)
+        yield Source(name_of(address), address, connection)
 
 
 def position(session: Session, source: str, kind: Kind) -> Position | None:
@@ -212,11 +215,13 @@ def shown(address: URL) -> str:
     return f"{host}:{address.port or 5432}/{address.database or address.username or ''}"
 
 
-def _name(address: URL) -> str:
+def name_of(address: URL) -> str:
+    """Its key in `pull_cursors` and `source_pulls`."""
     return blake2b(shown(address).encode(), digest_size=16).hexdigest()
 
 
-def _address(url: Secret) -> URL:
+def address_of(url: Secret) -> URL:
+    """Read the address. Raises Invalid when it is none of a PostgreSQL database."""
     try:
         address = make_url(url.reveal())
     except (ArgumentError, ValueError):

@@ -267,7 +267,13 @@ def test_an_old_answer_is_not_given_again_before_it_is_swept(workplace: Workplac
 def test_the_audit_log_has_a_time_of_its_own_and_loses_its_beginning_only(
     workplace: Workplace, clock: Move, keep: Callable[..., None]
 ) -> None:
-    for name, days in (("first", -700), ("from the future", 0), ("second", 10), ("third", 400), ("last", 200)):
+    for name, days in (
+        ("first", -700),
+        ("from the future", 0),
+        ("second", 10),
+        ("third", 400),
+        ("last", 200),
+    ):
         clock(days * DAY)
         with db.session() as session:
             at = db.now(session) + (9999 * DAY if "future" in name else 0 * DAY)

@@ -22,6 +22,7 @@ from sqlmodel import Session, col
 
 from core.access import Principal, visible
 from core.access.scope import WITHHELD
+from core.delivery import outbox
 from core.delivery.history import page
 from core.delivery.history.serialize import details, source_ids, views
 from core.delivery.history.views import DeliveryDetails, DeliveryView, EventView, RunView, TicketView
@@ -67,17 +68,19 @@ def listing(
     ref: str | None = None,
     *,
     state: str | None = None,
+    since: datetime | None = None,
     limit: int = 50,
     before: int | None = None,
 ) -> list[DeliveryView]:
-    """List deliveries; `before` is the id of the last one seen."""
+    """List deliveries that were queued since then; `before` is the id of the last one seen."""
     if state is not None and state not in set(State):
         raise Invalid(f'"{state}" is not a state.{did_you_mean(state, State)} States are {", ".join(State)}.')
     with db.reading() as session:
         mine = page.chosen(session, who, ref, owned(who))
         find = page.newest if state in (None, State.DELIVERED) else page.newest_of_few
-        fits = true() if state is None else in_state(State(state))
-        ids = find(session, Delivery, mine, fits, theirs(who), limit=_bounded(limit), before=before)
+        fits = [theirs(who), true() if state is None else in_state(State(state))]
+        fits += [] if since is None else [col(Delivery.id) >= outbox.first_since(session, since)]
+        ids = find(session, Delivery, mine, *fits, limit=_bounded(limit), before=before)
         return views(session, _rows(session, Delivery, ids))
 
 

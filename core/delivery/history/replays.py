@@ -205,7 +205,16 @@ def _row(session: Session, who: Principal, share: Share, wanted: ReplayFilter, n
     )
     session.add(row)
     session.flush()
-    audit(session, who, "deliveries.replay", str(row.id), connection=share.connection_id, wanted=row.wanted)
+    counts = {"records": share.count} | ({"more": True} if share.more else {})
+    audit(
+        session,
+        who,
+        "deliveries.replay",
+        str(row.id),
+        connection=share.connection_id,
+        wanted=row.wanted,
+        **counts,
+    )
     return row
 
 

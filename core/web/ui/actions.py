@@ -10,7 +10,8 @@ import streamlit as st
 from core import connections
 from core.access import Principal
 from core.connections import ConnectionRow
-from core.delivery import sync
+from core.delivery import history, sync
+from core.delivery.history.held import lost
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
 from core.storage.models import Category
@@ -27,7 +28,7 @@ Asked = tuple[str, str]  # action, connection id
 #: a page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end
 _WORKERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync-now")
 
-SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
+SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE, DISCARD = (
     "Sync now",
     "Send all now",
     "Test",
@@ -36,6 +37,7 @@ SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
     "Pause",
     "Switch on",
     "Delete",
+    "Discard",
 )
 MENU_ICON = {
     SYNC: ":material/sync:",
@@ -216,4 +218,25 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
             st.rerun()
 
 
-_DIALOGS = {SYNC: _sync_now, SEND_ALL: _send_all, TEST: _test, DELETE: _delete, RESUME: _resume}
+@st.dialog("Discard what is held?", icon=":material/pan_tool:")
+@guarded()
+def _discard(who: Principal, line: ConnectionRow) -> None:
+    st.text(line.name)
+    st.text(lost(line.facts.held, line.vendor))
+    with st.container(horizontal=True):
+        if st.button("Discard", key="really_discard"):
+            with doing("They are discarded. On Deliveries, Replay… with the state Skipped takes it back."):
+                history.discard(who, line.id)
+            st.rerun()
+        if st.button("Keep them", key="keep_held", type="primary"):
+            st.rerun()
+
+
+_DIALOGS = {
+    SYNC: _sync_now,
+    SEND_ALL: _send_all,
+    TEST: _test,
+    DELETE: _delete,
+    RESUME: _resume,
+    DISCARD: _discard,
+}

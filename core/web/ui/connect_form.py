@@ -191,8 +191,12 @@ def look(draft: Draft, values: dict[str, Any], chosen: Mapping[str, Any], curren
         return
     muted("Exactly as they would be sent, but for the credentials. Nothing has been sent yet.")
     with guarded():
-        slug = draft.manifest.slug
-        found = connections.preview_draft(draft.who, slug, values, chosen, ref=draft.ref)
+        slug, shown = draft.manifest.slug, f"{draft.key}_shown"
+        again = st.session_state.get(shown) == current.values_hash  # the form is drawn anew at every choice
+        found = connections.preview_draft(
+            draft.who, slug, values, chosen, ref=draft.ref, is_drawn_again=again
+        )
+        st.session_state[shown] = current.values_hash
         requests.show_requests(draft.manifest, found)
 
 

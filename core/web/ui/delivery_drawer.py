@@ -10,6 +10,7 @@ from core import connections, integrations
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
+from core.delivery.history.held import lost
 from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
@@ -132,14 +133,22 @@ def _replay(who: Principal, found: DeliveryDetails) -> None:
 
 
 def _decide(who: Principal, found: DeliveryDetails) -> None:
-    """One of those that are held; all of them are decided on the connection's page."""
+    """One of those that are held; all of them are decided on the connection's page. A discard is asked twice."""
     if found.state != State.HELD or who.is_viewer:
         return
+    asked = f"discarding_{found.id}"
+    is_sure = st.session_state.get(asked, False)
+    if is_sure:
+        st.text(lost(1, connections.find(who, found.connection_id).vendor), wrap=True)
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
-        discard = st.button("Discard", key="discard_one", help="It is skipped, and can be replayed.")
+        if is_sure:
+            discard = st.button("Discard it", key="really_discard_one")
+        else:
+            discard = False
+            st.button("Discard", key="discard_one", on_click=st.session_state.update, args=({asked: True},))
     if release or discard:
-        verb, done = (history.release, "sent") if release else (history.discard, "not sent")
+        verb, done = (history.release, "sent") if release else (history.discard, "discarded")
         with doing(f"It is {done}."):
             verb(who, found.connection_id, found.id)
         st.rerun()

@@ -17,7 +17,7 @@ def upgrade() -> None:
     )
     steps.add_columns(
         "user_integrations",
-        sa.Column("drain_to", sa.BigInteger(), nullable=True),
+        sa.Column("drain_to", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("mixed", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
     op.execute(sa.text("UPDATE user_integrations SET mixed = true WHERE scope = 'all'"))
