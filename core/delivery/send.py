@@ -118,7 +118,7 @@ class Send:
     claim: Claim
     renewed: float  # when the lease was asked for, epoch s
     receipts: list[Receipt] = field(default_factory=list)
-    open_receipts: list[Receipt] = field(default_factory=list)
+    open_receipts: list[tuple[Receipt, Exchange | None]] = field(default_factory=list)  # with its answer
     open_verdicts: list[Outcome] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -143,8 +143,13 @@ class Send:
         self.renewed = time()
 
     def settle(self, receipt: Receipt) -> None:
+        """Keep a receipt with the call by which it is known: a connector yields it right after that."""
         self.receipts.append(receipt)
-        self.open_receipts.append(receipt)
+        self.open_receipts.append((receipt, self._answer))
+
+    @property
+    def _answer(self) -> Exchange | None:
+        return self.exchanges[-1] if self.exchanges else None
 
     def settle_found(self, tracker: Tracker, row: Row) -> bool:
         """Look for the row's ticket as its claim says. False when it may be created now."""
@@ -182,7 +187,7 @@ class Send:
             return False
         receipt = Receipt(row.key, vendor_id=ticket.id, url=ticket.url)
         self.receipts.append(receipt)
-        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place))
+        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place, self._answer))
         return True
 
     def close(self, learned: int | None) -> None:
@@ -240,8 +245,9 @@ class Send:
                 random=random(),
                 now=now,
                 place=self.claim.place,
+                answer=answer,
             )
-            for receipt in self.open_receipts
+            for receipt, answer in self.open_receipts
         ]
         carried = outbox.members(
             session, [row.id for row in self.claim.rows if row.record_kind == HubMessageKind.DIGEST]

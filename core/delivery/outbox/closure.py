@@ -1,5 +1,6 @@
 """The verdicts of an attempt, written behind the fence `WHERE attempt_id = mine`."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,24 +16,36 @@ from core.delivery.outcome import Outcome, Row
 from core.storage import db
 from core.storage.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
 
+Answer = tuple[int | None, str | None]  # (status, the start of the body) of the call that delivered
+
 
 def close(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> int:
     """Write verdicts for rows that are still this attempt's. Returns how many were; fewer means: fenced."""
     if not verdicts:
         return 0
     verdicts = groups.ended(claim, verdicts)
-    is_plain = [v.state is State.DELIVERED and not v.vendor_id and not v.reason for v in verdicts]
-    plain = [v.id for v, easy in zip(verdicts, is_plain, strict=True) if easy]
-    closed = _close_plain(session, claim, plain, now) if plain else 0
-    rest = [v for v, easy in zip(verdicts, is_plain, strict=True) if not easy]
+    plain, rest = _by_answer(verdicts)
+    closed = sum(_close_plain(session, claim, ids, answer, now) for answer, ids in plain.items())
     closed += _close_each(session, claim, rest, now) if rest else 0
     groups.close_members(session, claim, verdicts, now)
     _follow_up(session, claim, [v for v in verdicts if v.state is State.DELIVERED], now)
     return closed
 
 
-def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: datetime) -> int:
+def _by_answer(verdicts: Sequence[Outcome]) -> tuple[dict[Answer, list[int]], list[Outcome]]:
+    """(rows that arrived and have nothing of their own, by the answer to the call they went in; all others)."""
+    plain, rest = defaultdict[Answer, list[int]](list), list[Outcome]()
+    for verdict in verdicts:
+        if verdict.state is State.DELIVERED and not verdict.vendor_id and not verdict.reason:
+            plain[verdict.status, verdict.body].append(verdict.id)
+        else:
+            rest.append(verdict)
+    return plain, rest
+
+
+def _close_plain(session: Session, claim: Claim, ids: Sequence[int], answer: Answer, now: datetime) -> int:
     """The hot path: a batch that arrived whole is one statement."""
+    status, body = answer
     closed = session.execute(
         update(Delivery)
         .where(_mine(claim), col(Delivery.id).in_(ids))
@@ -42,6 +55,8 @@ def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: dateti
             attempt_count=col(Delivery.attempt_count) + 1,
             next_attempt_at=None,
             in_doubt_since=None,
+            response_status=status,
+            response_body=body,
             delivered_at=now,
         )
         .execution_options(synchronize_session=False)
