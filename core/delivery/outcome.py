@@ -16,7 +16,7 @@ from core.http.errors import (
     Throttled,
     Unavailable,
 )
-from core.integrations.base import Receipt
+from core.integrations.base import Receipt, Ticket
 from core.integrations.in_doubt import AFTER_A_LOST_ANSWER
 from core.platform.text import cut
 from core.storage.models import State
@@ -72,7 +72,7 @@ class Outcome:
     in_doubt_since: datetime | None = None
     look_ups: int = 0
     vendor_id: str | None = None
-    url: str | None = None
+    ticket: Ticket | None = None
     status: int | None = None
     body: str | None = None
     place: str | None = None  # where its ticket is, or may be
@@ -112,7 +112,7 @@ def delivered(
         row.attempt_count + 1,
         reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
         vendor_id=receipt.vendor_id,
-        url=receipt.url,
+        ticket=receipt.ticket,
         look_ups=row.look_ups,
         status=answer.status if answer else None,
         body=cut(answer.answer, ANSWER_CHARS) or None if answer else None,

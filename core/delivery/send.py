@@ -157,7 +157,7 @@ class Send:
         if search is None:
             return False
         if search.known is not None:
-            known = Receipt(row.key, vendor_id=search.known.id, url=search.known.url)
+            known = Receipt.of(row.key, search.known)
             self.open_verdicts.append(delivered(row, known, self.run.doubt, self.claim.place))
             return True
         if any(self._looked(tracker, row, place, key) for place, key in product(search.places, search.keys)):
@@ -185,7 +185,7 @@ class Send:
             return True
         if ticket is None:
             return False
-        receipt = Receipt(row.key, vendor_id=ticket.id, url=ticket.url)
+        receipt = Receipt.of(row.key, ticket)
         self.receipts.append(receipt)
         self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place, self._answer))
         return True

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.access import Principal, visible
 from core.delivery.history import page
-from core.delivery.history.serialize import details, source_ids, views
+from core.delivery.history.serialize import details, views
 from core.delivery.history.views import DeliveryDetails, DeliveryView, EventView, RunView, TicketView
 from core.delivery.outbox.queries import in_state
 from core.platform.errors import Invalid, NotFound, did_you_mean
@@ -19,7 +19,6 @@ from core.storage.models import (
     Connection,
     Delivery,
     HourlyFigures,
-    Kind,
     RunLog,
     SiemEvent,
     State,
@@ -96,8 +95,7 @@ def tickets(
         rows = _rows(
             session, TicketLink, page.newest(session, TicketLink, mine, limit=_bounded(limit), before=before)
         )
-        cases = source_ids(session, Kind.CASE, {row.case_id for row, _ in rows})
-        return [_ticket(row, name, cases) for row, name in rows]
+        return [_ticket(row, name) for row, name in rows]
 
 
 def delivered_since(connection_id: str, moment: datetime) -> int:
@@ -167,16 +165,17 @@ def _event(row: SiemEvent, connection: str) -> EventView:
     )
 
 
-def _ticket(row: TicketLink, connection: str, cases: dict[int, str]) -> TicketView:
+def _ticket(row: TicketLink, connection: str) -> TicketView:
     return TicketView(
         id=row.id or 0,
         connection=connection,
         connection_id=row.integration_id,
-        case_id=cases.get(row.case_id),
+        case_id=row.case_id,
         external_ticket_id=row.external_ticket_id,
         ticket_url=row.ticket_url,
         status=row.status,
         priority=row.priority,
+        metadata=row.meta,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -6,15 +6,16 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlmodel import Session, col
 
 from core.delivery.outbox import groups
 from core.delivery.outbox.claims import Claim
 from core.delivery.outcome import Outcome, Row
+from core.integrations import mapping
+from core.integrations.base import Ticket
 from core.storage import db
-from core.storage.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
+from core.storage.models import Attempt, AttemptOutcome, Case, Delivery, SiemEvent, State, TicketLink
 
 Answer = tuple[int | None, str | None]  # (status, the start of the body) of the call that delivered
 
@@ -135,27 +136,37 @@ def _follow_up(session: Session, claim: Claim, delivered: Sequence[Outcome], now
         .execution_options(synchronize_session=False)
     )
     rows = {row.id: row for row in claim.rows if row.record_kind == "case"}
-    tickets = [v for v in delivered if v.id in rows and v.vendor_id]
+    tickets = {v.id: v.ticket for v in delivered if v.id in rows and v.ticket}
     if not tickets:
         return
     still_mine = set(session.execute(mine).scalars())
-    for verdict in tickets:
-        if verdict.id in still_mine:
-            _link_ticket(session, claim.connection_id, rows[verdict.id], verdict, now)
+    for delivery_id, ticket in tickets.items():
+        if delivery_id in still_mine:
+            _link_ticket(session, claim, rows[delivery_id], ticket, now)
 
 
-def _link_ticket(session: Session, connection_id: str, row: Row, verdict: Outcome, now: datetime) -> None:
+def _link_ticket(session: Session, claim: Claim, row: Row, ticket: Ticket, now: datetime) -> None:
     owner = select(col(Delivery.user_id)).where(col(Delivery.id) == row.id).scalar_subquery()
+    own = {"status": ticket.status, "priority": ticket.priority}
     statement = db.upsert(session, TicketLink).values(
         user_id=owner,
-        integration_id=connection_id,
-        case_id=row.record_id,
-        external_ticket_id=verdict.vendor_id,
-        ticket_url=verdict.url,
-        status="open",
-        priority=orjson.loads(row.payload).get("priority"),
-        meta={},
+        integration_id=claim.connection_id,
+        case_id=select(col(Case.id)).where(col(Case.local_id) == row.record_id).scalar_subquery(),
+        case_local_id=row.record_id,
+        external_ticket_id=ticket.id,
+        ticket_url=ticket.url,
+        status=ticket.stage,
+        priority=_priority(claim, ticket.priority),
+        meta={name: words for name, words in own.items() if words is not None},
         created_at=now,
         updated_at=now,
     )
     session.execute(statement.on_conflict_do_nothing())
+
+
+def _priority(claim: Claim, own: Any) -> str | None:
+    """One of the hub's four words, or the tracker's own where it stands for none of them."""
+    word = mapping.word_of(own, claim.target.severity if claim.target else {})
+    if word is not None or own is None:
+        return word
+    return ", ".join(f"{name} {value}" for name, value in own.items()) if isinstance(own, dict) else str(own)
