@@ -38,6 +38,7 @@ class New:
     wanted_at: datetime
     severity: str
     title: str
+    description: str = ""
     made_at: datetime | None = None
 
 
@@ -119,7 +120,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
             event_type=bindparam("new_type"),
             severity=bindparam("new_severity"),
             title=bindparam("new_title"),
-            description="",
+            description=bindparam("new_description"),
             raw_data=bindparam("new_data"),
         ),
         [
@@ -128,6 +129,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
                 "new_type": row.event_type,
                 "new_severity": row.severity,
                 "new_title": row.title,
+                "new_description": row.description,
                 "new_data": orjson.loads(row.payload or "null"),
             }
             for id, row in rows.items()
@@ -207,7 +209,7 @@ def _put_siem_events(
                 "severity": row.severity,
                 "source": "footprintiq",
                 "title": row.title,
-                "description": row.reason or "",
+                "description": row.description,
                 "raw_data": orjson.loads(row.payload) if row.payload else None,
                 "is_exported": False,
                 "created_at": now,

@@ -37,6 +37,12 @@ _KEY = re.compile("fiq-case-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-([0-9a
 
 
 def upgrade() -> None:
+    steps.add_columns("integration_catalog", sa.Column("icon", sa.String(length=40), nullable=True))
+    # an icon's name stood where an address belongs
+    op.execute(
+        "UPDATE integration_catalog SET icon = logo_url, logo_url = NULL "
+        "WHERE logo_url NOT LIKE '%/%' AND length(logo_url) <= 40"
+    )
     _name_the_local_id()
     steps.add_columns("ticket_integrations", sa.Column("case_id", sa.String(length=200), nullable=True))
     _tell_of_tickets()
@@ -50,6 +56,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("UPDATE integration_catalog SET logo_url = icon")
+    op.drop_column("integration_catalog", "icon")
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DELETE FROM sqlite_stat1 WHERE idx = 'ix_ticket_integrations_case_id'")
     op.drop_index("ix_ticket_integrations_case_id", "ticket_integrations")
