@@ -17,6 +17,7 @@ from core.platform.secret import Secret
 from core.records import Stored, files, footprintiq
 from core.records.files import BadLine
 from core.records.footprintiq import Position, Source
+from core.records.storable import said
 from core.storage import db, disk
 from core.storage.models import Kind
 
@@ -28,7 +29,8 @@ Progress = Callable[[int, int | None, int], None]
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were."""
+    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were; `noted` are the
+    first (line, what was changed in it), and their number."""
 
     total: int = 0
     new: int = 0
@@ -36,6 +38,8 @@ class Imported:
     same: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     bad_count: int = 0
+    noted: list[tuple[int, str]] = field(default_factory=list)
+    noted_count: int = 0
 
 
 def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stored:
@@ -128,6 +132,8 @@ def _import_part(who: Principal, kind: Kind, part: list[files.Row], total: Impor
         same=total.same + stored.same,
         bad=(total.bad + bad)[:BAD_KEPT],
         bad_count=total.bad_count + len(bad),
+        noted=(total.noted + [(numbers[index], said(notes)) for index, notes in stored.notes])[:BAD_KEPT],
+        noted_count=total.noted_count + len(stored.notes),
     )
 
 
