@@ -16,14 +16,14 @@ CARD_PX, CARD_MIN_PX = 208, 300
 
 
 def page(who: Principal) -> None:
-    times = connections.count_by_slug(who)
+    times, offered = connections.count_by_slug(who), connections.offered()
     asked = st.query_params.get("entry")
-    if asked in integrations.manifests():
-        details(who, integrations.get(asked), times[asked])
+    if asked in offered:
+        details(who, offered[asked], times[asked])
     elif asked:
         unknown(asked)
     else:
-        shown = found(*filters())
+        shown = found(offered, *filters())
         for sentence in integrations.disabled().values():
             st.warning(escaped(sentence), icon=":material/warning:")
         gallery(who, shown, times)
@@ -56,10 +56,10 @@ def filters() -> tuple[str, Category | None]:
     return words or "", Category(picked) if picked else None
 
 
-def found(words: str, category: Category | None) -> list[Manifest]:
+def found(offered: dict[str, Manifest], words: str, category: Category | None) -> list[Manifest]:
     return [
         manifest
-        for manifest in integrations.manifests().values()
+        for manifest in offered.values()
         if category in (None, manifest.category) and matches(manifest, words)
     ]
 
@@ -130,7 +130,7 @@ def details(who: Principal, manifest: Manifest, times: int) -> None:
 
 def unknown(slug: str) -> None:
     st.header("Catalog", anchor=False)
-    st.text(f'The catalog has no "{slug[:60]}".')
+    st.text(connections.why_off(slug) or f'The catalog has no "{slug[:60]}".')
     if st.button("See all tools", icon=":material/arrow_back:", key="back"):
         st.switch_page("pages/catalog.py")
 

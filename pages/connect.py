@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core import connections
 from core.access import Principal
 from core.web import ui
 from core.web.ui import connect_form, entry
@@ -26,6 +27,8 @@ def page(who: Principal) -> None:
 
 def choose_first() -> None:
     st.header("Connect a tool", anchor=False)
+    if reason := connections.why_off(st.query_params.get("entry", "")):
+        st.text(reason)
     with ui.empty_state("Which tool?", "The catalog has every tool the hub can send to."):
         st.page_link("pages/catalog.py", label="Open the catalog", icon=":material/apps:")
 

@@ -61,7 +61,7 @@ def connect(
 ) -> None:
     """Test, then save a connection and print its id, alone on stdout; what to do next is on stderr."""
     from core import connections
-    from core.integrations import generated, get
+    from core.integrations import generated
 
     if slug is None and name is None:
         return _say_how_to_connect()
@@ -70,7 +70,7 @@ def connect(
     if name is None:
         raise typer.BadParameter("say what to call the connection.", param_hint="--name")
     who = operator(opens_secrets=True)
-    manifest = get(slug)
+    manifest = connections.offer(slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
     shown_once = generated(manifest, values)

@@ -1,4 +1,4 @@
-"""A new connection: its entry in the catalog, its fields checked, its secrets sealed."""
+"""A new connection: its fields checked, its secrets sealed."""
 
 import uuid
 from collections.abc import Mapping
@@ -13,54 +13,16 @@ from core import integrations, records
 from core.access import Principal, find_user
 from core.access.audit import audit
 from core.access.principal import require_member
+from core.connections.catalog import entry_id, offer, publish_new
 from core.connections.notify_via import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials
 from core.integrations import options as options_
 from core.platform.errors import Conflict, Forbidden, Invalid
 from core.storage import db, due_times
-from core.storage.models import CatalogEntry, Connection, Role, User
+from core.storage.models import Connection, Role, User
 
-#: the catalog's ids are the same in every hub
 _ADMINS_ONLY = "Only an admin may connect everybody's records. Use scope=mine, or ask an admin."
-_NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
-
-
-@db.unit
-def publish_catalog() -> None:
-    """Write the manifests to `integration_catalog`; an entry whose manifest is gone is hidden, not deleted."""
-    with db.session() as session:
-        now = db.now(session)
-        rows = {row.slug: row for row in session.execute(select(CatalogEntry)).scalars()}
-        for slug, manifest in integrations.manifests().items():
-            row = rows.pop(slug, None) or CatalogEntry(
-                id=str(uuid.uuid5(_NAMESPACE, slug)), slug=slug, created_at=now, **_words(manifest)
-            )
-            for name, value in _words(manifest).items():
-                setattr(row, name, value)
-            session.add(row)
-        for row in rows.values():
-            row.is_active = False
-
-
-def _publish_new(slug: str) -> None:
-    """A manifest that was added since `hub init`."""
-    with db.reading() as session:
-        known = session.get(CatalogEntry, str(uuid.uuid5(_NAMESPACE, slug)))
-    if known is None:
-        publish_catalog()
-
-
-def _words(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "name": manifest.name,
-        "category": manifest.category,
-        "provider": manifest.provider,
-        "description": manifest.summary,
-        "logo_url": manifest.icon,
-        "config_schema": manifest.config,
-        "is_active": True,
-    }
 
 
 def check_new(
@@ -73,7 +35,7 @@ def check_new(
     owner: str | None = None,
 ) -> None:
     """Raise what `create` would, without saving and without a call: cheap mistakes come before the test."""
-    manifest = integrations.get(slug)
+    manifest = offer(slug)
     config, _ = split(manifest, integrations.check_config(manifest, values))
     guard_proxy(who, config)
     with db.reading() as session:
@@ -103,10 +65,10 @@ def create(
 
     Raises Invalid (with `fields`), NotFound for the slug, Conflict for a name in use, Forbidden.
     """
-    manifest = integrations.get(slug)
+    manifest = offer(slug)
     config, secrets = split(manifest, integrations.check_config(manifest, values))
     guard_proxy(who, config)
-    _publish_new(slug)
+    publish_new(slug)
     with db.session() as session:
         now = db.now(session)
         chosen = checked_options(session, who, manifest, options, now)
@@ -115,7 +77,7 @@ def create(
         row = Connection(
             id=connection_id,
             user_id=person.id,
-            integration_id=str(uuid.uuid5(_NAMESPACE, slug)),
+            integration_id=entry_id(slug),
             name=checked_name(name),
             config=config,
             options=chosen,

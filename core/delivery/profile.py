@@ -68,5 +68,6 @@ class Profile:
             wanted_at=max(wanted_since(record), self.connection.created_at),
             severity=facts["severity"],
             title=facts["title"],
+            description=facts["details"],
             made_at=record["created_at"] or record["received_at"],
         )

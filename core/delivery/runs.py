@@ -76,7 +76,7 @@ class Run:
     def target(self) -> outbox.TicketTarget | None:
         """Where it creates tickets, if it does."""
         place = integrations.place_of(self.manifest, self.connection.config)
-        return None if place is None else outbox.TicketTarget(place, self.doubt)
+        return None if place is None else outbox.TicketTarget(place, self.doubt, self.manifest.severity)
 
     @property
     def drains(self) -> bool:

@@ -16,6 +16,7 @@ from core.access.principal import require_member
 from core.platform.errors import NotFound
 from core.records import Stored, files
 from core.records.files import BadLine
+from core.records.storable import said
 from core.storage import db, disk
 from core.storage.models import Kind
 
@@ -27,7 +28,8 @@ Progress = Callable[[int, int | None, int], None]
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were."""
+    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were; `noted` are the
+    first (line, what was changed in it), and their number."""
 
     total: int = 0
     new: int = 0
@@ -35,6 +37,8 @@ class Imported:
     same: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     bad_count: int = 0
+    noted: list[tuple[int, str]] = field(default_factory=list)
+    noted_count: int = 0
 
 
 def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stored:
@@ -133,6 +137,8 @@ def _import_part(who: Principal, kind: Kind, part: list[files.Row], total: Impor
         same=total.same + stored.same,
         bad=(total.bad + bad)[:BAD_KEPT],
         bad_count=total.bad_count + len(bad),
+        noted=(total.noted + [(numbers[index], said(notes)) for index, notes in stored.notes])[:BAD_KEPT],
+        noted_count=total.noted_count + len(stored.notes),
     )
 
 

@@ -472,6 +472,13 @@ def test_bad_lines_are_named_with_their_number_and_the_good_ones_are_taken(hub: 
     assert "5 more" in result.stderr
 
 
+def test_what_was_changed_to_be_stored_is_told_and_no_failure(hub: Hub) -> None:
+    result = hub("import", "scans", hub.write("scans.ndjson", SCAN | {"username": "a\0b"}))
+    assert (result.returncode, "1 new" in result.stdout) == (0, True)
+    assert "Line 1: username held a NUL character; U+FFFD stands in its place" in result.stderr
+    assert "1 of 1 could not be stored as they came" in result.stderr
+
+
 def test_records_come_from_stdin(hub: Hub) -> None:
     assert "1 new" in hub.done("import", "scans", "-", stdin=json.dumps(SCAN))
 

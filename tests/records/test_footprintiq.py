@@ -19,6 +19,7 @@ from core.platform.errors import Conflict, Invalid, Unusable
 from core.platform.secret import Secret
 from core.records import footprintiq as feed
 from core.records import intake, source
+from core.records.storable import NOTES
 from core.storage import db
 from core.storage.models import UNASSIGNED, Kind, PullCursor
 from tests.conftest import A_UUID, People, run_on
@@ -380,14 +381,27 @@ def test_optional_columns_may_be_missing(footprintiq: FootprintIQ, people: Peopl
     assert footprintiq.counts() == (0, 0, 1)
 
 
-def test_a_row_that_cannot_be_stored_is_a_problem_and_the_others_go_in(
-    footprintiq: FootprintIQ, people: People
-) -> None:
-    footprintiq.add_scan(privacy_score=7.5)
+def test_what_a_column_holds_keeps_no_record_out(footprintiq: FootprintIQ, people: People) -> None:
+    """PostgreSQL's json has NULs and half characters, its numbers have NaN, its times have infinity."""
+    footprintiq.run("ALTER TABLE scans ADD COLUMN told json, ADD COLUMN share float8, ADD COLUMN until date")
+    odd = {
+        "score": footprintiq.add_scan(privacy_score=7.5),
+        "nan": footprintiq.add_scan(privacy_score="NaN", share="Infinity"),
+        "json": footprintiq.add_scan(told=r'{"a": "\u0000", "b": "\ud800", "c": 1e999}'),
+        "endless": footprintiq.add_scan(completed_at="infinity", updated_at="-infinity", until="infinity"),
+    }
     footprintiq.add_scan()
     done = footprintiq.pull()[Kind.SCAN]
-    assert done.new == 1
-    assert [reason for _, reason in done.problems] == ['privacy_score "7.5" is not a whole number']
+    assert (done.new, done.problems, len(done.notes)) == (5, [], 4)
+    found = {name: stored()[id] for name, id in odd.items()}
+    assert found["score"]["privacy_score"] == 8
+    assert (found["nan"]["privacy_score"], found["nan"]["extra"]["share"]) == (None, None)
+    assert found["json"]["extra"]["told"] == {"a": "\ufffd", "b": "\ufffd", "c": None}
+    assert (found["endless"]["completed_at"], found["endless"]["updated_at"]) == (None, None)
+    assert found["endless"]["extra"]["until"] == "infinity"
+    assert all(row["extra"][NOTES] for row in found.values())
+    footprintiq.add_scan(T0 + timedelta(minutes=1))
+    assert footprintiq.counts()[0] == 1
 
 
 def test_two_pulls_at_once_store_each_row_once(footprintiq: FootprintIQ, people: People) -> None:

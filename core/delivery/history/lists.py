@@ -24,7 +24,7 @@ from core.access import Principal, visible
 from core.access.scope import WITHHELD
 from core.delivery import outbox
 from core.delivery.history import page
-from core.delivery.history.serialize import details, source_ids, views
+from core.delivery.history.serialize import details, views
 from core.delivery.history.views import DeliveryDetails, DeliveryView, EventView, RunView, TicketView
 from core.delivery.outbox.queries import in_state
 from core.platform.errors import Invalid, NotFound, did_you_mean
@@ -120,9 +120,7 @@ def tickets(
         mine = page.chosen(session, who, ref, owned(who))
         fits = true() if who.is_admin else own_case(who)
         ids = page.newest(session, TicketLink, mine, fits, limit=_bounded(limit), before=before)
-        rows = _rows(session, TicketLink, ids)
-        cases = source_ids(session, Kind.CASE, {row.case_id for row, _ in rows})
-        return [_ticket(row, name, cases) for row, name in rows]
+        return [_ticket(row, name) for row, name in _rows(session, TicketLink, ids)]
 
 
 def delivered_since(connection_id: str, moment: datetime) -> int:
@@ -170,7 +168,9 @@ def theirs(who: Principal) -> ColumnElement[bool]:
 def own_case(who: Principal) -> ColumnElement[bool]:
     """The same for tickets."""
     table = RECORD_TABLES[Kind.CASE]
-    own = exists().where(col(table.local_id) == col(TicketLink.case_id), col(table.owner_id) == who.user_id)
+    own = exists().where(
+        col(table.local_id) == col(TicketLink.case_local_id), col(table.owner_id) == who.user_id
+    )
     return or_(_never_mixed(col(TicketLink.integration_id)), own)
 
 
@@ -229,16 +229,17 @@ def _event(row: SiemEvent, connection: str) -> EventView:
     )
 
 
-def _ticket(row: TicketLink, connection: str, cases: dict[int, str]) -> TicketView:
+def _ticket(row: TicketLink, connection: str) -> TicketView:
     return TicketView(
         id=row.id or 0,
         connection=connection,
         connection_id=row.integration_id,
-        case_id=cases.get(row.case_id),
+        case_id=row.case_id,
         external_ticket_id=row.external_ticket_id,
         ticket_url=row.ticket_url,
         status=row.status,
         priority=row.priority,
+        metadata=row.meta,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

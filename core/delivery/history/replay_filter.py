@@ -83,7 +83,7 @@ def has_ticket() -> ColumnElement[bool]:
     """Where clause: a case whose ticket exists: it never gets a second one."""
     linked = exists().where(
         col(TicketLink.integration_id) == col(Delivery.webhook_id),
-        col(TicketLink.case_id) == col(Delivery.record_id),
+        col(TicketLink.case_local_id) == col(Delivery.record_id),
     )
     is_case = col(Delivery.record_kind) == Kind.CASE
     return and_(is_case, or_(col(Delivery.state) == State.DELIVERED, linked))

@@ -8,7 +8,7 @@ second time, and characters that nobody can see are taken out. Escaping for the 
 from core.integrations.mapping.keys import delivery_key
 from core.integrations.mapping.lifecycle import DUE_STATUS, event_type, has_risen, why_not_due
 from core.integrations.mapping.record_facts import facts, message_facts
-from core.integrations.mapping.severity import RANK, severity_of
+from core.integrations.mapping.severity import RANK, severity_of, word_of
 from core.integrations.mapping.template import Mapper, Unmappable, compile
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "message_facts",
     "severity_of",
     "why_not_due",
+    "word_of",
 ]

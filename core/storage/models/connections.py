@@ -17,9 +17,10 @@ class CatalogEntry(SQLModel, table=True):
     category: str = Field(max_length=20)
     provider: str
     description: str
-    logo_url: str | None = None
+    logo_url: str | None = None  # an operator's; the hub ships no vendor's logo
+    icon: str | None = Field(default=None, max_length=40)  # of Material Symbols
     config_schema: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    is_active: bool = True  # hidden from the catalog when off
+    is_active: bool = True  # an operator's: when off, it is hidden and not connected anew
     created_at: datetime = utc()
 
 

@@ -65,7 +65,7 @@ def asked_for(who: Principal) -> Draft | None:
         view = connections.find(who, ref)
         only_secrets = st.query_params.get("only") == "secrets"
         return Draft(who, integrations.get(view.slug), f"edit_{view.id}", view, only_secrets)
-    return Draft(who, integrations.get(slug), f"new_{slug}") if slug in integrations.manifests() else None
+    return Draft(who, integrations.get(slug), f"new_{slug}") if slug in connections.offered() else None
 
 
 # --- 1. address and credentials -----------------------------------------------------------------------
