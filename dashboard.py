@@ -6,6 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from core.web import ui
+from core.web.ui import links
 
 HERE = Path(__file__).parent / "pages"
 
@@ -55,5 +56,6 @@ with ui.guarded():
         st.text(who.email)
         ui.muted(who.role.capitalize())
         ui.sign_out_button()
+        links.follow()
     ui.show_flash()
     page.run()

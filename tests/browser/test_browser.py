@@ -230,11 +230,12 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     dead = search.search(LOCAL, DeliveryFilter(state="dead")).rows
     page = context.new_page()
     sign_in(page, hub)
-    page.goto(f"{hub.url}/deliveries?state=Dead")
+    page.goto(f"{hub.url}/deliveries?state=dead")
     expect(page.get_by_text(f"{len(dead)} deliveries, as of")).to_be_visible(timeout=30_000)
     drawn(page)
-    # The table is a canvas: the button in its first row lies under the heading, at the left.
-    page.get_by_test_id("stDataFrame").click(position={"x": 30, "y": 52})
+    rows = page.get_by_role("table", name="deliveries, newest first").get_by_role("row")
+    expect(rows).to_have_count(len(dead) + 1)
+    rows.nth(1).get_by_role("link").first.press("Enter")
     story = page.get_by_role("dialog")
     expect(story.get_by_text("It is not tried again.")).to_be_visible(timeout=20_000)
     expect(page).to_have_url(re.compile(rf"delivery={dead[0].id}"))
@@ -251,6 +252,20 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     expect(story).to_have_count(0, timeout=20_000)
     expect(page).not_to_have_url(re.compile("delivery="))
     expect(page.get_by_text(f"{len(dead) - 1} deliveries, as of")).to_be_visible(timeout=20_000)
+
+    loads: list[str] = []
+    page.on("load", lambda: loads.append(page.url))
+    rows.nth(1).get_by_text("Dead").click()  # anywhere in the row
+    expect(story).to_be_visible(timeout=20_000)
+    page.keyboard.press("Escape")
+    expect(story).to_have_count(0, timeout=20_000)
+    page.get_by_label("Record").fill(dead[1].title.split()[-1])
+    page.get_by_label("Record").press("Enter")
+    expect(page.get_by_text("1 delivery, as of")).to_be_visible(timeout=20_000)
+    rows.nth(1).get_by_role("link", name="SOC prod").click()
+    expect(page).to_have_url(re.compile(rf"/connection\?id={dead[1].connection_id}$"), timeout=20_000)
+    expect(page.get_by_role("tab", name="Overview")).to_be_visible(timeout=20_000)
+    assert loads == []
 
 
 #: Streamlit's own, in 1.67; (rule, what is in the element) → why it stays
