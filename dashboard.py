@@ -57,5 +57,5 @@ with ui.guarded():
         ui.muted(who.role.capitalize())
         ui.sign_out_button()
         links.follow()
-    ui.show_flash()
     page.run()
+ui.show_flash()  # after the page: one that is not there says only that

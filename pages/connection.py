@@ -49,7 +49,7 @@ def page(who: Principal) -> None:
 
 
 @st.fragment(run_every=REFRESH_S)
-@ui.guarded()
+@ui.refreshing()
 def top(ref: str) -> None:
     """Its name, how it stands, and what can be done; drawn again every few seconds."""
     who = ui.watching_user()
@@ -84,7 +84,7 @@ def overview(ref: str) -> None:
 
 
 @st.fragment(run_every=REFRESH_S)
-@ui.guarded()
+@ui.refreshing()
 def figures(ref: str, hours: int) -> None:
     who = ui.watching_user()
     view, found = connections.find(who, ref), health.overview(who, hours, connection=ref)

@@ -378,7 +378,8 @@ def test_a_connection_that_is_not_there_is_a_sentence(
         connections.delete(LOCAL, splunk)
         page.run()
     assert not page.exception
-    assert "This is not there any more" in [heading.value for heading in page.subheader]
+    expected = "This was deleted" if whose == "deleted" else "Not found"
+    assert [heading.value for heading in page.subheader] == [expected]
     assert not page.metric
 
 

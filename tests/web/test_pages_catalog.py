@@ -311,7 +311,7 @@ def test_the_form_of_anothers_connection_is_not_there(ana: User, visit: Visit, s
     page = visit(ana, "connect", edit=ref)
     assert not page.exception
     assert not page.text_input
-    assert "This is not there any more" in [heading.value for heading in page.subheader]
+    assert "Not found" in [heading.value for heading in page.subheader]
     assert "canary" not in said(page)
 
 

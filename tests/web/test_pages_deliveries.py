@@ -307,7 +307,7 @@ def test_anothers_story_is_not_there(ana: User, splunk: str, visit: Visit) -> No
     with db.session() as session:
         connect(session, ben.id, "of ben")
     page = visit(ben, "deliveries", delivery=str(number))
-    assert "This is not there any more" in said(page)
+    assert "Not found" in said(page)
     assert "dead@x.net" not in said(page)
 
 
@@ -338,4 +338,4 @@ def test_a_link_to_a_record_shows_what_became_of_it(ana: User, splunk: str, visi
 def test_a_link_to_a_record_that_is_gone_is_a_sentence(ana: User, splunk: str, visit: Visit) -> None:
     page = visit(ana, "records", kind="scan", id="nowhere")
     assert not page.exception
-    assert "not there any more" in " ".join(part.value for part in page.subheader)
+    assert "Not found" in [part.value for part in page.subheader]

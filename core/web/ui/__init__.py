@@ -1,6 +1,6 @@
 """Shared pieces of the pages: who looks, how things look, how numbers and times are said."""
 
-from core.web.ui.errors import doing, flash, gone, guarded, show_flash
+from core.web.ui.errors import doing, flash, guarded, refreshing, show_flash
 from core.web.ui.filters import (
     RANGES,
     number_asked,
@@ -25,7 +25,6 @@ __all__ = [
     "empty_state",
     "escaped",
     "flash",
-    "gone",
     "guarded",
     "icon",
     "is_dark",
@@ -34,6 +33,7 @@ __all__ = [
     "number_asked",
     "palette",
     "range_picker",
+    "refreshing",
     "require_user",
     "say_unknown",
     "segments_filter",
