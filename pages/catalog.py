@@ -45,15 +45,10 @@ def filters() -> tuple[str, Category | None]:
             bind="query-params",
             width=240,
         )
-        picked = st.segmented_control(
-            "Category",
-            [str(category) for category in Category],
-            format_func=lambda value: entry.CATEGORY[Category(value)][0],
-            label_visibility="collapsed",
-            key="tools",
-            bind="query-params",
-        )
-    return words or "", Category(picked) if picked else None
+        named = {category: entry.CATEGORY[category][0] for category in Category}
+        picked = ui.segments_filter("Category", "All tools", named, key="tools")
+    ui.say_unknown()
+    return words or "", picked
 
 
 def found(offered: dict[str, Manifest], words: str, category: Category | None) -> list[Manifest]:

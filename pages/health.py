@@ -34,6 +34,7 @@ def filters(known: list[tuple[str, str, str]]) -> tuple[int, str | None, str | N
         names = {found: name for found, name, of in known if category in (None, of)}
         connection = ui.select_filter("Connection", "All connections", names, key="connection", width=230)
         hours = ui.range_picker("Range", ui.RANGES, key="range", default="24h")
+    ui.say_unknown()
     return hours, category, connection
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlmodel import Session, col
 
 from core.access.principal import Principal
-from core.platform.errors import Invalid, NotFound, did_you_mean
+from core.platform.errors import Gone, Invalid, NotFound, did_you_mean
 from core.storage import db
 from core.storage.models import CatalogEntry, Connection, Role, User
 
@@ -48,6 +48,12 @@ def row_of(
             raise Invalid(f'Several connections are called "{ref}". Use the id, from `hub connections`.')
         if found:
             return found[0][0], found[0][1], found[0][2]
+    deleted = select(col(Connection.name)).where(
+        col(Connection.id) == ref, col(Connection.deleted_at).is_not(None), visible(who)
+    )
+    name = session.execute(deleted).scalar()
+    if name is not None:
+        raise _gone(name)
     names = session.execute(select(col(Connection.name)).where(*mine(who, to_change))).scalars()
     raise NotFound(
         f'There is no connection "{ref}".{did_you_mean(ref, names)} List yours with `hub connections`.'
@@ -59,8 +65,12 @@ def row_to_change(session: Session, who: Principal, ref: str) -> tuple[Connectio
     found, slug, _ = row_of(session, who, ref, to_change=True)
     row = db.locked(session, Connection, found.id)
     if row.deleted_at is not None:
-        raise NotFound(f'"{row.name}" has just been deleted. List yours with `hub connections`.')
+        raise _gone(row.name)
     return row, slug
+
+
+def _gone(name: str) -> Gone:
+    return Gone(f'"{name}" was deleted. List yours with `hub connections`.')
 
 
 def mine(who: Principal, to_change: bool) -> tuple[Any, ...]:

@@ -118,7 +118,8 @@ def explain(
 
 def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
     """FootprintIQ's id of the record whose delivery has this key, as tickets and events carry it."""
-    from core.delivery.history.search import KEY_PREFIX, DeliveryFilter, search
+    from core.delivery.history.lookup import KEY_PREFIX
+    from core.delivery.history.search import DeliveryFilter, search
 
     if not word.startswith(KEY_PREFIX):
         return word

@@ -271,13 +271,47 @@ def test_new_credentials_change_nothing_else(ana: User, visit: Visit, sandbox: S
     assert any(step.ok is False for step in connections.test(principal(ana), ref))
 
 
+def test_what_was_entered_outlives_a_reload_but_for_secrets(ana: User, visit: Visit) -> None:
+    page = visit(ana, "connect", entry="splunk")
+    assert page.button(key="start_again").disabled
+    page.text_input(key="new_splunk_url").input("https://splunk.example.com:8088")
+    page.text_input(key="new_splunk_token").input("typed-token")
+    page.selectbox(key="new_splunk_severity").select("high").run()
+    again = visit(ana, "connect", entry="splunk")
+    assert again.text_input(key="new_splunk_url").value == "https://splunk.example.com:8088"
+    assert again.selectbox(key="new_splunk_severity").value == "high"
+    assert again.text_input(key="new_splunk_token").value == ""
+    assert "here again, without its secrets" in said(again)
+    again.button(key="start_again").click().run()
+    assert again.text_input(key="new_splunk_1_url").value == ""
+    assert "here again" not in said(again)
+    assert visit(ana, "connect", entry="splunk").text_input(key="new_splunk_url").value == ""
+
+
+def test_what_one_person_entered_is_not_anothers(ana: User, visit: Visit) -> None:
+    page = visit(ana, "connect", entry="splunk")
+    page.text_input(key="new_splunk_url").input("https://splunk.example.com:8088").run()
+    ben = visit(person("ben@example.org"), "connect", entry="splunk")
+    assert ben.text_input(key="new_splunk_url").value == ""
+
+
+def test_an_edit_that_was_left_keeps_only_what_was_changed(ana: User, visit: Visit, sandbox: Sandbox) -> None:
+    ref = connect(ana, sandbox, "splunk", "SOC")
+    page = visit(ana, "connect", edit=ref)
+    page.text_input(key=f"edit_{ref}_index").input("security").run()
+    connections.edit(principal(ana), ref, name="SOC east", values={"source": "hub-2"})
+    again = visit(ana, "connect", edit=ref)
+    for name, value in {"index": "security", "name": "SOC east", "source": "hub-2"}.items():
+        assert again.text_input(key=f"edit_{ref}_{name}").value == value
+
+
 def test_the_form_of_anothers_connection_is_not_there(ana: User, visit: Visit, sandbox: Sandbox) -> None:
     ben = person("ben@example.org")
     ref = connect(ben, sandbox, "splunk", "canary of ben")
     page = visit(ana, "connect", edit=ref)
     assert not page.exception
     assert not page.text_input
-    assert "This is not there any more" in [heading.value for heading in page.subheader]
+    assert "Not found" in [heading.value for heading in page.subheader]
     assert "canary" not in said(page)
 
 

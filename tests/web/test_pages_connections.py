@@ -77,6 +77,15 @@ def test_sixty_connections_come_in_pages(ana: User, visit: Visit) -> None:
     assert not last.exception
 
 
+@pytest.mark.parametrize("number", ["4", "0", "x", "9" * 23])
+def test_a_page_that_is_not_there_is_a_sentence(ana: User, visit: Visit, number: str) -> None:
+    crowd(ana, 60)
+    page = visit(ana, "connections", page=number)
+    assert not page.exception
+    assert len(page.toggle) == 25
+    assert f'There is no page "{number}": the first is shown.' in said(page)
+
+
 @pytest.mark.parametrize(
     ("query", "rows"),
     [({"state": "Off"}, 2), ({"q": "jira 01"}, 1), ({"q": "needs you"}, 2), ({"q": "nowhere"}, 0)],

@@ -189,9 +189,11 @@ def _delete(who: Principal, line: ConnectionRow) -> None:
     lines.append(f"Nothing is removed in {escaped(line.vendor)} itself.")
     st.markdown("\n".join(f"- {line}" for line in lines))
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", key="really_delete", icon=":material/delete:"):
-            with doing(f"{line.name} is deleted."):
+        if st.button("Delete", key="really_delete", icon=":material/delete:"):
+            with doing():
                 connections.delete(who, line.id)
+                flash(f"{line.name} is deleted.")
+                st.switch_page("pages/connections.py")  # its own page is not there any more
             st.rerun()
         if st.button("Keep it", key="keep"):
             st.rerun()

@@ -28,17 +28,6 @@ _MOST_MOMENTS = 6
 _PARAMETER = "delivery"
 
 
-def asked() -> int | None:
-    """The delivery that the address names."""
-    given = st.query_params.get(_PARAMETER, "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
-
-
-def ask(delivery_id: int) -> None:
-    """Open this one when the page is drawn next."""
-    st.query_params[_PARAMETER] = str(delivery_id)
-
-
 def close() -> None:
     st.query_params.pop(_PARAMETER, None)
 

@@ -1,27 +1,47 @@
 """Who looks at a page: the session cookie, checked in the database at every script run."""
 
+from html import escape
+from urllib.parse import urlencode, urlsplit
+
 import streamlit as st
 
 from core import access
 from core.access import Principal
+from core.web.next_page import HOME, sign_in_address
 
 
 def require_user() -> Principal:
-    """First line of every page. Counts as activity; without a session the page stops here."""
-    who = watching_user()
+    """First line of every page. Counts as activity; without a session the page ends here, with the way back in."""
+    who = signed_in_user()
+    if who is None:
+        _signed_out()
+        st.stop()
     access.stay_signed_in(_token())
     return who
 
 
 def watching_user() -> Principal:
-    """The same check for a part that refreshes itself: an unattended screen must still time out."""
-    who = access.signed_in(_token())
+    """The same check for a part that refreshes itself: an unattended screen must still time out.
+
+    Without a session the whole page is drawn again, as one that nobody is signed in to.
+    """
+    who = signed_in_user()
     if who is None:
-        st.subheader("You are signed out", anchor=False)
-        st.text("Your session has ended, or somebody ended it. Nothing on the hub has changed.")
-        st.link_button("Sign in", "/auth/login", type="primary", icon=":material/login:")
-        st.stop()
+        st.rerun()
     return who
+
+
+def signed_in_user() -> Principal | None:
+    return access.signed_in(_token())
+
+
+def _signed_out() -> None:
+    """As HTML, like the sign-out button: the server gives nobody who is signed out another part of the page."""
+    back = sign_in_address(urlsplit(st.context.url or HOME).path, urlencode(st.query_params.to_dict(), True))
+    st.html(
+        '<p style="font-size:1.2rem">You are signed out: '
+        f'<a href="{escape(back)}" target="_self" style="text-decoration:underline">sign in again</a></p>'
+    )
 
 
 def sign_out_button() -> None:
