@@ -25,6 +25,7 @@ from core.http.errors import DeliveryError, Misconfigured
 from core.integrations import Manifest, client, credentials, options
 from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
+from core.integrations.stages import stages as stages_of
 from core.platform.errors import Locked
 from core.platform.secret import MASK, redact
 from core.storage import db, due_times
@@ -69,7 +70,7 @@ def stages_draft(
 ) -> Iterator[Step]:
     """`test_draft`, each stage as soon as it is known."""
     manifest = integrations.get(slug)
-    yield from _stages(manifest, _checked(who, manifest, values, ref))
+    yield from stages_of(manifest, _checked(who, manifest, values, ref))
 
 
 def test(who: Principal, ref: str) -> list[Step]:
@@ -87,25 +88,11 @@ def stages(who: Principal, ref: str) -> Iterator[Step]:
         yield Step("credentials", False, fault.message)
         return
     is_well = True
-    for step in _stages(integrations.get(slug), values):
+    for step in stages_of(integrations.get(slug), values):
         is_well = is_well and step.ok is not False
         yield step
     if is_well:
         _forgive(who, row.id)
-
-
-def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
-    """Every stage up to the first that fails; a raised fault is the last one."""
-    has_begun = False
-    try:
-        with client.live(manifest, values) as live:
-            for step in live.connector.check():
-                has_begun = True
-                yield step
-                if step.ok is False:
-                    return
-    except DeliveryError as fault:
-        yield Step("answer" if has_begun else "network", False, fault.message)
 
 
 @db.unit

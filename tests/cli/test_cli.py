@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from core.cli.output import Guarded
 from core.cli.program_name import called, runnable
+from core.cli.try_out import step_line
+from core.integrations.base import Step
 from core.integrations.options import WORDS
 from sandbox import Sandbox
 from tests.support.terminal import Hub
@@ -370,6 +372,12 @@ def test_what_is_cheap_to_see_is_said_before_the_tool_is_asked(hub: Hub, words: 
     said = hub.refused("connect", "splunk", *given, *words)
     assert "network" not in said
     assert "127.0.0.1" not in said
+
+
+def test_a_stage_has_its_mark() -> None:
+    marks = [(True, False), (False, False), (None, False), (None, True)]
+    lines = [step_line(Step("tls", ok, "Well.", warning)) for ok, warning in marks]
+    assert [line.split() for line in lines] == [[mark, "tls", "Well."] for mark in "✓✗?!"]
 
 
 def test_connect_without_a_tool_lists_the_tools(hub: Hub) -> None:

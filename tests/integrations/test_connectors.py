@@ -7,7 +7,7 @@ answers   what the vendor says, one per request: {status, headers, body} or {err
 requests  what it must have been sent: {method, url, headers (those that matter), body (exactly, unpacked)};
           {assertion} in a body is a JWT, which google-auth verifies
 receipts  what became of each item: {key, vendor_id, url, fault, message, retry_after_s, body}
-steps     of a check: {name, ok, text}; `fault` and `message` where it ended in one
+steps     of a check: {name, ok, text, warning where it is one}; `fault` and `message` where it ended in one
 ticket    of a find: {id, url, status} or null
 """
 
@@ -241,6 +241,8 @@ def talk(connector: Connector, case: dict[str, Any]) -> dict[str, Any]:
     try:
         for step in connector.check():
             steps.append(asdict(step))
+            if not step.warning:
+                del steps[-1]["warning"]
     except DeliveryError as fault:
         return {"steps": steps, "fault": type(fault).__name__, "message": fault.message}
     return {"steps": steps}
