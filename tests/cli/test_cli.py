@@ -415,6 +415,13 @@ def test_a_planned_field_is_no_choice_and_refused_with_the_reason(hub: Hub) -> N
         assert "is planned" in hub("edit", "J", extra).stderr
 
 
+def test_an_unusable_mapping_is_refused_at_the_terminal(hub: Hub) -> None:
+    unusable = ("--set", 'mapping={"evnt": {}}')
+    assert 'Did you mean "event"' in hub.refused(*SPLUNK, "--secret", f"token={TOKEN}", *unusable)
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert 'Did you mean "event"' in hub.refused("edit", "SOC", *unusable)
+
+
 def test_a_changed_field_asks_for_a_test_and_a_changed_option_does_not(hub: Hub) -> None:
     hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
     assert 'test "SOC"`' in hub.done("edit", "SOC", "--set", "url=https://other.example.com:8088")
