@@ -21,6 +21,7 @@ Ref = Annotated[
 #: records that are counted for "3 of N"; beyond it is "more than"
 COUNTED = 1_000
 SIGNS = {True: "✓", False: "✗", None: "?"}
+WARNING = "!"
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +87,7 @@ def _share(shown: int, found: int) -> str:
 
 
 def step_line(step: "Step") -> str:
-    return printable(f"{SIGNS[step.ok]} {step.name:<12} {step.text}")
+    return printable(f"{WARNING if step.warning else SIGNS[step.ok]} {step.name:<12} {step.text}")
 
 
 def _print_request(request: "PreviewRequest") -> None:

@@ -34,6 +34,8 @@ from core.storage.models import Connection, SkippedBy, User
 ASK_ABOVE = 1000
 #: options that decide which records are wanted
 FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
+#: options without which nothing can be sent: whoever corrects one need not wait for the next probe
+STOPPERS = ("mapping", "retry")
 
 
 @db.unit
@@ -72,6 +74,8 @@ def edit(
                 session, who, integrations.get(slug), before | dict(options), now, row
             )
             set_scope(row)
+            if row.problem and any(before.get(key) != row.options[key] for key in STOPPERS):
+                breaker.forgive(row)
             if any(before.get(key) != row.options[key] for key in FILTERS):
                 _look_again(session, row)
             due_times.sync_now(row, now)

@@ -16,7 +16,7 @@ from core.access.principal import require_member
 from core.connections.catalog import entry_id, offer, publish_new
 from core.connections.notify_via import channel
 from core.delivery.retry import Policy
-from core.integrations import Manifest, credentials
+from core.integrations import Manifest, credentials, own_mapping
 from core.integrations import options as options_
 from core.platform.errors import Conflict, Forbidden, Invalid
 from core.storage import db, due_times
@@ -116,6 +116,8 @@ def checked_options(
     """As they are saved; `row` is the connection whose options these become, if it is there already."""
     parsed = options_.parse(given, manifest.category)
     Policy.of(parsed.retry)  # a schedule that cannot be kept is refused here and not at the first failure
+    if row is None or parsed.mapping != row.options.get("mapping", {}):
+        own_mapping.check(manifest, parsed.mapping)
     chosen = options_.dump(parsed) | {"start_from": options_.resolve_start(parsed.start_from, now)}
     if parsed.notify_via and (row is None or parsed.notify_via != row.options.get("notify_via")):
         chosen["notify_via"] = channel(session, who, parsed.notify_via, row.id if row else None)

@@ -27,6 +27,7 @@ from core.http.errors import DeliveryError, Misconfigured
 from core.integrations import Manifest, client, credentials, options
 from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
+from core.integrations.stages import stages as stages_of
 from core.platform.errors import Locked
 from core.platform.secret import MASK, redact
 from core.storage import db, due_times
@@ -76,7 +77,7 @@ def stages_draft(
     """`test_draft`, each stage as soon as it is known."""
     manifest = integrations.get(slug)
     checked = _checked(who, manifest, values, ref)
-    yield from _noted(who, ref, slug, _stages(manifest, checked))
+    yield from _noted(who, ref, slug, stages_of(manifest, checked))
 
 
 def test(who: Principal, ref: str) -> list[Step]:
@@ -94,7 +95,7 @@ def stages(who: Principal, ref: str) -> Iterator[Step]:
         closed = Step("credentials", False, fault.message)
         yield from _noted(who, row.id, slug, [closed])
         return
-    yield from _noted(who, row.id, slug, _stages(integrations.get(slug), values), is_saved=True)
+    yield from _noted(who, row.id, slug, stages_of(integrations.get(slug), values), is_saved=True)
 
 
 def _noted(
@@ -111,20 +112,6 @@ def _noted(
     finally:
         passed = is_over and all(step.ok is not False for step in seen)
         _conclude(who, ref, slug, seen, passed=passed, goes_on=passed and is_saved)
-
-
-def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
-    """Every stage up to the first that fails; a raised fault is the last one."""
-    has_begun = False
-    try:
-        with client.live(manifest, values) as live:
-            for step in live.connector.check():
-                has_begun = True
-                yield step
-                if step.ok is False:
-                    return
-    except DeliveryError as fault:
-        yield Step("answer" if has_begun else "network", False, fault.message)
 
 
 @db.unit

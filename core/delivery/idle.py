@@ -21,6 +21,7 @@ from core.access.rights import may_run
 from core.delivery import journal, outbox, runs, schedule
 from core.delivery.selection import newest_seen
 from core.integrations import credentials, options
+from core.platform.errors import Invalid
 from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, RunStatus
 
@@ -78,6 +79,7 @@ def _move(found: Sequence[Any], head: int) -> int:
         realtime = any(row.options.get("realtime") for row in found)
         nothing_new = not realtime or records.hold(session) == head
         rows = [row for row in found if nothing_new or not row.options.get("realtime")]
+        rows = [row for row in rows if _is_readable(row)]
         now = db.now(session)
         move = (
             update(table)
@@ -89,6 +91,15 @@ def _move(found: Sequence[Any], head: int) -> int:
         return (
             db.affected(session.connection().execute(move, [_times(row, now) for row in rows])) if rows else 0
         )
+
+
+def _is_readable(row: Any) -> bool:
+    """One with an interval that cannot be read becomes a run, which fails by itself and says why."""
+    try:
+        options.every_s(row.options)
+    except Invalid:
+        return False
+    return True
 
 
 def _times(row: Any, now: datetime) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from core.delivery.export import export
 from core.delivery.result import Result as Result
 from core.delivery.runs import Run
 from core.delivery.send import deliver
-from core.http.errors import DeliveryError, Misconfigured
-from core.integrations import client, credentials, options
-from core.platform.errors import Conflict, Full, HubError, Locked
+from core.http.errors import DeliveryError, Misconfigured, Unavailable
+from core.integrations import client, credentials
+from core.platform.errors import Conflict, Full, HubError, Locked, Unusable
 from core.storage import db, disk
 from core.storage.models import Connection, State
 
@@ -47,7 +47,8 @@ def run(
     With `drain` everything that it wants by now, however many; what this run does not reach, the scheduler sends
     without waiting for the interval. With `only_due` also Conflict when it is not due any more: between `due` and
     here another scheduler ran it.
-    Without room on the disk, or without the connection's key, nothing is sent and nothing is spent.
+    Without room on the disk, or without the connection's key, nothing is sent and nothing is spent. Whatever else
+    goes wrong, but for the database, is this connection's failed run.
     """
     restored.notice()
     begun = _start(connection_id, action, who, stopping, deadline_s, only_due, drain)
@@ -58,8 +59,30 @@ def run(
     except (Full, Locked) as error:
         return _drop(begun, error)
     except LeaseLost:
-        log.warning("lease lost", connection=connection_id, run=begun.id)
-        return _lose(begun)
+        return _taken_over(begun)
+    except Unusable:
+        raise
+    except Exception as error:  # noqa: BLE001 - told in the run's log, with where it was
+        return _fail(begun, error)
+
+
+def _taken_over(begun: Run) -> Result:
+    log.warning("lease lost", connection=begun.connection.id, run=begun.id)
+    return _lose(begun)
+
+
+def _fail(begun: Run, error: Exception) -> Result:
+    """What nobody foresaw, or an option that cannot be used: told in the run's log, and the connection waits."""
+    try:
+        if isinstance(error, HubError):
+            _note(begun, Misconfigured(error.message))
+        else:
+            log.error("run failed", connection=begun.connection.id, run=begun.id, exc_info=error)
+            said = f"The hub failed in this run ({type(error).__name__}); its log says where."
+            _note(begun, Unavailable(said, "What waits is tried again."), is_ours=True)
+        return _end(begun)
+    except LeaseLost:
+        return _taken_over(begun)
 
 
 def _drop(begun: Run, error: Full | Locked) -> Result:
@@ -107,14 +130,17 @@ def _audit(session: Session, begun: Run, error: str | None) -> None:
 
 
 def _work(begun: Run) -> None:
+    """Export and deliver until nothing is left. Raises Invalid, before anything else, for unusable options."""
+    begun.require_usable()
     with ExitStack() as stack:
         try:
             live = stack.enter_context(client.live(begun.manifest, credentials.values(begun.connection)))
         except Locked:
             raise
-        except (HubError, DeliveryError) as error:  # no key, unreadable secret, a CA that is none
-            _note(begun, error)
-            return
+        except DeliveryError as fault:  # an unreadable secret, a CA that is none
+            return _note(begun, fault)
+        except HubError as error:  # no key
+            return _note(begun, Misconfigured(error.message), is_ours=True)
         while True:
             if begun.exports:
                 export(begun)
@@ -141,7 +167,7 @@ def _start(
         connection, slug = runs.find(session, connection_id, who)
         rights.require(session, connection_id)
         manifest = integrations.get(slug)
-        chosen = options.parse(connection.options, manifest.category)
+        chosen, flaw = runs.options_of(connection, manifest)
         run_id, woken_at = str(uuid.uuid4()), connection.next_wake_at
         if only_due and woken_at and woken_at > now:
             raise Conflict(f'"{connection.name}" was run by another scheduler; wait for its next time.')
@@ -160,6 +186,7 @@ def _start(
             connection=connection,
             manifest=manifest,
             options=chosen,
+            flaw=flaw,
             stopping=stopping,
             deadline=monotonic() + deadline_s,
             woken_at=woken_at,
@@ -170,13 +197,12 @@ def _start(
 
 
 @db.unit
-def _note(begun: Run, error: HubError | DeliveryError) -> None:
-    """The connection cannot even be opened: a person must act, nothing is spent.
+def _note(begun: Run, fault: DeliveryError, *, is_ours: bool = False) -> None:
+    """The run cannot go on: nothing is spent, and the connection waits, for a person or for a while.
 
-    A hub without its key is not the connection's fault, and will not switch it off.
+    What is the hub's own fault will not switch the connection off.
     """
-    is_ours = isinstance(error, HubError)
-    begun.fault = fault = Misconfigured(error.message) if isinstance(error, HubError) else error
+    begun.fault = fault
     with db.session() as session:
         now = db.now(session)
         runs.open_log(session, begun, now)

@@ -17,7 +17,7 @@ import httpx
 import orjson
 from typing_extensions import TypeVar
 
-from core.http.errors import DeliveryError
+from core.http.errors import DeliveryError, Stage
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -76,11 +76,15 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stage of a connection test. `ok` None = could not be proven without a side effect; `text` says so."""
+    """One stage of a connection test. `ok` None = could not be proven without a side effect; `text` says so.
 
-    name: str  # network | tls | credentials | target | permission
+    `warning`: it works, and a person should know how (`ok` is None, too).
+    """
+
+    name: Stage
     ok: bool | None
     text: str
+    warning: bool = False
 
 
 class Tokens(Protocol):

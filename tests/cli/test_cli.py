@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from core.cli.output import Guarded
 from core.cli.program_name import called, runnable
+from core.cli.try_out import step_line
+from core.integrations.base import Step
 from core.integrations.options import WORDS
 from sandbox import Sandbox
 from tests.support.terminal import Hub
@@ -374,6 +376,12 @@ def test_what_is_cheap_to_see_is_said_before_the_tool_is_asked(hub: Hub, words: 
     assert "127.0.0.1" not in said
 
 
+def test_a_stage_has_its_mark() -> None:
+    marks = [(True, False), (False, False), (None, False), (None, True)]
+    lines = [step_line(Step("tls", ok, "Well.", warning)) for ok, warning in marks]
+    assert [line.split() for line in lines] == [[mark, "tls", "Well."] for mark in "✓✗?!"]
+
+
 def test_connect_without_a_tool_lists_the_tools(hub: Hub) -> None:
     said = hub.done("connect")
     assert "splunk" in said
@@ -407,6 +415,13 @@ def test_a_planned_field_is_no_choice_and_refused_with_the_reason(hub: Hub) -> N
     hub.done(*jira)
     for extra in given:
         assert "is planned" in hub("edit", "J", extra).stderr
+
+
+def test_an_unusable_mapping_is_refused_at_the_terminal(hub: Hub) -> None:
+    unusable = ("--set", 'mapping={"evnt": {}}')
+    assert 'Did you mean "event"' in hub.refused(*SPLUNK, "--secret", f"token={TOKEN}", *unusable)
+    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert 'Did you mean "event"' in hub.refused("edit", "SOC", *unusable)
 
 
 def test_a_changed_field_asks_for_a_test_and_a_changed_option_does_not(hub: Hub) -> None:

@@ -8,7 +8,7 @@ requests  what it must have been sent: {method, url, headers (those that matter)
           {assertion} in a body is a JWT, which google-auth verifies
 receipts  what became of each item: {key, vendor_id, fault, message, retry_after_s, body}, and of a ticket
           {url, status, stage, priority}
-steps     of a check: {name, ok, text}; `fault` and `message` where it ended in one
+steps     of a check: {name, ok, text, warning where it is one}; `fault` and `message` where it ended in one
 ticket    of a find: {id, url, status, stage, priority} or null
 """
 
@@ -246,6 +246,8 @@ def talk(connector: Connector, case: dict[str, Any]) -> dict[str, Any]:
     try:
         for step in connector.check():
             steps.append(asdict(step))
+            if not step.warning:
+                del steps[-1]["warning"]
     except DeliveryError as fault:
         return {"steps": steps, "fault": type(fault).__name__, "message": fault.message}
     return {"steps": steps}

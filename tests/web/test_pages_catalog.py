@@ -202,6 +202,12 @@ def test_a_failed_stage_is_shown_and_a_connection_can_be_saved_anyway(
     page.text_input(key="new_slack_webhook_url").input(sandbox.credentials("slack")["webhook_url"])
     page.button(key="test").click().run()
     assert "Slack does not work with these settings yet" in said(page)
+    stages = ("Network", "Encryption", "Credentials")
+    assert [node.value for node in page.markdown if node.value.endswith(stages)] == [
+        ":green[:material/check_circle:] Network",
+        ":orange[:material/warning:] Encryption",
+        ":red[:material/cancel:] Credentials",
+    ]
     assert page.button(key="save").label == "Connect anyway"
     page.button(key="save").click().run()
     assert [view.name for view in connections.list_views(principal(ana))] == ["Slack"]

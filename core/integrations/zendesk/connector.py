@@ -107,7 +107,8 @@ class Zendesk(Tracker[Config]):
         ticket = self.find(key)
         if ticket is None:
             raise Unavailable(
-                "Zendesk remembers an earlier try of this ticket with other content for two hours. It waits."
+                "Zendesk remembers an earlier try of this ticket with other content for two hours.",
+                "It waits.",
             )
         return Receipt.of(key, ticket)
 

@@ -109,12 +109,16 @@ class Connections(BaseModel):
 
 
 class TestStep(BaseModel):
-    """`ok` null: could not be proven without a side effect; `text` says so."""
+    """`ok` null: could not be proven without a side effect; `text` says so.
+
+    `warning`: it works, and how is worth knowing (plain http); `ok` is null, too.
+    """
 
     model_config = ConfigDict(from_attributes=True)
     name: str
     ok: bool | None
     text: str
+    warning: bool
 
 
 class TestResult(BaseModel):
