@@ -44,7 +44,7 @@ def page(who: Principal) -> None:
     delivery = ui.number_asked("delivery", "delivery", "only the connection is")
     ui.say_unknown()
     if delivery is not None:
-        delivery_drawer.show(who, delivery)
+        delivery_drawer.show(delivery)
     actions.show_asked(who)
 
 

@@ -29,9 +29,9 @@ def page(who: Principal) -> None:
     else:
         nothing(found, wanted, before)
     if delivery is not None:
-        delivery_drawer.show(who, delivery)
+        delivery_drawer.show(delivery)
     else:
-        replays.show_asked(who, wanted.connection)
+        replays.show_asked(wanted.connection)
 
 
 def filters(who: Principal, known: list[tuple[str, str, str]]) -> DeliveryFilter:

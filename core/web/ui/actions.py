@@ -18,6 +18,7 @@ from core.storage.models import Category
 from core.web.ui import test_steps
 from core.web.ui.errors import doing, flash, guarded, show_flash
 from core.web.ui.markup import escaped, muted
+from core.web.ui.session import acting
 from core.web.ui.words import capital
 
 #: one sync from a page; what is left then goes on by the schedule
@@ -104,7 +105,7 @@ def show_asked(who: Principal, asked: Asked | None = None) -> None:
         flash("It is not there any more: somebody deleted it, perhaps in another tab.", failed=True)
         show_flash()
     else:
-        _DIALOGS[action](who, line)
+        _DIALOGS[action](line)
 
 
 def switch(who: Principal, connection_id: str, is_on: bool) -> None:
@@ -123,12 +124,14 @@ def switch(who: Principal, connection_id: str, is_on: bool) -> None:
 
 @st.dialog("Sync now", icon=":material/sync:")
 @guarded()
+@acting
 def _sync_now(who: Principal, line: ConnectionRow) -> None:
     _sync(who, line, drain=False)
 
 
 @st.dialog("Send all now", icon=":material/fast_forward:")
 @guarded()
+@acting
 def _send_all(who: Principal, line: ConnectionRow) -> None:
     muted("Everything that waits by now, however many. The scheduler goes on with what this does not reach.")
     _sync(who, line, drain=True)
@@ -164,6 +167,7 @@ def _watch(
 
 @st.dialog("Test", icon=":material/network_check:", width="medium")
 @guarded()
+@acting
 def _test(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     steps = test_steps.watch(line.vendor, connections.stages(who, line.id))
@@ -178,6 +182,7 @@ def _test(who: Principal, line: ConnectionRow) -> None:
 
 @st.dialog("Delete this connection?", icon=":material/delete:")
 @guarded()
+@acting
 def _delete(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     lines = ["The credentials are destroyed."]
@@ -201,6 +206,7 @@ def _delete(who: Principal, line: ConnectionRow) -> None:
 
 @st.dialog("What about the records that wait?", icon=":material/inventory_2:")
 @guarded()
+@acting
 def _resume(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     st.text(f"{capital(line.facts.unsent.text)} records have been waiting while it was off.")
@@ -222,6 +228,7 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
 
 @st.dialog("Discard what is held?", icon=":material/pan_tool:")
 @guarded()
+@acting
 def _discard(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     st.text(lost(line.facts.held, line.vendor))

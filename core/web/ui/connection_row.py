@@ -11,6 +11,7 @@ from core.health import FAILURES, duration
 from core.web.ui import actions
 from core.web.ui.markup import escaped, muted
 from core.web.ui.run_strip import strip
+from core.web.ui.session import acting
 from core.web.ui.theme import STATE_COLOR, STATE_ICON
 from core.web.ui.words import ago, compact
 
@@ -82,10 +83,11 @@ def _controls(who: Principal, shown: ConnectionRow) -> None:
             key=key,
             label_visibility="collapsed",
             on_change=_switch,
-            args=(who, shown.id, not shown.is_active),
+            args=(shown.id, not shown.is_active),
         )
         actions.menu(who, shown.id, shown.is_active, is_known=shown.slug in integrations.manifests())
 
 
+@acting
 def _switch(who: Principal, connection_id: str, is_on: bool) -> None:
     actions.switch(who, connection_id, is_on)

@@ -20,6 +20,7 @@ from core.storage.models import AttemptOutcome, HubMessageKind, Kind, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
+from core.web.ui.session import acting
 from core.web.ui.tables import STATE
 from core.web.ui.words import ago, exact, size, within
 
@@ -34,6 +35,7 @@ def close() -> None:
 
 @st.dialog("Delivery", width=820, position="right", icon=":material/outbox:", on_dismiss=close)
 @guarded()
+@acting
 def show(who: Principal, delivery_id: int) -> None:
     """A drawer over the list."""
     found, title = history.one(who, delivery_id), search.title(who, delivery_id)

@@ -1,6 +1,9 @@
 """Who looks at a page: the session cookie, checked in the database at every script run."""
 
+from collections.abc import Callable
+from functools import wraps
 from html import escape
+from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
@@ -8,6 +11,8 @@ import streamlit as st
 from core import access
 from core.access import Principal
 from core.web.next_page import HOME, sign_in_address
+
+P = ParamSpec("P")
 
 
 def require_user() -> Principal:
@@ -33,6 +38,24 @@ def watching_user() -> Principal:
 
 def signed_in_user() -> Principal | None:
     return access.signed_in(_token())
+
+
+def acting(act: Callable[Concatenate[Principal, P], None]) -> Callable[P, None]:
+    """Around a callback or a dialog: who acts is asked for each time, for a tab may have been open for days.
+
+    Whoever is signed out by then does nothing: the page that is drawn next says so. Inside of it, verbs ask for the
+    role that they have now.
+    """
+
+    @wraps(act)
+    def asked(*args: P.args, **named: P.kwargs) -> None:
+        who = signed_in_user()
+        if who is None:
+            st.rerun()  # of a callback the page is drawn anyway
+        else:
+            act(who, *args, **named)
+
+    return asked
 
 
 def _signed_out() -> None:
