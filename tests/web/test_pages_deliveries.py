@@ -92,7 +92,7 @@ def shelf(people: People) -> tuple[str, str]:
             TicketLink(
                 user_id=people.a.user_id,
                 integration_id=desk.id,
-                case_id=local_id,
+                case_local_id=local_id,
                 external_ticket_id="INC0010005",
                 created_at=now,
                 updated_at=now,

@@ -48,7 +48,7 @@ def _of_records(session: Session, typed: str) -> list[tuple[ColumnElement[bool],
 
 def _of_tickets(session: Session, typed: str) -> list[tuple[ColumnElement[bool], ...]]:
     """By the ticket's number, as it is written or in capitals; with its connection it is in an index."""
-    link = (col(TicketLink.integration_id), col(TicketLink.case_id))
+    link = (col(TicketLink.integration_id), col(TicketLink.case_local_id))
     query = select(*link).where(
         col(TicketLink.integration_id).in_(select(col(Connection.id))),
         col(TicketLink.external_ticket_id).in_({typed, typed.upper()}),
