@@ -248,6 +248,7 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     )
     expect(story.get_by_text("It waits for its turn: now.")).to_be_visible(timeout=20_000)
     expect(story.get_by_role("button", name="Replay")).to_have_count(0)
+    drawn(page)
     page.keyboard.press("Escape")
     expect(story).to_have_count(0, timeout=20_000)
     expect(page).not_to_have_url(re.compile("delivery="))
@@ -256,9 +257,11 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     loads: list[str] = []
     page.on("load", lambda: loads.append(page.url))
     rows.nth(1).get_by_text("Dead").click()  # anywhere in the row
-    expect(story).to_be_visible(timeout=20_000)
+    expect(story.get_by_text("Attempt 2")).to_be_visible(timeout=20_000)
+    drawn(page)
     page.keyboard.press("Escape")
-    expect(story).to_have_count(0, timeout=20_000)
+    expect(page).not_to_have_url(re.compile("delivery="), timeout=20_000)
+    drawn(page)
     page.get_by_label("Record").fill(dead[1].title.split()[-1])
     page.get_by_label("Record").press("Enter")
     expect(page.get_by_text("1 delivery, as of")).to_be_visible(timeout=20_000)

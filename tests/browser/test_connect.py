@@ -36,6 +36,7 @@ PAGES = {
     "connect": "/connect?entry=jira",
     "connections": "/connections",
 }
+HOSTILE_NAME = "Service *desk* :smile: www.x.example a@x.example http://x.example -> HUB_KEY"
 #: (rule, part of the element) that Streamlit's own elements break, and why
 KNOWN = {
     (
@@ -62,7 +63,7 @@ def staged(folder: Path, sandbox: Sandbox, crowded: int) -> Iterator[Scene]:
     if crowded:
         crowd(ana, crowded)
         with db.session() as session:
-            scenes.connect(session, ana.id, "Service *desk* :smile: www.x.example", problem=PROBLEM)
+            scenes.connect(session, ana.id, HOSTILE_NAME, problem=PROBLEM)
             off = scenes.connect(session, ana.id, "Long holiday", is_active=False)
             scenes._backlog(session, off, 1_001)
     variables = {"HUB_SECRET_KEY_FILE": str(key), "HUB_EGRESS_ALLOW": "127.0.0.1/32"}
@@ -212,15 +213,22 @@ def test_switching_on_asks_what_becomes_of_many_waiting_records(full: Scene, bro
     context.close()
 
 
-def test_names_and_sentences_are_shown_as_written(full: Scene, browser: Browser) -> None:
+def test_names_and_sentences_are_shown_and_copied_as_written(full: Scene, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     page = sign_in(context, full.live, "/connections?q=desk")
+    main = page.get_by_test_id("stMain")
     expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible(timeout=PATIENCE_MS)
-    link = page.get_by_test_id("stMain").get_by_role("link")
+    link = main.get_by_role("link")
     expect(link).to_have_count(1)  # the one to the connection's page, and nothing out of its name
-    assert link.inner_text().replace("\u2060", "") == "Service *desk* :smile: www.x.example"
+    assert link.inner_text() == HOSTILE_NAME
+    assert page.get_by_role("switch").get_attribute("aria-label") == f"{HOSTILE_NAME} is on"
     link.click()
     expect(page).to_have_url(re.compile(r"/connection\?id="))
+    expect(page.get_by_role("tab", name="Overview")).to_be_visible(timeout=PATIENCE_MS)
+    assert main.get_by_role("heading").first.inner_text() == HOSTILE_NAME
+    page.get_by_role("tab", name="Settings").click()
+    expect(page.get_by_text("Where it sends")).to_be_visible(timeout=PATIENCE_MS)
+    assert "\u2060" not in page.locator("body").inner_text()
     context.close()
 
 

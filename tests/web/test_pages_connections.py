@@ -14,7 +14,7 @@ from core.storage.models import Connection, User
 from core.web.ui import actions
 from sandbox import Sandbox
 from tests.support import scenes
-from tests.support.visits import Visit, ana, connect, crowd, own_hub, person, principal, said, visit
+from tests.support.visits import Visit, ana, connect, crowd, own_hub, person, principal, said, shown, visit
 from tests.support.workplace import sandbox
 from tests.web.test_pages import HOSTILE
 
@@ -127,7 +127,7 @@ def test_a_locked_database_is_a_sentence(ana: User, visit: Visit, monkeypatch: p
 
 
 def said_by_toast(page: AppTest) -> str:
-    return " ".join(toast.value for toast in page.toast).replace("\u2060\\", "")
+    return shown(" ".join(toast.value for toast in page.toast))
 
 
 def test_a_connection_whose_tool_left_the_catalog_can_still_be_paused_and_deleted(

@@ -18,7 +18,7 @@ from core.storage.models import Connection, Delivery, Kind, State, TicketLink, U
 from tests.conftest import People
 from tests.support import scenes, sendings
 from tests.support.scenes import connect
-from tests.support.visits import Visit, ana, own_hub, person, said, visit
+from tests.support.visits import Visit, ana, own_hub, person, said, shown, visit
 from tests.web.test_pages import splunk
 
 __all__ = ["ana", "own_hub", "splunk", "visit"]
@@ -237,7 +237,7 @@ def test_what_an_address_asks_for_in_vain_is_said(
     page = visit(ana, "deliveries", **query)
     assert not page.exception
     assert listed(page) == ([] if "before" in query and not sentence else ["dead@x.net", "delivered@x.net"])
-    said_so = [warning.value.replace("\u2060", "").replace("\\", "") for warning in page.warning]
+    said_so = [shown(warning.value) for warning in page.warning]
     assert said_so == ([sentence] if sentence else [])
 
 

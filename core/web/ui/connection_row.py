@@ -79,7 +79,7 @@ def _controls(who: Principal, shown: ConnectionRow) -> None:
     st.session_state[key] = shown.is_active  # what the database says, whatever another tab did
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.toggle(
-            f"{escaped(shown.name)} is on",
+            f"{shown.name} is on",  # not drawn, but read aloud
             key=key,
             label_visibility="collapsed",
             on_change=_switch,
