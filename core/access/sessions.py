@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from core.access import passwords
 from core.access.audit import audit
 from core.access.login_limit import LoginLimit
+from core.access.people import user_of
 from core.access.principal import Principal, digest, principal_of
 from core.platform.errors import Forbidden
 from core.platform.secret import Secret
@@ -46,9 +47,9 @@ def sign_in(email: str, password: Secret, address: str) -> str:
     if wait_s:
         raise TooMany(wait_s)
     with db.reading() as session:
-        query = select(User).where(User.email == email, col(User.disabled_at).is_(None))
-        user = session.exec(query).one_or_none()
-    if not passwords.is_right(user.password_hash if user else None, password) or user is None:
+        user = user_of(session, email)
+    known = user.password_hash if user and not user.disabled_at else None
+    if not passwords.is_right(known, password) or user is None:
         ACCOUNTS.fail(email)
         ADDRESSES.fail(address)
         _note_refusal(email, address)
