@@ -15,6 +15,7 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from core.http import headers
 from core.integrations.manifest import Manifest, planned_fields
 from core.platform.errors import Invalid, did_you_mean, nearest
 
@@ -123,6 +124,8 @@ def _string(field: Mapping[str, Any], value: Any) -> str:
     is_long = "contentMediaType" in field
     if any(_is_control(char) and not (is_long and char in "\n\r\t") for char in text):
         raise ValueError("has a line break or another control character in it; copy it again without.")
+    if field.get("format") == "header" and not headers.is_free(text):
+        raise ValueError("is a header that the hub sets itself. Choose another one.")
     return text
 
 

@@ -107,12 +107,14 @@ def load_preset(path: Path) -> Manifest:
 
 def _check_same_fields(config: dict[str, Any], base: dict[str, Any], slug: str) -> None:
     """Compare a preset's fields with its base's, whose connector takes them. Raises Invalid for one that it lacks,
-    one that is secret here and not there, and one that it needs."""
+    one that is secret here and not there, a header's name that is none here, and one that it needs."""
     mine, known = config["properties"], base["properties"]
     for name, field in mine.items():
         if name not in known:
             hint = did_you_mean(name, known)
             raise Invalid(f"[config.properties.{name}]: the connector of {slug} has no such field.{hint}")
+        if known[name].get("format") == "header" != field.get("format"):
+            raise Invalid(f'[config.properties.{name}] needs format = "header", as in {slug}.')
         if bool(field.get("writeOnly")) != bool(known[name].get("writeOnly")):
             said = "is" if known[name].get("writeOnly") else "is not"
             raise Invalid(
