@@ -96,9 +96,9 @@ class VendorClient(httpx.Client):
         finally:
             self.before_call = None
 
-    def redacted(self, text: str) -> str:
-        """`text` without this client's secrets, in any of their spellings."""
-        return self._redaction.clean(text)
+    def redacted(self, text: str, chars: int) -> str:
+        """The first `chars` characters of `text`, without this client's secrets in any of their spellings."""
+        return self._redaction.excerpt(text, chars)
 
     def build_request(self, method: str, url: httpx.URL | str, **kwargs: Any) -> httpx.Request:
         """Raises Misconfigured for an address or header that cannot be sent, Rejected for such a body."""

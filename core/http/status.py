@@ -66,7 +66,7 @@ def status_fault(
 def kept_body(answer: Answer, redaction: Redaction) -> str:
     """The start of the answer as a connector may read it and a row may keep it."""
     text, whole = answer.start(KEPT_BYTES)
-    return redaction.clean(text, whole)[:MAX_BODY_CHARS]
+    return redaction.excerpt(text, MAX_BODY_CHARS, whole)
 
 
 def answer_fault(

@@ -17,6 +17,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from core.integrations import mapping
 from core.integrations.limits import MessageLimit
 from core.platform.errors import Invalid, Unusable, did_you_mean
+from core.platform.secret import LONGEST_CHARS, LONGEST_PEM_CHARS
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
@@ -240,9 +241,20 @@ def _with_common(config: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": [],
         **config,
-        "properties": config["properties"] | common["properties"],
+        "properties": {
+            name: _bounded(f) for name, f in (config["properties"] | common["properties"]).items()
+        },
         "dependentRequired": config.get("dependentRequired", {}) | common["dependentRequired"],
     }
+
+
+def _bounded(field: dict[str, Any]) -> dict[str, Any]:
+    """A secret is looked for in every answer, so none is longer than a tool's can be, whatever a file allows."""
+    is_pem = field.get("contentMediaType") == "application/x-pem-file"
+    if not is_pem and not field.get("writeOnly"):
+        return field
+    most = LONGEST_PEM_CHARS if is_pem else LONGEST_CHARS
+    return field | {"maxLength": min(field.get("maxLength", most), most)}
 
 
 def _check_fields(config: dict[str, Any], place: Sequence[str]) -> None:

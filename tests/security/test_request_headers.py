@@ -64,7 +64,7 @@ def test_no_header_is_sent_twice() -> None:
         serving(http(200, b"{}")) as server,
         VendorClient(vendor="QRadar", rules=Rules(Egress.parse("127.0.0.1"))) as vendor,
     ):
-        with pytest.raises(Misconfigured, match='header "CONTENT-TYPE".*Choose another'):
+        with pytest.raises(Misconfigured, match=r'header "CONTENT-TYPE".*Choose another'):
             vendor.post(server.url, headers=given, content=b"{}")
         assert server.connects == 0
 
