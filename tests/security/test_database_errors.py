@@ -72,7 +72,8 @@ def test_a_value_that_the_database_cannot_read_is_not_quoted(postgres_database: 
 def test_a_sign_in_with_a_nul_is_nobody(database: str, email: str) -> None:
     """PostgreSQL cannot compare a text with NUL: that was a 500."""
     access.add_user(LOCAL, "ana@example.com", "member", Secret("a long enough one"))
-    sessions.ADDRESSES.forget()
+    for brake in sessions.BRAKES:
+        brake.forget()
     with pytest.raises(Forbidden, match="not right"):
         access.sign_in(email, Secret("a long enough one"), "203.0.113.7")
     with db.reading() as session:
