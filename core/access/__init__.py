@@ -1,5 +1,7 @@
 """Who is asking, what they may do, which rows they see."""
 
+from core.access.devices import COOKIE as DEVICE_COOKIE
+from core.access.devices import KEPT as DEVICE_KEPT
 from core.access.people import (
     add_user,
     disable_user,
@@ -15,12 +17,23 @@ from core.access.people import (
 )
 from core.access.principal import LOCAL, Principal
 from core.access.scope import changeable, may_change, visible
-from core.access.sessions import ABSOLUTE, COOKIE, TooMany, sign_in, sign_out, signed_in, stay_signed_in
+from core.access.sessions import (
+    ABSOLUTE,
+    COOKIE,
+    TooMany,
+    device_cookie,
+    sign_in,
+    sign_out,
+    signed_in,
+    stay_signed_in,
+)
 from core.access.tokens import by_token, create_token, list_tokens, revoke_token
 
 __all__ = [
     "ABSOLUTE",
     "COOKIE",
+    "DEVICE_COOKIE",
+    "DEVICE_KEPT",
     "LOCAL",
     "Principal",
     "TooMany",
@@ -28,6 +41,7 @@ __all__ = [
     "by_token",
     "changeable",
     "create_token",
+    "device_cookie",
     "disable_user",
     "enable_user",
     "find_user",

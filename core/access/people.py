@@ -134,11 +134,19 @@ def list_users(who: Principal) -> list[User]:
 
 def find_user(session: Session, email: str) -> User:
     """Find a person by e-mail, whatever its case. Raises NotFound that names the nearest one."""
-    user = session.exec(select(User).where(User.email == email.strip().lower())).one_or_none()
+    user = user_of(session, email)
     if user is None:
         known = session.exec(select(User.email).order_by(col(User.email)).limit(1000)).all()
         raise NotFound(f'There is no user "{email}".{did_you_mean(email, known)} Run `hub user list`.')
     return user
+
+
+def user_of(session: Session, email: str) -> User | None:
+    """Return who has this e-mail, whatever its case. A NUL is nobody's: PostgreSQL could not even look for it."""
+    email = email.strip().lower()
+    return (
+        session.exec(select(User).where(User.email == email)).one_or_none() if email.isprintable() else None
+    )
 
 
 def first_admin(password: Secret | None, email: str = FIRST_EMAIL) -> tuple[str, Secret] | None:
@@ -169,9 +177,10 @@ def _checked_role(role: str) -> str:
 
 def _checked_external_id(external_id: str | None) -> str | None:
     external_id = (external_id or "").strip()
-    if len(external_id) > _EXTERNAL_ID_CHARS:
+    if len(external_id) > _EXTERNAL_ID_CHARS or not external_id.isprintable():
         sentence = (
-            f"An external id has at most {_EXTERNAL_ID_CHARS} characters; it is the user uuid in FootprintIQ."
+            f"An external id has at most {_EXTERNAL_ID_CHARS} printable characters; "
+            "it is the user uuid in FootprintIQ."
         )
         raise Invalid(sentence, {"external_id": sentence})
     return external_id or None

@@ -6,9 +6,10 @@ from datetime import timedelta
 from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
-from core.access import passwords
+from core.access import devices, passwords
 from core.access.audit import audit
-from core.access.login_limit import LoginLimit
+from core.access.login_limit import LoginLimit, network_of
+from core.access.people import user_of
 from core.access.principal import Principal, digest, principal_of
 from core.platform.errors import Forbidden
 from core.platform.secret import Secret
@@ -21,8 +22,11 @@ IDLE, ABSOLUTE = timedelta(hours=8), timedelta(days=7)
 #: a session is stamped as used at most this often: looking at pages should not write
 TOUCH_EVERY = timedelta(minutes=1)
 
-ACCOUNTS = LoginLimit(free=5)
+PAIRS = LoginLimit(free=5)  # one account, from one address
 ADDRESSES = LoginLimit(free=20)  # an office or a proxy is one address for many people
+ACCOUNTS = LoginLimit(free=100)  # one account, from many addresses
+DEVICES = LoginLimit(free=5)  # one account, in a browser that has signed in to it before
+BRAKES = (PAIRS, ADDRESSES, ACCOUNTS, DEVICES)
 
 
 class TooMany(Forbidden):
@@ -36,25 +40,42 @@ class TooMany(Forbidden):
         self.wait_s = wait_s
 
 
-def sign_in(email: str, password: Secret, address: str) -> str:
+def sign_in(email: str, password: Secret, address: str, device: str = "") -> str:
     """Open a session and return its cookie token. Raises Forbidden, the same for every wrong pair, or TooMany.
 
-    An unknown e-mail costs the same hashing as a known one, so the time it takes tells nothing.
+    `device` is what `device_cookie` gave that browser before. An unknown e-mail costs the same hashing as a known
+    one, so the time it takes tells nothing.
     """
     email = email.strip().lower()[:254]
-    wait_s = max(ACCOUNTS.wait_s(email), ADDRESSES.wait_s(address))
+    with db.reading() as session:
+        user = user_of(session, email)
+    brakes = _brakes(email, network_of(address), devices.known(device, user))
+    wait_s = max(limit.wait_s(name) for limit, name in brakes)
     if wait_s:
         raise TooMany(wait_s)
-    with db.reading() as session:
-        query = select(User).where(User.email == email, col(User.disabled_at).is_(None))
-        user = session.exec(query).one_or_none()
-    if not passwords.is_right(user.password_hash if user else None, password) or user is None:
-        ACCOUNTS.fail(email)
-        ADDRESSES.fail(address)
+    known = user.password_hash if user and not user.disabled_at else None
+    if not passwords.is_right(known, password) or user is None:
+        for limit, name in brakes:
+            limit.fail(name)
         _note_refusal(email, address)
         raise Forbidden("The e-mail or the password is not right. Check both and try again.")
-    ACCOUNTS.forget(email)
+    for limit, name in brakes:
+        if limit is not ADDRESSES:  # that one has guessed at others
+            limit.forget(name)
     return _open_session(user, address)
+
+
+def _brakes(email: str, address: str, device: str | None) -> tuple[tuple[LoginLimit, str], ...]:
+    """By whose failures this try is slowed: strangers' where nobody knows the browser, else that browser's own."""
+    if device:
+        return ((DEVICES, device),)
+    return ((PAIRS, f"{email} {address}"), (ADDRESSES, address), (ACCOUNTS, email))
+
+
+def device_cookie(token: str) -> str:
+    """The cookie by which this browser is known the next time, for whoever holds this session; empty for others."""
+    user = _holder(token)
+    return devices.cookie_for(user) if user else ""
 
 
 @db.unit
@@ -65,17 +86,21 @@ def _note_refusal(email: str, address: str) -> None:
 
 def signed_in(token: str | None) -> Principal | None:
     """Return who holds this session, with the role the database has now. Writes nothing."""
+    user = _holder(token)
+    return principal_of(user) if user else None
+
+
+def _holder(token: str | None) -> User | None:
     if not token:
         return None
     with db.reading() as session:
         now = db.now(session)
-        user = session.exec(
+        return session.exec(
             select(User)
             .join(SignIn, col(SignIn.user_id) == col(User.id))
             .where(SignIn.token_hash == digest(token), col(User.disabled_at).is_(None))
             .where(SignIn.expires_at > now, SignIn.seen_at > now - IDLE)
         ).one_or_none()
-    return principal_of(user) if user else None
 
 
 @db.unit

@@ -10,13 +10,10 @@ import typer
 
 from core.cli.output import counted, say_error
 from core.platform.errors import Invalid, Unusable
-from core.platform.secret import Secret
+from core.platform.secret import LONGEST_PEM_CHARS, Secret
 
 if TYPE_CHECKING:
     from core.access import Principal
-
-#: the longest credential of any vendor is a service account's JSON (about 2.5 kB)
-MAX_SECRET_BYTES = 65_536
 
 
 def operator(*, opens_secrets: bool = False) -> "Principal":
@@ -111,7 +108,7 @@ def secrets(given: Sequence[str], files: Sequence[str]) -> dict[str, str]:
 
 
 def _line() -> str:
-    line = sys.stdin.readline(MAX_SECRET_BYTES).rstrip("\r\n")
+    line = sys.stdin.readline(LONGEST_PEM_CHARS).rstrip("\r\n")
     if not line:
         raise Invalid("A secret was expected on stdin, but nothing came. Pipe it in, one line.")
     return line
@@ -120,12 +117,12 @@ def _line() -> str:
 def _content(path: str, name: str) -> str:
     try:
         with Path(path).open("rb") as file:
-            raw = file.read(MAX_SECRET_BYTES + 1)
+            raw = file.read(LONGEST_PEM_CHARS + 1)
     except OSError as error:
         raise Unusable(f'The file {path} for "{name}" cannot be read ({error.strerror}). Check it.') from None
-    if len(raw) > MAX_SECRET_BYTES:
+    if len(raw) > LONGEST_PEM_CHARS:
         raise Invalid(
-            f'The file {path} for "{name}" is over {MAX_SECRET_BYTES:,} bytes. Is it the right one?'
+            f'The file {path} for "{name}" is over {LONGEST_PEM_CHARS:,} bytes. Is it the right one?'
         )
     try:
         return raw.decode().rstrip("\r\n")

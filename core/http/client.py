@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 
-from core.http import status
+from core.http import headers, status
 from core.http.answer import Answer, Reply, read_answer
 from core.http.egress import Egress, parse_target
 from core.http.errors import DeliveryError, Misconfigured, Rejected, Unavailable
@@ -97,15 +97,16 @@ class VendorClient(httpx.Client):
         finally:
             self.before_call = None
 
-    def redacted(self, text: str) -> str:
-        """`text` without this client's secrets, in any of their spellings."""
-        return self._redaction.clean(text)
+    def redacted(self, text: str, chars: int) -> str:
+        """The first `chars` characters of `text`, without this client's secrets in any of their spellings."""
+        return self._redaction.excerpt(text, chars)
 
     def build_request(self, method: str, url: httpx.URL | str, **kwargs: Any) -> httpx.Request:
         """Raises Misconfigured for an address or header that cannot be sent, Rejected for such a body."""
         if isinstance(url, str) and not self.base_url.host:
             parse_target(url)
         try:
+            self._refuse_headers(httpx.Headers(kwargs.get("headers")))
             return super().build_request(method, url, **kwargs)
         except httpx.InvalidURL:
             raise Misconfigured(
@@ -120,6 +121,13 @@ class VendorClient(httpx.Client):
                 f"{self.vendor}: a header holds a character outside ASCII. Check the fields.",
                 stage="credentials",
             ) from None
+
+    def _refuse_headers(self, given: httpx.Headers) -> None:
+        refused = headers.refused(name.decode("latin-1") for name, _ in given.raw)
+        if refused is not None:
+            raise Misconfigured(
+                f'{self.vendor}: the header "{refused}" is one that the hub sets itself. Choose another header name.'
+            )
 
     def send(self, request: httpx.Request, **kwargs: Any) -> httpx.Response:
         """Whatever is asked for: no redirects, and the answer read whole."""

@@ -43,7 +43,7 @@ class Dialer:
         self._began_at = time.monotonic()
         call = Call(client.vendor, CallTarget("", host.lower().rstrip("."), port), self._began_at + timeout_s)
         trusted = trust(rules.ca_bundle, rules.tls_fingerprint, rules.client_cert, rules.client_key)
-        excerpt = client.redacted(content.decode("utf-8", "replace"))[:EXCERPT_CHARS]
+        excerpt = client.redacted(content.decode("utf-8", "replace"), EXCERPT_CHARS)
         client.last_call = call
         client.exchanges.append(
             Exchange("SMTP", f"{host}:{port}", None, 0, len(content), 0, excerpt, answer="")
@@ -59,7 +59,7 @@ class Dialer:
 
     def heard(self, status: int | None, answer: str) -> str:
         """Keep what came back with the last line's record; returns it without secrets."""
-        clean = self._client.redacted(answer)[:EXCERPT_CHARS]
+        clean = self._client.redacted(answer, EXCERPT_CHARS)
         ms = round((time.monotonic() - self._began_at) * 1000)
         last = self._client.exchanges[-1]
         self._client.exchanges[-1] = replace(

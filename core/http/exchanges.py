@@ -12,8 +12,7 @@ from core.http.transport import Call
 #: what a token's request and answer are kept as: both are credentials that no connection's secrets contain
 WITHHELD = "(sign-in, not kept)"
 EXCERPT_CHARS = 2000
-#: bytes read for an excerpt of EXCERPT_CHARS: more, because redaction may shorten them by the longest secret (a client
-#: key of some 3 KiB)
+#: bytes read for an excerpt of EXCERPT_CHARS: more, because redaction may shorten them by the longest secret (8 KiB)
 EXCERPT_BYTES = 16 * 1024
 
 
@@ -43,7 +42,7 @@ def exchange_of(
         ms=ms,
         bytes_out=len(request.content),
         bytes_in=answer.bytes_in if answer else 0,
-        request=WITHHELD if is_sign_in(request) else redaction.clean(sent_text(request))[:EXCERPT_CHARS],
+        request=WITHHELD if is_sign_in(request) else redaction.excerpt(sent_text(request), EXCERPT_CHARS),
         answer=_answer_excerpt(request, answer, redaction) if answer else "",
     )
 
@@ -52,7 +51,7 @@ def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction
     if is_sign_in(request) and answer.status < 300:
         return WITHHELD
     text, whole = answer.start(EXCERPT_BYTES)
-    return redaction.clean(text, whole)[:EXCERPT_CHARS]
+    return redaction.excerpt(text, EXCERPT_CHARS, whole)
 
 
 def is_sign_in(request: httpx.Request) -> bool:

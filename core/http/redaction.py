@@ -1,13 +1,12 @@
 """Keeps credentials out of what is stored and shown, in every spelling a vendor may echo them."""
 
 import base64
-import html
-import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from core.http.spellings import Wanted
 from core.platform.secret import MASK
 
 _MIN_CHARS = 4
@@ -25,7 +24,7 @@ class Redaction:
         self._plain = frozenset(s for s in secrets if len(s) >= _MIN_CHARS)
         forms = sorted({form for s in self._plain for form in _forms(s)}, key=len, reverse=True)
         self._longest = len(forms[0]) if forms else 0
-        self._pattern = re.compile("|".join(map(_spelt, forms))) if forms else None
+        self._wanted = [Wanted(form) for form in forms]
 
     def with_headers(self, headers: httpx.Headers) -> "Redaction":
         """Also what a request carries in its headers, as a vendor may echo it: `Authorization` above all."""
@@ -34,8 +33,14 @@ class Redaction:
 
     def clean(self, text: str, whole: bool = True) -> str:
         """`text` with every secret masked. A text that broke off loses its end: it may hold half a secret."""
-        masked = self._pattern.sub(MASK, text) if self._pattern else text
-        return masked if whole else masked[: max(0, len(masked) - self._longest)]
+        for wanted in self._wanted:
+            text = wanted.masked(text, MASK)
+        return text if whole else text[: max(0, len(text) - self._longest)]
+
+    def excerpt(self, text: str, chars: int, whole: bool = True) -> str:
+        """The first `chars` characters of `text`, cleaned; of a long text no more than that is looked at."""
+        room = chars + 2 * self._longest  # one secret may become a mask, and half of one is cut off
+        return self.clean(text[:room], whole and len(text) <= room)[:chars]
 
 
 def _header_secrets(headers: httpx.Headers) -> Iterator[str]:
@@ -66,19 +71,3 @@ def _forms(secret: str) -> Iterator[str]:
         # Discord names the token, Teams the sig, without the rest of the address
         words = (parts.path.rpartition("/")[2], *(value for _, value in parse_qsl(parts.query)))
         yield from (word for word in words if len(word) >= _MIN_TOKEN_CHARS)
-
-
-def _spelt(form: str) -> str:
-    return "".join(c if c.isascii() and c.isalnum() else _spellings(c) for c in form)
-
-
-def _spellings(char: str) -> str:
-    """One character as it is, or escaped for a URL, JSON (nested too, and with `\\/`) or HTML."""
-    in_json = {"\n": "n", "\r": "r", "\t": "t"}.get(char, f"u(?i:{ord(char):04x})")
-    in_url = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-    found = [rf"\\{{0,4}}{re.escape(char)}", rf"\\{{1,4}}{in_json}", f"(?i:{in_url})", f"&#0*{ord(char)};"]
-    if html.escape(char) != char:
-        found.append(html.escape(char))
-    if quote(char) == "%20":
-        found.append(r"\+")
-    return f"(?:{'|'.join(found)})"

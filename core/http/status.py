@@ -89,7 +89,7 @@ def _is_from_between(answer: Answer, kind: type[DeliveryError]) -> bool:
 def kept_body(answer: Answer, redaction: Redaction) -> str:
     """The start of the answer as a connector may read it and a row may keep it."""
     text, whole = answer.start(KEPT_BYTES)
-    return redaction.clean(text, whole)[:MAX_BODY_CHARS]
+    return redaction.excerpt(text, MAX_BODY_CHARS, whole)
 
 
 def answer_fault(

@@ -9,6 +9,7 @@ import httpx
 from core.http.errors import DeliveryError, InDoubt, Misconfigured
 from core.integrations.answers import SIGNING_IN, foreign, is_foreign, json_answer
 from core.integrations.base import Tokens
+from core.platform.secret import LONGEST_CHARS
 
 #: given up so long before its end, that no call arrives with a token that ended on the way
 EARLY_S = 300.0
@@ -63,7 +64,7 @@ class Bearer:
                 raise foreign(fault, self._vendor) from None
             raise self._explain(fault) from None
         token, lasts_s = answer.get("access_token"), _seconds(answer.get("expires_in"))
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        if not isinstance(token, str) or not _is_token(token):
             raise self._no_token(200)
         self._tokens.keep(token, max(lasts_s - EARLY_S, lasts_s / 2))
         return token
@@ -84,6 +85,10 @@ class Bearer:
             f"The sign-in of {self._vendor} answered {status}, but with no token. Correct its address.",
             status=status,
         )
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and text.isprintable() and 0 < len(text) <= LONGEST_CHARS
 
 
 def _seconds(value: object) -> float:

@@ -15,6 +15,7 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from core.http import headers
 from core.integrations.manifest import Manifest, planned_fields
 from core.platform.errors import Invalid, did_you_mean, nearest
 
@@ -120,9 +121,13 @@ def _string(field: Mapping[str, Any], value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a text.")
     text = value if field.get("format") == "password" else value.strip()
+    if len(text) > field.get("maxLength", len(text)):  # first: what follows reads the whole of it
+        raise ValueError(f"is longer than {field['maxLength']:,} characters.")
     is_long = "contentMediaType" in field
     if any(_is_control(char) and not (is_long and char in "\n\r\t") for char in text):
         raise ValueError("has a line break or another control character in it; copy it again without.")
+    if field.get("format") == "header" and not headers.is_free(text):
+        raise ValueError("is a header that the hub sets itself. Choose another one.")
     return text
 
 
@@ -161,7 +166,14 @@ def _array(field: Mapping[str, Any], value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list; write it like a,b.")
     items = field.get("items")
-    return [_coerce(items, entry) if items else entry for entry in value]
+    return [_entry(items, entry) for entry in value] if items else list(value)
+
+
+def _entry(field: Mapping[str, Any], value: Any) -> Any:
+    try:
+        return _coerce(field, value)
+    except ValueError as error:
+        raise ValueError(f"has an entry that {error}") from None
 
 
 def _object(field: Mapping[str, Any], value: Any) -> dict[str, Any]:
@@ -244,8 +256,6 @@ def _about_value(name: str, field: Mapping[str, Any], fault: ValidationError) ->
         case "enum":
             guess = did_you_mean(str(fault.instance), map(str, limit)) if not field.get("writeOnly") else ""
             return f"{subject} must be one of {', '.join(map(str, limit))}.{guess}"
-        case "maxLength":
-            return f"{subject} is longer than {limit:,} characters."
         case "minimum":
             return f"{subject} must be at least {limit:,}."
         case "maximum":

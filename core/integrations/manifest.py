@@ -17,6 +17,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from core.integrations import mapping
 from core.integrations.limits import MessageLimit
 from core.platform.errors import Invalid, Unusable, did_you_mean
+from core.platform.secret import LONGEST_CHARS, LONGEST_PEM_CHARS
 from core.storage.models import Category, Kind
 from core.storage.models.words import KIND_OF
 
@@ -107,12 +108,14 @@ def load_preset(path: Path) -> Manifest:
 
 def _check_same_fields(config: dict[str, Any], base: dict[str, Any], slug: str) -> None:
     """Compare a preset's fields with its base's, whose connector takes them. Raises Invalid for one that it lacks,
-    one that is secret here and not there, and one that it needs."""
+    one that is secret here and not there, a header's name that is none here, and one that it needs."""
     mine, known = config["properties"], base["properties"]
     for name, field in mine.items():
         if name not in known:
             hint = did_you_mean(name, known)
             raise Invalid(f"[config.properties.{name}]: the connector of {slug} has no such field.{hint}")
+        if known[name].get("format") == "header" != field.get("format"):
+            raise Invalid(f'[config.properties.{name}] needs format = "header", as in {slug}.')
         if bool(field.get("writeOnly")) != bool(known[name].get("writeOnly")):
             said = "is" if known[name].get("writeOnly") else "is not"
             raise Invalid(
@@ -238,9 +241,20 @@ def _with_common(config: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": [],
         **config,
-        "properties": config["properties"] | common["properties"],
+        "properties": {
+            name: _bounded(f) for name, f in (config["properties"] | common["properties"]).items()
+        },
         "dependentRequired": config.get("dependentRequired", {}) | common["dependentRequired"],
     }
+
+
+def _bounded(field: dict[str, Any]) -> dict[str, Any]:
+    """A secret is looked for in every answer, so none is longer than a tool's can be, whatever a file allows."""
+    is_pem = field.get("contentMediaType") == "application/x-pem-file"
+    if not is_pem and not field.get("writeOnly"):
+        return field
+    most = LONGEST_PEM_CHARS if is_pem else LONGEST_CHARS
+    return field | {"maxLength": min(field.get("maxLength", most), most)}
 
 
 def _check_fields(config: dict[str, Any], place: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 MASK = "••••••"
+#: of one credential: the longest of any vendor is a session token of 4 kB; and of a certificate or key as PEM text
+LONGEST_CHARS, LONGEST_PEM_CHARS = 8_192, 65_536
 
 
 class Secret:

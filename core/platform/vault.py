@@ -5,12 +5,14 @@
 Each secret has its own data key (AES-256-GCM); the data key is wrapped by a ring key, named by `kid`, the
 first 8 hex digits of its SHA-256. Both seals are bound to table, row, column and owner: a secret copied into
 another row does not open. The first key of the ring seals, every key opens; `reseal` moves a token to the
-first key by wrapping its data key again. Plain text and keys never appear in an error.
+first key by wrapping its data key again. The ring signs, too, with keys of their own for each purpose. Plain text
+and keys never appear in an error.
 """
 
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import re
 import stat
@@ -95,6 +97,15 @@ class Ring:
         kid, wrapped, sealed = _parts(token)
         data_key = self._unwrap(kid, wrapped, place)
         return token if kid == self.kids[0] else _token(self._wrap(data_key, place), sealed)
+
+    def sign(self, text: str, purpose: str) -> str:
+        """Sign with the newest key; a signature for one purpose is none for another."""
+        return _signature(self._keys[self.kids[0]], text, purpose)
+
+    def is_signed(self, text: str, signature: str, purpose: str) -> bool:
+        """Whether one of the keys signed it."""
+        made = (_signature(key, text, purpose).encode() for key in self._keys.values())
+        return any(hmac.compare_digest(signature.encode(), each) for each in made)
 
     def _wrap(self, data_key: bytes, place: bytes) -> tuple[str, bytes]:
         kid = self.kids[0]
@@ -232,6 +243,12 @@ def _decrypt(key: bytes, sealed: bytes, place: bytes) -> bytes:
         raise Unreadable(
             "The stored secret does not belong to this row or was damaged. Enter the secret again."
         ) from None
+
+
+def _signature(key: bytes, text: str, purpose: str) -> str:
+    """By a key of the purpose's own: the ring's keys wrap, and do nothing else."""
+    own = hmac.digest(key, f"{VERSION}.sign.{purpose}".encode(), "sha256")
+    return _encode(hmac.digest(own, text.encode(), "sha256"))
 
 
 def _token(wrapped: tuple[str, bytes], sealed: bytes) -> str:

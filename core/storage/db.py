@@ -337,8 +337,9 @@ def _create(url: str) -> Engine:
             raise ArgumentError(parsed.get_backend_name())
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
-        made = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, **_JSON)
+        made = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, **_SHARED)
         event.listen(made, "connect", _prepare_postgres)
+        event.listen(made, "handle_error", db_errors.leave_values_out)
         return made
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise Unusable(
@@ -370,8 +371,10 @@ def _from_json(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-#: JSON columns are written without spaces, and read by orjson: a page spent half its time on reading them
-_JSON: dict[str, Any] = {
+#: JSON columns are written without spaces, and read by orjson: a page spent half its time on reading them. What a
+#: statement was given stays out of its errors, and so out of logs.
+_SHARED: dict[str, Any] = {
+    "hide_parameters": True,
     "json_serializer": partial(json.dumps, separators=(",", ":")),
     "json_deserializer": _from_json,
 }
@@ -383,7 +386,7 @@ def _sqlite(url: URL) -> Engine:
             "The hub's processes share one database file. Write HUB_DATABASE_URL=sqlite:///data/hub.db."
         )
     threads = {"check_same_thread": False}
-    made = create_engine(url, pool_size=20, max_overflow=40, connect_args=threads, **_JSON)
+    made = create_engine(url, pool_size=20, max_overflow=40, connect_args=threads, **_SHARED)
     event.listen(made, "do_connect", _open_sqlite)
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)

@@ -4,7 +4,9 @@ import os
 import sqlite3
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import URL
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core.platform.errors import Busy, Full, Unusable
@@ -30,6 +32,22 @@ _READ_ONLY, _FULL, _TOO_LONG = "25006", "53100", "57014"
 #: nothing was done, and the same may go through now: serialization failure, a transaction that was silent for too
 #: long, deadlock, a lock that was not had in time
 _AGAIN = frozenset({"40001", "25P03", "40P01", "55P03"})
+#: data exceptions: `invalid input syntax for type integer: "…"`
+_QUOTES_VALUE = "22"
+
+
+def leave_values_out(context: ExceptionContext) -> None:
+    """Cut a server's error to what it says of tables and columns: its details quote the row, and a row may hold a
+    password's hash. For SQLAlchemy's `handle_error`; SQLite quotes nothing."""
+    error, shown = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
+        return
+    said = error.diag.message_primary
+    if _state_of(error).startswith(_QUOTES_VALUE):
+        said = said.partition(": ")[0]
+    error.args = (said,)
+    if shown is not None:
+        shown.args = (f"({type(error).__name__}) {said}",)
 
 
 def is_trouble(error: DBAPIError) -> bool:
@@ -72,7 +90,11 @@ def address(url: URL) -> str:
 
 def _state(error: BaseException) -> str:
     """The SQLSTATE; empty on SQLite, and where a connection broke without a word."""
-    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+    return _state_of(getattr(error, "orig", None))
+
+
+def _state_of(orig: object) -> str:
+    return str(getattr(orig, "sqlstate", None) or "")
 
 
 def _is_read_only(url: URL) -> bool:

@@ -12,12 +12,12 @@ from pathlib import Path
 import streamlit as st
 from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import access
 from core.platform.errors import HubError
+from core.web import cookies
 from core.web.next_page import sign_in_address
 from core.web.origins import is_known_host, is_own_page
 
@@ -74,6 +74,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+#: of what is said to one person, or is true for a moment: the API and all else that a page is not made of
+NOT_KEPT = {"cache-control": "no-store"}
 HSTS = {"strict-transport-security": "max-age=31536000"}
 
 
@@ -83,10 +85,12 @@ class SafeHeaders:
         self.headers = HEADERS | (HSTS if public_url.startswith("https:") else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = self.headers | (NOT_KEPT if _is_under(scope.get("path", ""), OPEN) else {})
+
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
+                for name, value in given.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -136,7 +140,7 @@ class Gate:
 
 
 def session_token(headers: Headers) -> str:
-    return cookie_parser(headers.get("cookie", "")).get(access.COOKIE, "")
+    return cookies.read(headers, cookies.SESSION)
 
 
 async def _refusal(scope: Scope) -> Response | None:

@@ -1,9 +1,14 @@
 """Which names this hub answers to, and which requests come from its own pages."""
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+#: RFC 9110, 7.2: an address of IPv6 in brackets, or a name; a port may follow
+_HOST = re.compile(
+    r"(?:\[(?P<ip>[0-9a-f:.]+)\]|(?P<name>[^\s:/?#@\[\]]+))(?::(?P<port>\d{0,5}))?", re.ASCII | re.I
+)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -14,13 +19,11 @@ def host_names(public_url: str, host: str) -> frozenset[str]:
 
 
 def is_known_host(header: str | None, names: frozenset[str]) -> bool:
-    try:
-        parts = urlsplit(f"//{header or ''}")
-        _ = parts.port  # raises when it is no port
-    except ValueError:
+    """Read whole, not by urlsplit: that one takes `[::1].evil.example` for ::1."""
+    found = _HOST.fullmatch(header or "")
+    if found is None or int(found["port"] or 0) > 65535:
         return False
-    is_bare = parts.netloc == header and "@" not in parts.netloc
-    return is_bare and (parts.hostname or "").rstrip(".") in names
+    return (found["ip"] or found["name"]).lower().removesuffix(".") in names
 
 
 def is_own_page(headers: Headers, public_url: str) -> bool:

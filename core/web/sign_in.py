@@ -1,4 +1,4 @@
-"""Sign-in and sign-out: one self-contained page, and the cookie that only the server can set."""
+"""Sign-in and sign-out: one self-contained page, and the cookies that only the server can set."""
 
 import secrets
 from functools import partial
@@ -13,6 +13,7 @@ from core.access import TooMany
 from core.platform.errors import Forbidden, HubError
 from core.platform.secret import Secret
 from core.platform.settings import settings
+from core.web import cookies
 from core.web.middleware import session_token
 from core.web.next_page import SIGN_IN, safe_next
 from core.web.origins import is_own_page
@@ -36,7 +37,8 @@ async def sign_in(request: Request) -> Response:
         return _page(403, "/", problem="That did not come from this page. Sign in here.")
     wanted, email = safe_next(form.get("next", "")), form.get("email", "")
     address = request.client.host if request.client else ""
-    check = partial(access.sign_in, email, Secret(form.get("password", "")), address)
+    device = cookies.read(request.headers, cookies.DEVICE)
+    check = partial(access.sign_in, email, Secret(form.get("password", "")), address, device)
     try:
         token = await to_thread.run_sync(check, limiter=_THREADS)
     except TooMany as error:
@@ -46,7 +48,9 @@ async def sign_in(request: Request) -> Response:
     except HubError as error:
         return _page(503, wanted, email, error.message)
     await _end_session(request)
-    return _with_cookie(RedirectResponse(wanted, 303), token)
+    return _signed_in(
+        RedirectResponse(wanted, 303), token, await to_thread.run_sync(access.device_cookie, token)
+    )
 
 
 async def sign_out(request: Request) -> Response:
@@ -54,7 +58,7 @@ async def sign_out(request: Request) -> Response:
         return _page(403, "/", problem="That did not come from a page of this hub. You are still signed in.")
     await _end_session(request)
     answer = RedirectResponse(SIGN_IN, 303)
-    answer.delete_cookie(access.COOKIE, httponly=True, samesite="lax", secure=_is_secure())
+    cookies.drop(answer, cookies.SESSION)
     return answer
 
 
@@ -81,14 +85,11 @@ async def _end_session(request: Request) -> None:
         await to_thread.run_sync(access.sign_out, token)
 
 
-def _with_cookie(answer: Response, token: str) -> Response:
-    age_s = int(access.ABSOLUTE.total_seconds())
-    answer.set_cookie(access.COOKIE, token, age_s, httponly=True, samesite="lax", secure=_is_secure())
+def _signed_in(answer: Response, token: str, device: str) -> Response:
+    cookies.keep(answer, cookies.SESSION, token, access.ABSOLUTE)
+    if device:
+        cookies.keep(answer, cookies.DEVICE, device, access.DEVICE_KEPT)
     return answer
-
-
-def _is_secure() -> bool:
-    return settings().public_url.startswith("https:")
 
 
 def _page(

@@ -24,8 +24,8 @@ ADDRESS = "203.0.113.7"
 
 @pytest.fixture(autouse=True)
 def released_brakes() -> None:
-    sessions.ACCOUNTS.forget()
-    sessions.ADDRESSES.forget()
+    for brake in sessions.BRAKES:
+        brake.forget()
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_after_five_failures_even_the_right_password_waits(ana: User) -> None:
         with pytest.raises(Forbidden, match="not right"):
             access.sign_in(ana.email, Secret("a wrong password"), ADDRESS)
     with pytest.raises(TooMany, match=r"Wait \d+ seconds") as caught:
-        access.sign_in(ana.email, RIGHT, "198.51.100.1")
+        access.sign_in(ana.email, RIGHT, ADDRESS)
     assert 25 <= caught.value.wait_s <= 30
 
 
@@ -224,7 +224,7 @@ def test_a_success_forgets_the_failures_before_it(ana: User) -> None:
     for _ in range(3):
         for _ in range(4):
             with pytest.raises(Forbidden, match="not right"):
-                access.sign_in(ana.email, Secret("a wrong password"), "198.51.100.1")
+                access.sign_in(ana.email, Secret("a wrong password"), ADDRESS)
             sessions.ADDRESSES.forget()
         assert access.sign_in(ana.email, RIGHT, ADDRESS)
 

@@ -329,7 +329,7 @@ def test_missing_fields_are_named_with_their_titles():
         ("elastic", {"target": "Logs"}, "target", "write it like logs-footprintiq.scan-default."),
         ("elastic", {"api_key": "a b"}, "api_key", "does not look right"),
         ("qradar", {"sec_token": "x"}, "console_url", "give both or neither."),
-        ("qradar", {"auth_header": "Content-Type"}, "auth_header", "does not look right"),
+        ("qradar", {"auth_header": "Content-Type"}, "auth_header", "the hub sets itself"),
         ("qradar", {"auth_header": "a:b"}, "auth_header", "does not look right"),
         ("qradar", {"format": "cef"}, "format", "must be one of json, leef."),
         ("splunk", {"ca_bundle": "my-ca.pem"}, "ca_bundle", "write it like -----BEGIN CERTIFICATE-----."),

@@ -107,6 +107,32 @@ def test_a_broken_preset_is_not_used_and_says_why(folder: Path, what: str) -> No
     assert said in refused(folder, text)
 
 
+RECEIVER = """
+slug = "other"
+preset_of = "qradar"
+
+[config]
+required = ["url"]
+
+[config.properties.url]
+type = "string"
+title = "Address"
+description = "The receiver."
+examples = ["https://siem.example.com:12469"]
+
+[config.properties.auth_header]
+type = "string"
+title = "Header name"
+description = "Whatever the receiver looks at."
+examples = ["X-Token"]
+"""
+
+
+def test_a_presets_header_name_is_held_to_the_same_list(folder: Path) -> None:
+    said = refused(folder, RECEIVER, "other.toml")
+    assert 'needs format = "header", as in qradar' in said
+
+
 def test_a_preset_cannot_take_the_place_of_a_built_in_entry(folder: Path) -> None:
     before = integrations.get("slack")
     said = refused(folder, PRESET.replace('slug = "mattermost"', 'slug = "slack"'), "slack.toml")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core import access
 from core.access import Principal
+from core.web import cookies
 from core.web.next_page import HOME, sign_in_address
 
 P = ParamSpec("P")
@@ -78,4 +79,4 @@ def sign_out_button() -> None:
 
 def _token() -> str:
     # A snapshot from when the tab connected: it may have been ended since, so only the database counts.
-    return st.context.cookies.get(access.COOKIE, "")
+    return st.context.cookies.get(cookies.name(cookies.SESSION), "")
