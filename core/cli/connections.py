@@ -12,7 +12,7 @@ from core.cli.door import before_saving
 from core.cli.operator import operator, pairs, require_yes, say_trouble, secrets
 from core.cli.output import Json, Yes, cell, print_json, print_pairs, print_table, say, say_error
 from core.cli.program_name import called
-from core.cli.try_out import Ref, left_out, step_line
+from core.cli.try_out import Ref, left_out, print_requests, step_line
 from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def connect(
     every: Every = None,
     shared: Annotated[bool, typer.Option(help="Show it to everybody who may sign in.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Save without asking the tool first.")] = False,
+    only_preview: Annotated[
+        bool, typer.Option("--preview", help="Show its first requests. Saves, sends and calls nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Test, then save a connection and print its id, alone on stdout; what to do next is on stderr."""
@@ -76,6 +79,8 @@ def connect(
     shown_once = generated(manifest, values)
     values |= shown_once
     connections.check_new(who, slug, name=name, values=values, options=options, owner=owner)
+    if only_preview:
+        return print_requests(connections.preview_draft(who, slug, values, options), as_json)
     if not no_test:
         _require_passed(connections.test_draft(who, slug, values), manifest.name)
     made = connections.create(

@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "catalog": ("hub catalog", "hub catalog splunk"),
     "connect": (
         'hub connect splunk --name "SOC prod" --set url=https://splunk.example.com:8088 --secret token',
+        "hub connect pagerduty --name Duty --set region=eu --secret routing_key --preview",
         "hub connect slack --name Alerts --secret-file webhook_url=url.txt --set min_severity=high --every 1m",
     ),
     "connections": ("hub connections", "hub connections --json"),

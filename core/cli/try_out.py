@@ -56,17 +56,19 @@ def preview(
 
     who = operator(opens_secrets=True)
     requests = connections.preview(who, ref, limit)
+    print_requests(requests, as_json, left_out(ref) if not requests else "")
+    if requests and not as_json:
+        say(_share(_records(requests), connections.count_next(who, ref, COUNTED)))
+
+
+def print_requests(requests: "Sequence[PreviewRequest]", as_json: bool, others: str = "") -> None:
+    """Print requests as they would be sent; where there are none, also what is left out."""
     if as_json:
         return print_json([asdict(request) for request in requests])
     if not requests:
-        others = left_out(ref)
-        say(
-            f"Nothing would be sent: no record waits that this connection wants.{f' {others}' * bool(others)}"
-        )
-        return
+        say(f"Nothing would be sent: no record waits that this connection wants. {others}".strip())
     for request in requests:
         _print_request(request)
-    say(_share(_records(requests), connections.count_next(who, ref, COUNTED)))
 
 
 def left_out(ref: str) -> str:

@@ -322,3 +322,13 @@ def test_at_a_terminal_log_lines_go_to_a_file_so_that_the_sign_in_stays(
     assert processes.log_file() == path
     assert path.read_text() == ""
     assert path.with_name("hub.log.1").exists()
+
+
+def test_a_preview_of_a_connection_that_nobody_saved_creates_nothing(hub: Hub) -> None:
+    scan = {"id": "s-1", "status": "completed", "high_risk_count": 9}
+    hub.done("import", "scans", hub.write("scans.ndjson", json.dumps(scan)))
+    told = hub.done(*SPLUNK, "--secret", f"token={TOKEN}", "--set", "scope=all", "--preview")
+    assert "POST https://" in told
+    assert "fiq-scan-" in told
+    assert TOKEN not in told
+    assert json.loads(hub.done("connections", "--json")) == []
