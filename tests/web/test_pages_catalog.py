@@ -244,6 +244,16 @@ def test_the_filters_change_the_number_of_matching_records(ana: User, visit: Vis
     assert "Only alerts that arrive from now on are sent." in said(page)
 
 
+def test_an_admin_is_told_whose_records_match_and_has_the_switch(own_hub: None, visit: Visit) -> None:
+    admin, ana = person("boss@example.org", "admin"), person("ana@example.org")
+    alerts(9, ana)
+    page = visit(admin, "connect", entry="slack")
+    assert "0 of yours, 9 of others" in said(page)
+    page.toggle(key="new_slack_scope").set_value(True).run()
+    assert "9 alerts match now" in said(page)
+    assert "of others" not in said(page)
+
+
 def test_an_edit_keeps_the_secret_without_sending_it_to_the_browser(
     ana: User, visit: Visit, sandbox: Sandbox
 ) -> None:

@@ -8,9 +8,11 @@ from sqlalchemy import make_url
 from streamlit.testing.v1 import AppTest
 
 from core import connections
+from core.delivery import sync
 from core.health import Status
+from core.records import intake
 from core.storage import db
-from core.storage.models import Connection, User
+from core.storage.models import Connection, Kind, User
 from core.web.ui import actions
 from sandbox import Sandbox
 from tests.support import scenes
@@ -307,3 +309,23 @@ def test_the_board_counts_the_last_day_only(ana: User) -> None:
     assert line.delivered_today == 20
     assert line.last_sync is not None
     assert connections.board(principal(ana)).at - line.last_sync < timedelta(minutes=2)
+
+
+# --- what was not taken yet ---------------------------------------------------------------------------
+
+
+def test_a_backlog_is_named_with_the_way_to_send_it_at_once(
+    ana: User, visit: Visit, sandbox: Sandbox
+) -> None:
+    ref = connect(ana, sandbox, "slack", "Chat", every="1d", batch_limit=2)
+    rows = [{"id": f"a-{number}", "title": "New exposure", "severity": "high"} for number in range(9)]
+    intake.store(principal(ana), Kind.ALERT, rows)
+    sync.run(ref, "manual")
+    with db.session() as session:
+        scenes.beat(session)
+    page = visit(ana, "connection", id=ref)
+    assert "7 records wait; at 2 every 1 d that takes 4 d." in said(page)
+    assert page.button(key="send_all").label == "Send all now"
+    sync.run(ref, "manual", drain=True)
+    page.run()
+    assert not [button for button in page.button if button.key == "send_all"]
