@@ -90,7 +90,7 @@ def sign_in(page: Page, hub: Live, path: str = "/") -> None:
 
 
 def settled(page: Page) -> None:
-    expect(page.get_by_text("Last sign of the scheduler")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(", again every")).to_be_visible(timeout=60_000)
     expect(page.locator("canvas, svg.marks").first).to_be_visible(timeout=30_000)
 
 
@@ -151,7 +151,7 @@ def test_a_deep_link_survives_sign_in_and_runs_inside_the_dashboard(
 def test_the_page_refreshes_itself(hub: Live, context: BrowserContext) -> None:
     page = context.new_page()
     sign_in(page, hub)
-    caption = page.get_by_text("Last sign of the scheduler")
+    caption = page.get_by_text(", again every")
     before = caption.inner_text()
     expect(caption).not_to_have_text(before, timeout=20_000)
 
@@ -220,7 +220,7 @@ def test_the_heat_map_opens_and_stays_open(hub: Live, context: BrowserContext) -
     page.get_by_role("tab", name="Heat map").click()
     alone = page.get_by_role("button", name="Show data: Share of runs that failed per connection and hour")
     expect(alone).to_have_count(1, timeout=20_000)
-    caption = page.get_by_text("Last sign of the scheduler")
+    caption = page.get_by_text(", again every")
     expect(caption).not_to_have_text(caption.inner_text(), timeout=20_000)
     expect(alone).to_have_count(1)
 
