@@ -15,12 +15,17 @@ from core.web.ui.runs import runs_table
 
 CATEGORIES = {Category.SIEM: "SIEM", Category.TICKETING: "Ticketing", Category.COMMUNICATION: "Communication"}
 REFRESH_S = 5
-NEEDS_YOU_ROWS = 4
+NEEDS_YOU_ROWS, MOST_ROWS = 4, 24
+#: on a phone columns stand below each other, and who needs somebody comes first
+PHONE_STYLE = """<style>@media (max-width: 640px) {
+.st-key-trouble > * > .stHorizontalBlock {flex-wrap: wrap-reverse}
+}</style>"""
 
 
 def page(who: Principal) -> None:
     known = health.choices(who)
     if known:
+        st.html(PHONE_STYLE)
         live(*filters(known))
     else:
         nothing_connected()
@@ -49,10 +54,11 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
         st.text("No connection matches these filters. Clear one of them to see more.")
         return
     cards(view)
-    left, right = st.columns([2, 1], gap="small")
+    with st.container(key="trouble"):
+        left, right = st.columns([2, 1], gap="small")
     with left.container(border=True, height="stretch"):
         failures(view)
-    with right.container(border=True, height="stretch"):
+    with right.container(border=True, height="stretch", key="needs_you"):
         needs_you(view)
     with st.container(border=True):
         connections(view)
@@ -83,9 +89,14 @@ def needs_you(view: Overview) -> None:
         st.caption(f"{view.scheduler.sentence}. Nothing was due since.")
     for strip in view.needs_you[:NEEDS_YOU_ROWS]:
         needy(strip)
-    left_out = len(view.needs_you) - NEEDS_YOU_ROWS
-    if left_out > 0:
-        st.caption(f"And {left_out} more: they are first in the list below.")
+    more = view.needs_you[NEEDS_YOU_ROWS:]
+    if more:
+        with st.expander(f"And {len(more)} more", key="more_need_you"):
+            for strip in more[:MOST_ROWS]:
+                needy(strip)
+            if len(more) > MOST_ROWS:
+                query = {"state": "attention"}
+                st.page_link("pages/connections.py", label="All of them", query_params=query)
 
 
 def needy(strip: Strip) -> None:
@@ -93,7 +104,7 @@ def needy(strip: Strip) -> None:
     word = strip.standing.word
     with st.container(gap="xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(strip.name, width="stretch", wrap=False)
+            st.text(strip.name, width="stretch")
             st.badge(word, color=ui.STATE_COLOR[word], icon=ui.STATE_ICON[word])
             label = "Decide" if strip.facts.held else "Fix" if word is Status.NEEDS_YOU else "Look"
             if st.button(label, key=f"see_{strip.connection_id}", help=f"Open {ui.escaped(strip.name)}"):

@@ -61,7 +61,8 @@ def connections(story: RecordStory) -> None:
     for row in rows:
         with st.container(border=True, gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.text(row.connection, width="stretch")
+                name, query = f":blue[{ui.escaped(row.connection)}]", {"id": row.connection_id}
+                st.page_link("pages/connection.py", label=name, query_params=query, width="stretch")
                 st.badge(ui.escaped(row.state.replace("_", " ")), color=COLORS.get(row.state, "gray"))
             st.text(row.sentence)  # as written: a vendor's words are not Markdown
 

@@ -272,6 +272,57 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     assert loads == []
 
 
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_context(viewport={"width": 390, "height": 844})
+    yield opened.new_page()
+    opened.close()
+
+
+def test_on_a_phone_no_page_scrolls_sideways(hub: Live, phone: Page) -> None:
+    db.configure(f"sqlite:///{hub.log.parent}/hub.db")
+    known = {label: id for id, label, _ in health.choices(LOCAL)}
+    here = f"/connection?id={known['Service *desk*']}"
+    main = phone.get_by_test_id("stMain")
+    sign_in(phone, hub)
+    for path in (
+        "/",
+        here,
+        f"{here}&tab=Settings",
+        "/deliveries",
+        "/connections",
+        "/catalog",
+        "/connect?entry=jira",
+    ):
+        phone.goto(hub.url + path)
+        expect(main.get_by_role("heading").first).to_be_visible(timeout=30_000)
+        drawn(phone)
+        room = main.evaluate(
+            "it => [it.scrollWidth - it.clientWidth, document.body.scrollWidth - innerWidth]"
+        )
+        assert room == [0, 0], path
+
+
+def test_a_phone_shows_who_needs_somebody_and_where_records_went(hub: Live, phone: Page) -> None:
+    sign_in(phone, hub)
+    needy = phone.locator(".st-key-needs_you")
+    assert needy.get_by_text("Service *desk*", exact=True).evaluate("it => it.scrollWidth <= it.clientWidth")
+    expect(needy.get_by_text(PROBLEM, exact=True)).to_be_visible()
+    chart, panel = phone.get_by_text("Failures over time").bounding_box(), needy.bounding_box()
+    assert chart is not None
+    assert panel is not None
+    assert panel["y"] < chart["y"], "who needs somebody comes first"
+
+    phone.goto(f"{hub.url}/deliveries")
+    row = phone.get_by_role("table", name="deliveries, newest first").get_by_role("row").nth(1)
+    for name in ("found for ines", "SOC prod"):
+        box = row.get_by_role("link", name=name).bounding_box(timeout=30_000)
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+    row.get_by_role("link", name="SOC prod").click()
+    expect(phone.get_by_role("tab", name="Overview")).to_be_visible(timeout=20_000)
+
+
 #: Streamlit's own, in 1.67; (rule, what is in the element) → why it stays
 KNOWN = {
     ("color-contrast", 'class="token'): "the colours of st.code; no setting of the theme has them",

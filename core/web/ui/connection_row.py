@@ -45,7 +45,7 @@ def line(who: Principal, shown: ConnectionRow, now: datetime) -> None:
 
 def _name(shown: ConnectionRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
-        name = f"**{escaped(shown.name)}**"
+        name = f":blue[**{escaped(shown.name)}**]"
         st.page_link("pages/connection.py", label=name, icon="", query_params={"id": shown.id}, help="")
         owner = "" if shown.is_changeable else f" · {shown.owner}"
         muted(escaped(f"{shown.vendor}{owner}"), width="content")

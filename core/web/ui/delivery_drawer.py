@@ -62,7 +62,7 @@ def _heading(found: DeliveryDetails, title: str, now: datetime) -> None:
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "pages/connection.py",
-            label=escaped(found.connection),
+            label=f":blue[{escaped(found.connection)}]",
             icon=":material/cable:",
             query_params={"id": found.connection_id},
         )

@@ -19,6 +19,12 @@ from core.web.ui.words import ago
 
 BLOCKS = 60
 _COLUMNS = "minmax(80px, 200px) minmax(200px, 1fr) 96px 96px"
+#: on a phone without the time of the last sync
+_STYLE = f"""<style>.hub-beats {{grid-template-columns:{_COLUMNS}}}
+@media (max-width: 640px) {{
+.hub-beats {{grid-template-columns:minmax(60px, 1fr) 110px auto}}
+.hub-beats span:last-child {{display:none}}
+}}</style>"""
 _CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _MASK = f"linear-gradient(to right,#000 80%,transparent 80%) 0 0/calc(100%/{BLOCKS}) 100%"
 _SAID = {
@@ -34,7 +40,7 @@ def heartbeats(view: Overview) -> None:
     colors = palette()
     rows = "".join(_row(strip, view.at, colors) for strip in view.strips)
     st.html(
-        f'<div role="list" style="display:grid;grid-template-columns:{_COLUMNS};gap:9px 14px;'
+        f'{_STYLE}<div role="list" class="hub-beats" style="display:grid;gap:9px 14px;'
         f'align-items:center;font-size:0.93rem">{rows}</div>'
     )
 
@@ -47,7 +53,7 @@ def _row(strip: Strip, now: datetime, colors: Palette) -> str:
     return (
         '<div role="listitem" style="display:contents">'
         f'<a href="/connection?id={escape(strip.connection_id)}" target="_self" '
-        f'title="{name}, {escape(strip.vendor)}" style="color:{colors.text};text-decoration:none;{_CUT}">'
+        f'title="{name}, {escape(strip.vendor)}" style="color:{colors.named["blue"]};text-decoration:none;{_CUT}">'
         f"{name}</a>"
         f'<div role="img" aria-label="{told}" title="{told}" style="height:16px;mask:{_MASK};{band}"></div>'
         f'<span title="{sentence}" style="{state}">{word}</span>'

@@ -34,8 +34,9 @@ border-bottom:1px solid var(--line)}
 .hub-runs th {font-weight:400;color:var(--quiet)}
 .hub-runs .number {text-align:right}
 .hub-runs td:last-child {width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis}
-.hub-runs a {color:inherit;text-decoration:none}
+.hub-runs a {color:var(--link);text-decoration:none}
 .hub-runs b {font-weight:600}
+@media (max-width: 640px) {.hub-runs th:nth-child(2), .hub-runs td:nth-child(2) {display:none}}
 </style>"""
 
 
@@ -47,7 +48,7 @@ def runs_table(runs: Sequence[RecentRun], now: datetime, told: str, *, with_conn
     head += '<th class="number">Records</th><th class="number">Took</th><th>Started by</th><th>Message</th>'
     rows = "".join(_row(run, now, local, with_connection) for run in runs)
     st.html(
-        f'<div style="--line:{colors.grid};--quiet:{colors.muted};overflow-x:auto" role="region" '
+        f'<div style="--line:{colors.grid};--quiet:{colors.muted};--link:{colors.named["blue"]};overflow-x:auto" role="region" '
         f'tabindex="0" aria-label="{escape(told)}">{_STYLE}<table class="hub-runs">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )

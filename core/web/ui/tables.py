@@ -36,8 +36,7 @@ border-bottom:1px solid var(--line)}
 .hub-rows td:last-child {width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis}
 .hub-rows tbody tr {cursor:pointer}
 .hub-rows tbody tr:hover {background:var(--hover)}
-.hub-rows a {color:inherit;text-decoration:none}
-.hub-rows .record a {color:var(--link)}
+.hub-rows a {color:var(--link);text-decoration:none}
 .hub-rows a:hover {text-decoration:underline}
 .hub-rows b {font-weight:600}
 @media (max-width: 640px) {
