@@ -51,6 +51,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "core.web.api.idempotency",
     ),
     "argon2": ("core.access.passwords",),
+    "zxcvbn": ("core.access.passwords",),
     # google-auth: signs a key's token request, and verifies it
     "google": ("core.integrations.google_secops", "sandbox"),
     "prometheus_client": ("core.health.metrics",),

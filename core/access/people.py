@@ -42,12 +42,13 @@ def new_user(
     Apart from `insert_user`, because hashing takes long and no transaction should wait for it.
     """
     require_admin(who, "add people")
+    email = checked_email(email)
     return User(
         id=str(uuid.uuid4()),
-        email=checked_email(email),
+        email=email,
         external_id=_checked_external_id(external_id),
         role=_checked_role(role),
-        password_hash=passwords.hashed(password) if password is not None else None,
+        password_hash=passwords.hashed(password, email) if password is not None else None,
     )
 
 
@@ -76,9 +77,10 @@ def set_external_id(session: Session, who: Principal, email: str, external_id: s
 @db.unit
 def set_password(who: Principal, email: str, password: Secret) -> None:
     """Oneself, or anybody for an admin. Ends every session of that person."""
-    if checked_email(email) != who.email:
+    email = checked_email(email)
+    if email != who.email:
         require_admin(who, "change other people's passwords")
-    password_hash = passwords.hashed(password)
+    password_hash = passwords.hashed(password, email)
     with db.session() as session:
         user = find_user(session, email)
         user.password_hash = password_hash
@@ -157,6 +159,12 @@ def first_admin(password: Secret | None, email: str = FIRST_EMAIL) -> tuple[str,
     password = password or Secret(secrets.token_urlsafe(12))
     user = add_user(LOCAL, email, Role.ADMIN, password)
     return user.email, password
+
+
+def oldest_admin(session: Session) -> User | None:
+    """Return the admin who may sign in and has been here longest; None when nobody is left."""
+    admins = select(User).where(User.role == Role.ADMIN, col(User.disabled_at).is_(None))
+    return session.exec(admins.order_by(col(User.created_at), col(User.email)).limit(1)).first()
 
 
 def checked_email(email: str) -> str:

@@ -270,10 +270,11 @@ def _export(allowed: str) -> str:
 def _sign_in(made: Made) -> str:
     if made.password:
         return f"Sign in as {made.admin} with the password {made.password.reveal()} (not shown again)."
-    return (
-        f"Sign in as {made.admin} with the password shown at the first start; "
-        f"forgotten: `hub user password {made.admin}`"
-    )
+    if made.is_given:
+        return f"Sign in as {made.admin} with the password in HUB_ADMIN_PASSWORD."
+    if not made.admin:
+        return "No admin may sign in: make one with `hub user add EMAIL --role admin`."
+    return f"Sign in as {made.admin}; a forgotten password: `hub user password {made.admin}`"
 
 
 def _text(path: Path | None) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.operator import require_key
-from core.platform.errors import Unusable
+from core.platform.errors import Invalid, Unusable
 from core.platform.secret import Secret
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ ADMIN = "admin@hub.local"
 
 @dataclass(frozen=True)
 class Made:
-    """`password` is the first admin's where this call made it, to be shown once; `doubted`, what is in doubt
-    because the database was put back from a backup."""
+    """`admin` is the one this call made, else the oldest who may sign in, empty for nobody. `password` is the one
+    that was made up for them, to be shown once; `is_given`: theirs is HUB_ADMIN_PASSWORD, which is shown to nobody.
+    `doubted`: what is in doubt because the database was put back from a backup."""
 
     database: str
     key_file: Path | None
     admin: str
     password: Secret | None
+    is_given: bool
     doubted: "Doubted | None" = None
 
 
@@ -49,10 +51,12 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
     if not has_key and not is_locked:
         require_key()
         create_key_file(chosen.secret_key_file)
-    email, password = _first_admin(admin)
+    made = _first_admin(admin)
+    given = chosen.admin_password is not None and made is not None
     database = db.engine().url.render_as_string(hide_password=True)
     key_file = None if chosen.secret_keys else chosen.secret_key_file
-    return Made(database, key_file, email, password, restored.notice())
+    email, password = made or (_oldest_admin(), None)
+    return Made(database, key_file, email, None if given else password, given, restored.notice())
 
 
 def _is_locked() -> bool:
@@ -67,12 +71,22 @@ def _is_locked() -> bool:
     return any(found.what == self_check.KEY for found in self_check.standing())
 
 
-def _first_admin(email: str) -> tuple[str, Secret | None]:
+def _first_admin(email: str) -> tuple[str, Secret] | None:
     from core import access
     from core.platform.settings import settings
 
-    made = access.first_admin(settings().admin_password, email)
-    if made is not None:
-        return made
-    people = access.list_users(access.LOCAL)
-    return next((p.email for p in people if p.role == "admin"), people[0].email), None
+    try:
+        return access.first_admin(settings().admin_password, email)
+    except Invalid as error:
+        if "password" not in error.fields:
+            raise
+        raise Unusable(f"HUB_ADMIN_PASSWORD cannot be used. {error.message}") from None
+
+
+def _oldest_admin() -> str:
+    from core import access
+    from core.storage import db
+
+    with db.reading() as session:
+        found = access.oldest_admin(session)
+        return found.email if found else ""

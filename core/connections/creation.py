@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from core import integrations, records
-from core.access import Principal, find_user
+from core.access import Principal, find_user, oldest_admin
 from core.access.audit import audit
 from core.access.principal import require_member
 from core.connections.catalog import entry_id, offer, publish_new
@@ -173,7 +173,7 @@ def _name_taken(name: str) -> Conflict:
 def _owner(session: Session, who: Principal, email: str | None) -> User:
     require_member(who, "connect anything")
     if email is None:
-        person = session.get(User, who.user_id) or _first_admin(session)
+        person = session.get(User, who.user_id) or oldest_admin(session)
         if person is None:
             raise Invalid("There is no user yet who could own the connection. Run `hub init` first.")
         return person
@@ -181,8 +181,3 @@ def _owner(session: Session, who: Principal, email: str | None) -> User:
     if person.id != who.user_id and not who.is_admin:
         raise Forbidden("Only an admin may connect for somebody else.")
     return person
-
-
-def _first_admin(session: Session) -> User | None:
-    admins = select(User).where(col(User.role) == Role.ADMIN, col(User.disabled_at).is_(None))
-    return session.execute(admins.order_by(col(User.created_at)).limit(1)).scalar_one_or_none()

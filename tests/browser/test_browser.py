@@ -125,7 +125,9 @@ def test_a_person_signs_in_and_reads_the_figures_without_any_outside_request(
     expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible()
     links = page.get_by_test_id("stMain").get_by_role("link").all()
     assert [str(link.get_attribute("href")).partition("=")[0] for link in links] == ["/connection?id"] * 2
-    expect(page.get_by_role("button", name="Show data: 5 failed or blocked runs and 0 undeliverable")).to_have_count(1)
+    expect(
+        page.get_by_role("button", name="Show data: 5 failed or blocked runs and 0 undeliverable")
+    ).to_have_count(1)
     shot = tmp_path / "health.png"
     page.screenshot(path=shot)
     assert shot.stat().st_size > 40_000

@@ -15,11 +15,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from core import access
 from core.cli.output import Guarded
 from core.cli.program_name import called, runnable
 from core.cli.try_out import step_line
 from core.integrations.base import Step
 from core.integrations.options import WORDS
+from core.platform.secret import Secret
 from sandbox import Sandbox
 from tests.support.terminal import Hub
 
@@ -146,7 +148,33 @@ def test_init_tells_the_first_password_once_and_keeps_everything_the_second_time
 def test_init_gives_the_first_admin_the_password_and_address_it_is_told(bare: Hub) -> None:
     bare.env["HUB_ADMIN_PASSWORD"] = "correct horse battery"
     told = json.loads(bare.done("init", "--admin", "sec@example.com", "--json"))
-    assert (told["admin"], told["password"]) == ("sec@example.com", "correct horse battery")
+    assert (told["admin"], told["password"]) == ("sec@example.com", None)
+    assert access.sign_in("sec@example.com", Secret("correct horse battery"), "127.0.0.1")
+
+
+def test_init_prints_no_password_that_it_was_given(bare: Hub) -> None:
+    bare.env["HUB_ADMIN_PASSWORD"] = "correct horse battery"
+    said = bare.done("init")
+    assert "correct horse battery" not in said
+    assert "Sign in as admin@hub.local with the password in HUB_ADMIN_PASSWORD." in said
+
+
+def test_a_given_password_that_is_easily_guessed_is_refused_by_its_variable(bare: Hub) -> None:
+    bare.env["HUB_ADMIN_PASSWORD"] = "password1234"
+    said = bare.refused("init")
+    assert "HUB_ADMIN_PASSWORD" in said
+    assert "easily guessed" in said
+    assert "password1234" not in said
+
+
+def test_init_names_the_oldest_admin_who_may_sign_in(bare: Hub) -> None:
+    bare.done("init")
+    for email in ("aaa@example.com", "zzz@example.com"):
+        bare.done("user", "add", email, "--role", "admin")
+    assert "Sign in as admin@hub.local" in bare.done("init", "--admin", "other@example.com")
+    bare.done("user", "disable", "aaa@example.com")
+    bare.done("user", "disable", "admin@hub.local")
+    assert "Sign in as zzz@example.com" in bare.done("init")
 
 
 @pytest.mark.parametrize(
