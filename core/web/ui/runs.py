@@ -46,8 +46,8 @@ def runs_table(runs: Sequence[RecentRun], now: datetime, told: str, *, with_conn
     head += '<th class="number">Records</th><th class="number">Took</th><th>Started by</th><th>Message</th>'
     rows = "".join(_row(run, now, local, with_connection) for run in runs)
     st.html(
-        f'<div style="--line:{colors.grid};--quiet:{colors.muted};--link:{colors.named["blue"]};overflow-x:auto" role="region" '
-        f'tabindex="0" aria-label="{escape(told)}">{_STYLE}<table class="hub-runs">'
+        f'<div style="--line:{colors.grid};--quiet:{colors.muted};--link:{colors.named["blue"]};'
+        f'overflow-x:auto" role="region" tabindex="0" aria-label="{escape(told)}">{_STYLE}<table class="hub-runs">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
