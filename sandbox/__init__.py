@@ -16,7 +16,7 @@ from sandbox.contract import Accepted
 from sandbox.faults import SECONDS, Fault
 from sandbox.http_server import Port
 from sandbox.journal import Arrivals
-from sandbox.routes import connect_line, handle
+from sandbox.routes import Terminal, connect_line, handle
 from sandbox.state import SandboxState
 from sandbox.vendors import over_http
 from sandbox.vendors.email.mail_server import Mailroom
@@ -35,7 +35,8 @@ class Sandbox:
     The port is taken at once: OSError, in a sentence, if somebody else has it; ValueError for a host that is
     not loopback or a journal that is none. `index_lag_s` is how long a search misses what was just created.
     `smtp_port` adds a mail server there.
-    `hub` is how the program is called in the commands that are shown.
+    `hub` is how the program is called in the commands that are shown, and `exports` what their terminal needs
+    besides the sandbox's addresses, like ` HUB_PORT=8502`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Sandbox:
         index_lag_s: float = 0.0,
         smtp_port: int | None = None,
         hub: str = "hub",
+        exports: str = "",
     ) -> None:
         self._port = Port(host, port, lambda request: self._handle(request))
         self.url = f"http://{self._port.server_name}:{self._port.server_port}"
@@ -60,8 +62,8 @@ class Sandbox:
             if self._mailroom is not None:
                 self._mailroom.stop()
             raise
-        self._handle = partial(handle, self._state, self.url, hub)
-        self._hub = hub
+        self._terminal = Terminal(hub, f"export HUB_EGRESS_ALLOW={','.join(self._addresses())}{exports}")
+        self._handle = partial(handle, self._state, self.url, self._terminal)
         self._thread: threading.Thread | None = None
 
     @property
@@ -135,10 +137,19 @@ class Sandbox:
         """What a connection to this stand-in is configured with, secrets included."""
         return self._state.vendors[slug].credentials(f"{self.url}/{slug}")
 
+    def _addresses(self) -> list[str]:
+        """Host and port of each of its servers."""
+        ports = [self._port.server_port, *([self._mailroom.port] if self._mailroom else [])]
+        return [f"{self._port.server_name}:{port}" for port in ports]
+
+    def export_line(self) -> str:
+        """Return the command that lets a terminal's hub call it."""
+        return self._terminal.export
+
     def connect_lines(self) -> list[str]:
         """A `hub connect` command per vendor."""
         return [
-            connect_line(vendor, f"{self.url}/{vendor.slug}", self._hub)
+            connect_line(vendor, f"{self.url}/{vendor.slug}", self._terminal.hub)
             for vendor in self._state.vendors.values()
         ]
 
@@ -149,10 +160,11 @@ def serve(
     ready: Callable[[Sandbox], None] = lambda sandbox: None,
     *,
     hub: str = "hub",
+    exports: str = "",
     smtp_port: int | None = None,
 ) -> None:
     """Run until Ctrl-C; `ready` is called once, when the port answers."""
-    running = Sandbox(port, journal=journal, hub=hub, smtp_port=smtp_port)
+    running = Sandbox(port, journal=journal, hub=hub, exports=exports, smtp_port=smtp_port)
     with running as sandbox, contextlib.suppress(KeyboardInterrupt):
         ready(sandbox)
         threading.Event().wait()

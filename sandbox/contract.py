@@ -112,7 +112,8 @@ class Vendor(ABC):
         return None
 
     def connect_line(self, base: str) -> str:
-        words = ["hub", "connect", self.slug, "--name", f"Sandbox {self.name}", "--owner", "admin@hub.local"]
+        """Under a name of its own: the demo has a "Sandbox Jira" already."""
+        words = ["hub", "connect", self.slug, "--name", f"{self.name} in the sandbox"]
         for name, value in self.credentials(base).items():
             words += ["--secret" if name in self.secrets else "--set", f"{name}={value}"]
         return " ".join(_quoted(word) for word in words)

@@ -39,8 +39,8 @@ class Board:
     latest: Sequence[Accepted]
 
 
-def index(address: str, boards: Sequence[Board], *, refresh: bool) -> Answer:
-    """The front page; with `refresh` it loads itself again every five seconds."""
+def index(address: str, export: str, boards: Sequence[Board], *, refresh: bool) -> Answer:
+    """The front page; with `refresh` it loads itself again every five seconds. `export` lets the hub call it."""
     address = address.removeprefix("http://")
     switch = (
         '<a href="/?refresh=off">Stop refreshing</a>'
@@ -48,7 +48,7 @@ def index(address: str, boards: Sequence[Board], *, refresh: bool) -> Answer:
         else '<a href="/">Refresh every 5 seconds</a>'
     )
     vendors = "".join(_board(board) for board in boards)
-    connect = _connect(address, boards)
+    connect = _connect(export, boards)
     is_new = not any(board.latest for board in boards)
     body = f"""<header><h1>Sandbox</h1>
 <p>Strict stand-ins of {escape(", ".join(board.name for board in boards))} on <code>{escape(address)}</code>.
@@ -93,8 +93,8 @@ def _page(title: str, body: str, *, refresh: bool, status: int = 200) -> Answer:
     return html_answer(status, text, headers=SECURITY)
 
 
-def _connect(address: str, boards: Sequence[Board]) -> str:
-    lines = "\n".join([f"export HUB_EGRESS_ALLOW={address}", *(board.connect_line for board in boards)])
+def _connect(export: str, boards: Sequence[Board]) -> str:
+    lines = "\n".join([export, *(board.connect_line for board in boards)])
     return f"""<section class="card"><h2>Connect the hub</h2>
 <p class="quiet">The hub calls no local address unless it is told so. In another terminal first: the
 first line. Then one line per vendor.</p>

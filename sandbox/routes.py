@@ -1,5 +1,6 @@
 """Sorts requests by their path: a vendor's own, the control API, or a page for people."""
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sandbox import page
@@ -11,12 +12,20 @@ SHOWN_MAX = 50
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What the lines on the page are for: how the hub is called there, and what it must be told first."""
+
+    hub: str
+    export: str
+
+
 def connect_line(vendor: Vendor, base: str, hub: str) -> str:
     """The command that connects the hub, called `hub` here; the samples belong to several people."""
     return f"{hub}{vendor.connect_line(base).removeprefix('hub')} --set scope=all"
 
 
-def handle(state: SandboxState, address: str, hub: str, request: Request) -> Answer:
+def handle(state: SandboxState, address: str, terminal: Terminal, request: Request) -> Answer:
     """The answer to a request at the sandbox's `address`."""
     first, _, rest = request.path.lstrip("/").partition("/")
     vendor = state.vendors.get(first)
@@ -29,7 +38,7 @@ def handle(state: SandboxState, address: str, hub: str, request: Request) -> Ans
     if first == "_sandbox":
         return control(state, _below(request, rest))
     return (
-        _for_people(state, address, hub, request, first, rest)
+        _for_people(state, address, terminal, request, first, rest)
         if request.method in ("GET", "HEAD")
         else page.missing()
     )
@@ -59,11 +68,12 @@ def _at_vendor(state: SandboxState, vendor: Vendor, base: str, request: Request)
 
 
 def _for_people(
-    state: SandboxState, address: str, hub: str, request: Request, first: str, rest: str
+    state: SandboxState, address: str, terminal: Terminal, request: Request, first: str, rest: str
 ) -> Answer:
     if not first:
-        boards = [_board(state, address, hub, vendor) for vendor in state.vendors.values()]
-        return page.index(address, boards, refresh=request.query.get("refresh") != "off")
+        boards = [_board(state, address, terminal.hub, vendor) for vendor in state.vendors.values()]
+        refresh = request.query.get("refresh") != "off"
+        return page.index(address, terminal.export, boards, refresh=refresh)
     accepted = state.numbered(int(rest)) if first == "accepted" and rest.isdecimal() else None
     return page.detail(accepted) if accepted else page.missing()
 

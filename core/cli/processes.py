@@ -161,14 +161,14 @@ def sandbox(
     mail_port = smtp_port or child_processes.free_port(SANDBOX_HOST, port + MAIL_ABOVE)
 
     def tell(ready: Sandbox) -> None:
-        first = f"In another terminal first: {_export(f'{SANDBOX_HOST}:{port},{SANDBOX_HOST}:{mail_port}')}"
+        first = f"In another terminal first: {ready.export_line()}"
         lines = [] if quiet else [first, "Then:", *ready.connect_lines(), "Ctrl-C stops it."]
         say("\n".join([f"Sandbox at {ready.url}", *lines]))
 
     kept = journal or run_folder() / "sandbox.ndjson"
     try:
         kept.touch(mode=0o600)  # it holds people's data
-        serve(port, kept, tell, hub=called(), smtp_port=mail_port)
+        serve(port, kept, tell, hub=called(), exports=_exports(), smtp_port=mail_port)
     except (OSError, ValueError) as error:
         raise Unusable(f"The sandbox cannot start: {error}") from None
 
@@ -233,7 +233,8 @@ def _banner(made: Made, sandbox_port: int | None, log: Path | None) -> str:
     views = connections.list_views(access.LOCAL)
     if sandbox_port is not None:
         lines.append(f"  The sandbox shows what it received at http://{SANDBOX_HOST}:{sandbox_port}")
-        lines.append(f"  In another terminal first: {_export(settings().egress_allow)}")
+        allowed = shlex.quote(settings().egress_allow)
+        lines.append(f"  In another terminal first: export HUB_EGRESS_ALLOW={allowed}{_exports()}")
         lines.append(
             "  Its page has a ready-made `hub connect` for each of the fifteen, and buttons for trouble."
         )
@@ -258,13 +259,12 @@ def _lost_sandbox(names: list[str]) -> list[str]:
     return [f"  The {whose} the demo's: run `make demo` for their sandbox, or delete them."]
 
 
-def _export(allowed: str) -> str:
-    """What another terminal needs; the port too, for it is in the links of what a terminal sends."""
+def _exports() -> str:
+    """What another terminal needs besides: the port, for it is in the links of what a terminal sends."""
     from core.platform.settings import Settings, settings
 
     port = settings().port
-    other = "" if port == Settings.model_fields["port"].default else f" HUB_PORT={port}"
-    return f"export HUB_EGRESS_ALLOW={shlex.quote(allowed)}{other}"
+    return "" if port == Settings.model_fields["port"].default else f" HUB_PORT={port}"
 
 
 def _sign_in(made: Made) -> str:

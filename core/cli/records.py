@@ -21,6 +21,7 @@ KINDS = {"scans": "scan", "cases": "case", "alerts": "alert"}
 #: below this an import is over before a bar could be read
 BAR_FROM_ROWS = 1_000
 SHOWN_BAD_LINES = 20
+STOPPED = 130  # as shells say it of a program that Ctrl-C ended
 
 
 def register(app: typer.Typer) -> None:
@@ -53,16 +54,33 @@ def import_records(
     from core.records import intake
 
     who, what = operator(), kind_of(kind)
-    with _bar(f"Importing {kind}") as progress:
-        done = intake.import_file(who, what, file, progress)
+    so_far = intake.Imported()
+    with _bar(f"Importing {kind}") as show:
+
+        def note(done: int, size: int | None, total: "Imported") -> None:
+            nonlocal so_far
+            so_far = total
+            show(done, size, total)
+
+        try:
+            done = intake.import_file(who, what, file, note)
+        except KeyboardInterrupt:
+            say_error(_stopped(so_far))
+            raise typer.Exit(STOPPED) from None
     if as_json:
         print_json(asdict(done))
-    else:
-        say(f"{done.total:,} read: {done.new:,} new, {done.changed:,} changed, {done.same:,} already there.")
+    _judge(done, "stdin" if file == "-" else file, is_said=as_json)
+
+
+def _judge(done: "Imported", name: str, *, is_said: bool) -> None:
+    """Say what became of it. Exit 1 when there was nothing, or something could not be taken."""
     if not done.total:
-        raise Invalid(
-            f"No record was read: {'stdin' if file == '-' else file} holds none. Is it the right one?"
-        )
+        raise Invalid(f"No record was read: {name} holds none. Is it the right one?")
+    reasons = {reason for _, reason in done.bad}
+    if done.bad_count == done.total > 1 and len(reasons) == 1:
+        raise Invalid(f"None of {done.total:,} records was taken: {reasons.pop()}.")
+    if not is_said:
+        say(f"{done.total:,} read: {_counts(done)}.")
     if done.noted_count:
         _say_lines(done.noted, done.noted_count)
         say_error(
@@ -75,6 +93,19 @@ def import_records(
             f"{done.bad_count:,} of {done.total:,} could not be taken; correct them and import the file again."
         )
         raise typer.Exit(1)
+
+
+def _counts(done: "Imported") -> str:
+    return f"{done.new:,} new, {done.changed:,} changed, {done.same:,} already there"
+
+
+def _stopped(so_far: "Imported") -> str:
+    taken = so_far.new + so_far.changed + so_far.same
+    if not taken:
+        return "Stopped: no record was taken yet."
+    return (
+        f"Stopped: {taken:,} records were taken ({_counts(so_far)}) and stay. Import it again for the rest."
+    )
 
 
 def _say_lines(lines: list[tuple[int, str]], number: int) -> None:
@@ -163,6 +194,6 @@ def _bar(title: str) -> Iterator["Progress"]:
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(title, total=None, visible=False, rows=0)
-        yield lambda done, size, rows: bar.update(
-            task, completed=done, total=size, rows=rows, visible=rows >= BAR_FROM_ROWS
+        yield lambda done, size, so_far: bar.update(
+            task, completed=done, total=size, rows=so_far.total, visible=so_far.total >= BAR_FROM_ROWS
         )

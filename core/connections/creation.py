@@ -18,7 +18,7 @@ from core.connections.notify_via import channel
 from core.delivery.retry import Policy
 from core.integrations import Manifest, credentials, own_mapping
 from core.integrations import options as options_
-from core.platform.errors import Conflict, Forbidden, Invalid
+from core.platform.errors import Forbidden, Invalid, NameTaken
 from core.storage import db, due_times
 from core.storage.models import Connection, Role, User
 
@@ -166,8 +166,8 @@ def flush_name(session: Session, name: str) -> None:
         raise _name_taken(name) from None
 
 
-def _name_taken(name: str) -> Conflict:
-    return Conflict(f'There is already a connection called "{name}". Choose another name.')
+def _name_taken(name: str) -> NameTaken:
+    return NameTaken(f'There is already a connection called "{name}". Choose another name.')
 
 
 def _owner(session: Session, who: Principal, email: str | None) -> User:

@@ -30,6 +30,10 @@ class Conflict(HubError):
     code = "conflict"
 
 
+class NameTaken(Conflict):
+    """Another thing of theirs has that name already."""
+
+
 class Forbidden(HubError):
     """The asker's role does not allow it."""
 

@@ -22,8 +22,6 @@ from core.storage.models import Kind
 
 BATCH = 1_000  # rows per transaction: other writers wait for less than half a second
 BAD_KEPT = 1_000  # reasons kept of one file; a million of the same help nobody
-#: (bytes read, bytes in all or None, rows read)
-Progress = Callable[[int, int | None, int], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,10 @@ class Imported:
     bad_count: int = 0
     noted: list[tuple[int, str]] = field(default_factory=list)
     noted_count: int = 0
+
+
+#: (bytes read, bytes in all or None, what is stored so far)
+Progress = Callable[[int, int | None, Imported], None]
 
 
 def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stored:
@@ -76,7 +78,7 @@ def import_file(
             while part := list(islice(rows, BATCH)):
                 total = _import_part(who, kind, part, total)
                 if progress:
-                    progress(stream.tell() if size is not None else 0, size, total.total)
+                    progress(stream.tell() if size is not None else 0, size, total)
         finally:  # broken off, too
             _note(who, kind, name, total)
     return total

@@ -4,18 +4,24 @@ import json
 import os
 import pty
 import re
+import shlex
+import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import termios
 import threading
+from html import unescape
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from core import access
+from core.cli import demo
 from core.cli.output import Guarded
 from core.cli.program_name import called, runnable
 from core.cli.try_out import step_line
@@ -23,6 +29,8 @@ from core.integrations.base import Step
 from core.integrations.options import WORDS
 from core.platform.secret import Secret
 from sandbox import Sandbox
+from sandbox.contract import Vendor
+from tests.support.live import until
 from tests.support.terminal import Hub
 
 SCAN = {
@@ -540,13 +548,50 @@ def test_an_empty_file_is_a_failure_that_says_so(hub: Hub) -> None:
     assert "stdin" in hub.refused("import", "scans", "-")
 
 
-def test_a_file_of_another_kind_is_named_line_by_line(hub: Hub) -> None:
-    samples = Path(__file__).parents[2] / "data" / "samples"
-    said = hub("import", "cases", str(samples / "scans.ndjson"))
-    assert said.returncode == 1
-    assert said.stdout.startswith("520 read: 0 new")
-    assert "it looks like a scan; import it with `" in said.stderr
-    assert "hub import scans`" in said.stderr
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "count"),
+    [
+        ("cases", "scans.ndjson", 520),
+        ("alerts", "scans.ndjson", 520),
+        ("scans", "cases.json", 64),
+        ("scans", "alerts.csv", 210),
+    ],
+)
+def test_a_file_of_another_kind_is_one_sentence(hub: Hub, kind: str, name: str, count: int) -> None:
+    said = hub("import", kind, str(SAMPLES / name))
+    (line,) = said.stderr.splitlines()
+    assert (said.returncode, said.stdout) == (1, "")
+    assert line.startswith(f"None of {count} records was taken: it looks like a")
+    assert f"hub import {name.partition('.')[0]}`" in line
+
+
+def test_an_import_that_is_stopped_says_how_much_was_taken(hub: Hub) -> None:
+    hub.done("init")
+    rows = "\n".join(json.dumps(SCAN | {"id": f"scan-{number}"}) for number in range(1_500))
+    command = [sys.executable, "-m", "core.cli", "import", "scans", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=hub.folder, env=hub.env, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(rows.encode())
+        process.stdin.flush()
+        until(lambda: taken(hub) == 1_000, "the first part is stored, and it waits for more of the second")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.decode().splitlines() == [
+        "Stopped: 1,000 records were taken (1,000 new, 0 changed, 0 already there) and stay. "
+        "Import it again for the rest."
+    ]
+
+
+def taken(hub: Hub) -> int:
+    with sqlite3.connect(hub.folder / "hub.db") as link:
+        return int(link.execute("SELECT count(*) FROM scans").fetchone()[0])
 
 
 @pytest.mark.parametrize("name", ["scans.ndjson", "cases.json", "alerts.csv"])
@@ -617,6 +662,27 @@ def test_a_delivery_is_explained_by_the_id_that_is_listed_and_by_its_key(hub: Hu
     assert re.sub(r"now|\d+ s ago", "", by_key) == re.sub(r"now|\d+ s ago", "", by_id)
     hub.refused("explain", "case", row["key"])
     assert "--json` has the keys" in hub.refused("explain", "scan", "fiq-scan-nothing")
+
+
+def test_the_lines_on_the_sandboxs_page_work_inside_the_demo(hub: Hub) -> None:
+    with Sandbox(smtp_port=0, exports=" HUB_PORT=8502") as sandbox:
+        page = httpx.get(sandbox.url, trust_env=False).text
+        first, *lines = unescape(page.partition("<pre>")[2].partition("</pre>")[0]).splitlines()
+        told = dict(word.split("=", 1) for word in shlex.split(first)[1:])
+        assert told.pop("HUB_PORT") == "8502"
+        hub.env |= told
+        for vendor in demo.wanted().values():  # what the demo has connected already
+            given = [f"{name}={value}" for name, value in sandbox.credentials(vendor.slug).items()]
+            fields = [word for pair in given for word in (_switch(vendor, pair), pair)]
+            hub.done("connect", vendor.slug, "--name", f"Sandbox {vendor.name}", *fields, "--no-test")
+        for line in lines:
+            if re.match("hub connect (splunk|jira|slack|email) ", line):
+                hub.done(*shlex.split(line)[1:])
+    assert len(json.loads(hub.done("connections", "--json"))) == 7
+
+
+def _switch(vendor: Vendor, pair: str) -> str:
+    return "--secret" if pair.partition("=")[0] in vendor.secrets else "--set"
 
 
 # --- every command --------------------------------------------------------------------------------

@@ -86,6 +86,9 @@ def test_connect_test_import_sync_and_it_is_there(workplace: Workplace, tmp_path
     keys = {row.key for row in workplace.deliveries(slug)}
     assert {accepted.key for accepted in workplace.sandbox.accepted(slug)} == keys
     assert len(workplace.sandbox.accepted(slug)) == 3
+    if kind is Kind.CASE:  # one way back to the hub, not two
+        for accepted in workplace.sandbox.accepted(slug):
+            assert json.dumps(accepted.body).count("/records?kind=case") == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)

@@ -112,10 +112,10 @@ def test_an_import_repeated_changes_nothing(people: People) -> None:
 
 def test_an_import_reports_its_progress(people: People) -> None:
     data = b'{"id": "1", "status": "new"}\n' * 2_001
-    seen: list[tuple[int, int | None, int]] = []
+    seen: list[tuple[int, int | None, intake.Imported]] = []
     intake.import_file(people.a, Kind.SCAN, io.BytesIO(data), lambda *at: seen.append(at))
-    assert [rows for _, _, rows in seen] == [1_000, 2_000, 2_001]
-    assert seen[-1] == (len(data), len(data), 2_001)
+    assert [so_far.total for _, _, so_far in seen] == [1_000, 2_000, 2_001]
+    assert seen[-1][:2] == (len(data), len(data))
 
 
 def test_an_import_reads_stdin(people: People, monkeypatch: pytest.MonkeyPatch) -> None:

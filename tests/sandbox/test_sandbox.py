@@ -397,11 +397,11 @@ def test_the_buttons_of_the_page_set_and_clear_a_fault(sandbox: Sandbox, http: h
 def test_the_connect_lines_say_how_to_reach_every_vendor(sandbox: Sandbox, http: httpx.Client) -> None:
     lines = sandbox.connect_lines()
     assert lines[[vendor.slug for vendor in VENDORS].index("splunk")].startswith(
-        'hub connect splunk --name "Sandbox Splunk" --owner admin@hub.local --set url='
+        'hub connect splunk --name "Splunk in the sandbox" --set url='
     )
     for vendor, line in zip(VENDORS, lines, strict=True):
         words = shlex.split(line)
-        given = {pair.split("=", 1)[0]: pair.split("=", 1)[1] for pair in words[7:] if "=" in pair}
+        given = {pair.split("=", 1)[0]: pair.split("=", 1)[1] for pair in words[5:] if "=" in pair}
         assert given.pop("scope") == "all"
         assert given == sandbox.credentials(vendor.slug)
         secret = {words[at + 1].split("=")[0] for at, word in enumerate(words) if word == "--secret"}

@@ -231,7 +231,15 @@ def test_a_name_in_use_is_refused_in_a_sentence(ana: User, visit: Visit, sandbox
     page.text_input(key="new_slack_webhook_url").input(sandbox.credentials("slack")["webhook_url"])
     page.button(key="save").click().run()
     assert not page.exception
-    assert "already a connection called" in shown(page.error[0].value)
+    assert not page.error
+    marked = [shown(node.value) for node in page.markdown if node.value.startswith(":red[")]
+    assert marked == [
+        ':red[:material/error: There is already a connection called "Slack". Choose another name.]'
+    ]
+    page.text_input(key="new_slack_name").input("x" * 101)
+    page.button(key="save").click().run()
+    (too_long,) = [node.value for node in page.markdown if node.value.startswith(":red[")]
+    assert "has 1 to 100 printable characters" in too_long
 
 
 def test_the_filters_change_the_number_of_matching_records(ana: User, visit: Visit) -> None:

@@ -209,6 +209,7 @@ def test_deleting_names_what_stays(ana: User, visit: Visit, sandbox: Sandbox) ->
     ):
         assert words_shown in said(page)
     assert row(ref).deleted_at is None
+    assert page.button(key="really_delete").proto.type == "secondary"  # what cannot be undone does not invite
     in_dialog(page, actions.DELETE, ref, "really_delete")
     assert row(ref).deleted_at is not None
     assert [heading.value for heading in page.subheader][:1] == ["Nothing is connected yet"]

@@ -142,13 +142,13 @@ def _scan_title(high_risks: int | None, subject: str) -> str:
 
 
 def _describe_case(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the link: a tracker's connector puts it below, in the tracker's own way, however long the text is."""
     text = _rows(
         ("Priority", known["severity"]),
         ("Status", known["status"]),
         ("Assigned to", as_line(known.get("assigned_to"))),
         ("Scan", as_line(known.get("scan_id"))),
         ("Created", known["created_text"]),
-        ("Link", known["url"]),
     )
     return {
         "title": as_line(known.get("title")) or f"Case {known['id']}",

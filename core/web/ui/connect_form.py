@@ -15,12 +15,14 @@ from core import connections, integrations
 from core.access import Principal
 from core.integrations import Manifest
 from core.integrations.base import Step
-from core.platform.errors import Invalid
+from core.platform.errors import Invalid, NameTaken
 from core.web.ui import choices, requests, test_steps, unsaved
 from core.web.ui.errors import flash, guarded
-from core.web.ui.forms import Form
+from core.web.ui.forms import Form, wrong
 from core.web.ui.markup import muted
 from core.web.ui.unsaved import Unsaved
+
+NAME = "name"  # of the connection; no tool has a field of that name
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,8 @@ def fill_in(draft: Draft) -> dict[str, Any]:
     title = "New credentials" if draft.only_secrets else "Address and credentials"
     st.subheader(f"1. {title}", anchor=False)
     saved = draft.view.config if draft.view else {}
-    problems = st.session_state.get(f"{draft.key}_problems", {})
-    values = Form(draft.manifest, draft.key, saved, problems, draft.only_secrets, draft.entered).draw()
+    form = Form(draft.manifest, draft.key, saved, _problems(draft), draft.only_secrets, draft.entered)
+    values = form.draw()
     return values if draft.view else values | _make_secrets(draft, values)
 
 
@@ -139,12 +141,25 @@ def _correcting(draft: Draft) -> Iterator[None]:
     st.session_state.pop(f"{draft.key}_problems", None)
     try:
         yield
+    except NameTaken as error:
+        _mark(draft, {NAME: error.message})
     except Invalid as error:
-        if not set(error.fields) & set(draft.manifest.config["properties"]):
+        if not set(error.fields) & {NAME, *draft.manifest.config["properties"]}:
             raise
+        _mark(draft, error.fields)
+
+
+def _mark(draft: Draft, problems: Mapping[str, str]) -> None:
+    if set(problems) != {NAME}:
         _forget(draft, "trial")
-        st.session_state[f"{draft.key}_problems"] = error.fields
-        st.rerun()
+    st.session_state[f"{draft.key}_problems"] = problems
+    st.rerun()
+
+
+def _problems(draft: Draft) -> Mapping[str, str]:
+    """Each wrong field with its sentence, until the next try."""
+    found: Mapping[str, str] = st.session_state.get(f"{draft.key}_problems", {})
+    return found
 
 
 def _forget(draft: Draft, *names: str) -> None:
@@ -209,6 +224,8 @@ def _name(draft: Draft) -> str:
     saved, entered = draft.view.name if draft.view else _free_name(draft), draft.entered.other
     name: str = st.text_input("Name", entered.get("name", saved), key=f"{draft.key}_name", live="500ms")
     unsaved.note(entered, "name", name, saved)
+    if NAME in _problems(draft):
+        wrong(_problems(draft)[NAME])
     return name
 
 
@@ -264,7 +281,9 @@ def save(draft: Draft, values: dict[str, Any], choice: Choice, current: Trial | 
         pressed = st.button(
             label, type="primary" if is_well else "secondary", icon=":material/check:", key="save"
         )
-        if current and not is_well:
+        if _problems(draft):
+            muted("Correct what is marked above.")
+        elif current and not is_well:
             muted("It will wait under “Needs you”, and lose nothing, until the test passes.")
     if pressed:
         with guarded(), _correcting(draft):

@@ -60,7 +60,7 @@ class Form:
         value = _WIDGETS[_kind(schema)](self, name, schema)
         self._note(name, schema, value)
         if name in self.problems:
-            st.markdown(f":red[:material/error: {escaped(self.problems[name])}]")
+            wrong(self.problems[name])
         return value
 
     def _note(self, name: str, schema: Mapping[str, Any], value: Any) -> None:
@@ -99,6 +99,11 @@ class Form:
             return _KEPT
         example = schema["examples"][0]
         return f"e.g. {example if isinstance(example, str) else _as_text(example)}"
+
+
+def wrong(sentence: str) -> None:
+    """Below a field."""
+    st.markdown(f":red[:material/error: {escaped(sentence)}]")
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -32,7 +32,8 @@ _STYLE = """<style>
 border-bottom:1px solid var(--line)}
 .hub-rows th {font-weight:400;color:var(--quiet)}
 .hub-rows .number {text-align:right}
-.hub-rows .record {max-width:24rem;overflow:hidden;text-overflow:ellipsis}
+.hub-rows .record, .hub-rows .there {max-width:24rem;overflow:hidden;text-overflow:ellipsis}
+.hub-rows .there {max-width:13rem}
 .hub-rows td:last-child {width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis}
 .hub-rows tbody tr {cursor:pointer}
 .hub-rows tbody tr:hover {background:var(--hover)}
@@ -70,7 +71,8 @@ def deliveries_table(
 def _row(row: Found, path: str, now: datetime, with_connection: bool) -> str:
     word, color = STATE[State(row.state)]
     title, told = escape(row.title), escape(row.vendor_id or row.reason or "")
-    there = f'<td class="there"><a href="/connection?id={quote(row.connection_id)}">{escape(row.connection)}</a></td>'
+    name, address = escape(row.connection), f"/connection?id={quote(row.connection_id)}"
+    there = f'<td class="there" title="{name}"><a href="{address}">{name}</a></td>'
     return (
         f'<tr><td class="record" title="{title}"><a href="{escape(_story(row.id, path))}">{title}</a></td>'
         f"{there if with_connection else ''}"

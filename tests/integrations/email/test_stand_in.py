@@ -83,6 +83,6 @@ def test_the_mail_servers_answer_can_be_lost(sandbox: Sandbox, name: str, kept: 
 
 
 def test_mail_has_a_line_to_connect_it_and_no_path_over_http(sandbox: Sandbox, http: httpx.Client) -> None:
-    assert sandbox.connect_lines()[-1].startswith('hub connect email --name "Sandbox E-mail"')
+    assert sandbox.connect_lines()[-1].startswith('hub connect email --name "E-mail in the sandbox"')
     assert http.get(f"{sandbox.url}/email/").status_code == 404
     assert "E-mail" in http.get(sandbox.url).text
