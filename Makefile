@@ -7,12 +7,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 3
 
-.PHONY: help install run demo test test-quick lint check conformance crash nightly bench bench-quick format clean
+.PHONY: help install run demo test test-quick lint check conformance security crash nightly bench bench-quick format clean
 
 help:
 	@echo "make demo    the hub with sample records and a sandbox, at http://127.0.0.1:8501"
 	@echo "make run     the hub alone, for your own records; it shares data/ with the demo"
 	@echo "make test    all tests (test-quick: two minutes of them)"
+	@echo "make security the attacks that were tried, and that they are repelled"
 	@echo "make check   format, lint, types and tests: what CI runs"
 	@echo "make bench   what the hub promises about time, measured here (20 minutes; bench-quick: one)"
 	@echo "make format  put the code in shape"
@@ -43,6 +44,10 @@ check: $(VENV)/.dev
 
 conformance: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) tests/integrations/test_conformance.py
+
+# every attack that has a test: those of the house, and the long ones that make their own processes
+security: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS) -m security
 
 crash: $(VENV)/.dev
 	@NIGHTLY=1 CRASH_FIGURES=docs/reliability.md $(BIN)/python -m pytest -s tests/crash/test_crash.py

@@ -23,7 +23,8 @@ from core.delivery.heartbeat import BEAT_S
 from core.delivery.history import replays
 from core.delivery.schedule import Due
 from core.platform import logs
-from core.platform.errors import Conflict, HubError, NotFound
+from core.platform.errors import Busy, Conflict, HubError, Invalid, NotFound, Unusable
+from core.records import source
 from core.storage import db, disk
 
 THREADS = 16
@@ -35,7 +36,10 @@ SOONEST_S = 0.05
 TOGETHER_S = 0.5  # where many connections are idle, those due within so long are looked at together
 HOUSEKEEP_S = 15.0
 GRACE_S = 8.0  # of the 10 s in which we must be gone
-HOLD_S = 5.0  # no run is started for so long after one that failed because of the hub's own disk or database
+TOLD_FOR_S = (
+    60.0  # so long trouble of runs is told, when the database is well again and no run comes to show it
+)
+HOLD_S = 5.0  # a connection is left alone for so long after a run that the database could not be told of
 
 log = structlog.get_logger("hub.scheduler")
 
@@ -55,8 +59,10 @@ class Clock:
         self.lock = threading.Lock()
         self.leading: bool | None = None
         self.trouble: dict[str, str] = {}  # what is wrong with the hub itself, in a sentence each
-        self.next_beat = self.next_housekeeping = self.held_until = 0.0
+        self.next_beat = self.next_housekeeping = self.next_pull = self.doubted_at = 0.0
+        self.held: dict[str, float] = {}  # connections left alone, and until when
         self.sweeper: threading.Thread | None = None
+        self.puller: threading.Thread | None = None
         # a job that could not start on time is started late, never dropped (the default drops it after 1 s)
         self.scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -91,14 +97,16 @@ class Clock:
         try:
             self._say("disk", found.sentence if (found := disk.lacking()) else None)
             if self._beats():
+                self._forget_doubt()
                 self._keep_house()
                 if "disk" not in self.trouble:
                     replays.work_off()
                     self._start_due()
+                    self._pull_aside()
             self._say("database", None)
-        except HubError as error:
+        except Unusable as error:
             self._say("database", error.message)
-        except Exception:
+        except Exception:  # what one connection's records say is for the log, not for everybody's pages
             log.exception("look failed")
 
     def _say(self, what: str, sentence: str | None) -> None:
@@ -153,24 +161,52 @@ class Clock:
         except Exception:
             log.exception("retention failed")
 
-    def _start_due(self) -> None:
-        if time.monotonic() < self.held_until:
+    def _pull_aside(self) -> None:
+        """In a thread of its own: the first read of a source takes minutes, and no run that is due waits for it."""
+        is_pulling = self.puller is not None and self.puller.is_alive()
+        if is_pulling or time.monotonic() < self.next_pull:
             return
+        self.next_pull = time.monotonic() + LOOK_S
+        try:
+            if source.is_due():
+                self.puller = threading.Thread(target=self._pull, name="pull", daemon=True)
+                self.puller.start()
+        except Invalid as error:  # its address makes no sense
+            self._say("source", error.message)
+
+    def _pull(self) -> None:
+        try:
+            pulled = source.pull_due(self.stopping.is_set)
+        except HubError as error:
+            self._say("source", error.message)
+        except Exception:
+            log.exception("pull failed")
+        else:
+            self._say("source", None)
+            for kind, stored in (pulled or {}).items():
+                if stored.new or stored.changed:
+                    log.info("pulled", kind=kind, new=stored.new, changed=stored.changed)
+                for _, reason in stored.problems[:1]:
+                    log.warning("not taken", kind=kind, rows=len(stored.problems), first=reason)
+
+    def _start_due(self) -> None:
         passed = idle.pass_by()
         with self.lock:
             running = list(self.running.values())
+            self.held = {id: until for id, until in self.held.items() if time.monotonic() < until}
+            held = list(self.held)
         room = self.threads - len(running)
         failing = self.failing_threads - sum(each.is_failing for each in running)
         slow = self.slow_threads - sum(each.is_slow for each in running)
         # what a clock that was ahead had put off is due now
         until = None if clock.put_right() else passed.until
-        for each in schedule.due(room, failing, slow, until) if room > 0 else []:
+        for each in schedule.due(room, failing, slow, until, held) if room > 0 else []:
             with self.lock:
                 if each.id in self.running:
                     continue
                 self.running[each.id] = each
             self.pool.submit(self._run, each.id)
-        self.is_crowded = bool(self.running) and schedule.someone_waits([*self.running], passed.until)
+        self.is_crowded = bool(self.running) and schedule.someone_waits([*self.running, *held], passed.until)
         wait_s = schedule.seconds_to_next()
         if passed.number >= idle.MOST:
             self.wake(SOONEST_S)
@@ -188,24 +224,38 @@ class Clock:
                 return
             result = sync.run(connection_id, "scheduled", stopping=is_over, only_due=True)
             if result.metadata.get("code") == "full":
-                return self._hold("run", result.message)
+                return self._doubt_database(connection_id, result.message)
             self._say("run", None)
             if result.count or not result.success:
                 log.info("synced", connection=connection_id, message=result.message, **result.metadata)
         except (Conflict, NotFound) as error:  # somebody else was faster, or deleted it
             log.info("not synced", connection=connection_id, reason=error.message)
-        except HubError as error:  # the database; the connection is not to blame
-            self._hold("run", error.message)
+        except Busy as error:  # others hold what this run needs, and no other one may need it
+            log.warning("not synced", connection=connection_id, reason=error.message)
+            self._hold(connection_id)
+        except Unusable as error:  # the database; the connection is not to blame
+            self._doubt_database(connection_id, error.message)
         except Exception:
             log.exception("run failed", connection=connection_id)
+            self._hold(connection_id)
         finally:
             with self.lock:
                 self.running.pop(connection_id, None)
             self.wake(SOONEST_S)
 
-    def _hold(self, what: str, sentence: str) -> None:
-        self._say(what, sentence)
-        self.held_until = time.monotonic() + HOLD_S
+    def _hold(self, connection_id: str) -> None:
+        with self.lock:
+            self.held[connection_id] = time.monotonic() + HOLD_S
+
+    def _doubt_database(self, connection_id: str, sentence: str) -> None:
+        """The next look writes to it before it starts anything: when that fails, nothing is started."""
+        self._say("run", sentence)
+        self._hold(connection_id)
+        self.doubted_at, self.next_beat = time.monotonic(), 0.0
+
+    def _forget_doubt(self) -> None:
+        if "run" in self.trouble and time.monotonic() - self.doubted_at > TOLD_FOR_S:
+            self._say("run", None)
 
     def stop(self) -> bool:
         """Start nothing more and wait for what is under way. False when a look or a call had to be left open.
@@ -222,8 +272,9 @@ class Clock:
         self.pool.shutdown(wait=False)
         while self.running and time.monotonic() < until:
             time.sleep(SOONEST_S)
-        if self.sweeper is not None:
-            self.sweeper.join(max(0.0, until - time.monotonic()))
+        for aside in (self.sweeper, self.puller):
+            if aside is not None:
+                aside.join(max(0.0, until - time.monotonic()))
         try:
             housekeeping.abandon()
             _retire()

@@ -339,7 +339,7 @@ def _what_hangs_on_them(link: Link, rows: int, now: datetime) -> None:
         "delivered_at, created_at FROM webhook_deliveries WHERE record_kind = 'scan' ORDER BY id"
     )
     link.exec_driver_sql(
-        "INSERT INTO ticket_integrations (user_id, integration_id, case_id, external_ticket_id, metadata, "
+        "INSERT INTO ticket_integrations (user_id, integration_id, case_local_id, external_ticket_id, metadata, "
         "created_at, updated_at) SELECT user_id, webhook_id, record_id, 'T-' || id, '{}', created_at, created_at "
         "FROM webhook_deliveries WHERE record_kind = 'case' AND state = 'delivered' ORDER BY id"
     )

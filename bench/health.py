@@ -34,7 +34,7 @@ DATA_ROUNDS, PAGE_ROUNDS = 9, 7
 #: the promises, in ms; the last one as a factor
 DATA_MS, SWITCH_MS, RELOAD_TIMES, LENGTH_TIMES = 100, 400, 4, 1.2
 BLANK = "import streamlit as st\nst.text('blank')\n"
-LAST = "Last sign of the scheduler"
+LAST = ", again every"
 #: Milliseconds since `began` (0: since the reload) when the text is there, nothing is left of the page before,
 #: every chart is drawn, and the script on the server has ended.
 WATCH = """

@@ -90,6 +90,11 @@ def _lists() -> dict[str, Ask]:
         "deliveries of a busy member": lambda p: d.listing(p.busy),
         "deliveries of a member, next page": lambda p: d.listing(p.quiet, before=p.oldest),
         "deliveries of a connection": lambda p: d.listing(p.quiet, p.siem),
+        "deliveries since": lambda p: d.listing(p.admin, since=p.now - timedelta(hours=24)),
+        "deliveries of a member since": lambda p: d.listing(p.quiet, since=p.now - timedelta(hours=24)),
+        "dead deliveries since": lambda p: d.listing(
+            p.quiet, state=State.DEAD, since=p.now - timedelta(hours=24)
+        ),
         "events": lambda p: d.events(p.admin),
         "events of a member": lambda p: d.events(p.quiet),
         "events of a member, next page": lambda p: d.events(p.quiet, before=p.event),
@@ -106,6 +111,10 @@ def _lists() -> dict[str, Ask]:
         "search by key": lambda p: search.search(p.admin, DeliveryFilter(record=p.key)),
         "search by key of a member": lambda p: search.search(p.quiet, DeliveryFilter(record=p.key)),
         "search by record": lambda p: search.search(p.admin, DeliveryFilter(record=p.record)),
+        "search by ticket": lambda p: search.search(p.admin, DeliveryFilter(record="T-101")),
+        "search by beginning": lambda p: search.search(p.quiet, DeliveryFilter(record=p.record[:-2])),
+        "search by words": lambda p: search.search(p.admin, DeliveryFilter(record="nobody")),
+        "search by words of a member": lambda p: search.search(p.quiet, DeliveryFilter(record="nobody")),
         "search by hours": lambda p: search.search(p.admin, DeliveryFilter(hours=24)),
         "search by hours of a member": lambda p: search.search(p.quiet, DeliveryFilter(hours=24)),
         "search by connection": lambda p: search.search(p.admin, DeliveryFilter(connection=p.siem)),

@@ -16,14 +16,14 @@ CARD_PX, CARD_MIN_PX = 208, 300
 
 
 def page(who: Principal) -> None:
-    times = connections.count_by_slug(who)
+    times, offered = connections.count_by_slug(who), connections.offered()
     asked = st.query_params.get("entry")
-    if asked in integrations.manifests():
-        details(who, integrations.get(asked), times[asked])
+    if asked in offered:
+        details(who, offered[asked], times[asked])
     elif asked:
         unknown(asked)
     else:
-        shown = found(*filters())
+        shown = found(offered, *filters())
         for sentence in integrations.disabled().values():
             st.warning(escaped(sentence), icon=":material/warning:")
         gallery(who, shown, times)
@@ -45,21 +45,16 @@ def filters() -> tuple[str, Category | None]:
             bind="query-params",
             width=240,
         )
-        picked = st.segmented_control(
-            "Category",
-            [str(category) for category in Category],
-            format_func=lambda value: entry.CATEGORY[Category(value)][0],
-            label_visibility="collapsed",
-            key="tools",
-            bind="query-params",
-        )
-    return words or "", Category(picked) if picked else None
+        named = {category: entry.CATEGORY[category][0] for category in Category}
+        picked = ui.segments_filter("Category", "All tools", named, key="tools")
+    ui.say_unknown()
+    return words or "", picked
 
 
-def found(words: str, category: Category | None) -> list[Manifest]:
+def found(offered: dict[str, Manifest], words: str, category: Category | None) -> list[Manifest]:
     return [
         manifest
-        for manifest in integrations.manifests().values()
+        for manifest in offered.values()
         if category in (None, manifest.category) and matches(manifest, words)
     ]
 
@@ -130,7 +125,7 @@ def details(who: Principal, manifest: Manifest, times: int) -> None:
 
 def unknown(slug: str) -> None:
     st.header("Catalog", anchor=False)
-    st.text(f'The catalog has no "{slug[:60]}".')
+    st.text(connections.why_off(slug) or f'The catalog has no "{slug[:60]}".')
     if st.button("See all tools", icon=":material/arrow_back:", key="back"):
         st.switch_page("pages/catalog.py")
 

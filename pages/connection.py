@@ -41,14 +41,15 @@ def page(who: Principal) -> None:
         if tab.open:
             with tab:
                 draw()
-    delivery = delivery_drawer.asked()
+    delivery = ui.number_asked("delivery", "delivery", "only the connection is")
+    ui.say_unknown()
     if delivery is not None:
-        delivery_drawer.show(who, delivery)
+        delivery_drawer.show(delivery)
     actions.show_asked(who)
 
 
 @st.fragment(run_every=REFRESH_S)
-@ui.guarded()
+@ui.refreshing()
 def top(ref: str) -> None:
     """Its name, how it stands, and what can be done; drawn again every few seconds."""
     who = ui.watching_user()
@@ -87,7 +88,7 @@ def overview(who: Principal, view: ConnectionView) -> None:
 
 
 @st.fragment(run_every=REFRESH_S)
-@ui.guarded()
+@ui.refreshing()
 def figures(ref: str, hours: int) -> None:
     who = ui.watching_user()
     view, found = connections.find(who, ref), health.overview(who, hours, connection=ref)
@@ -143,17 +144,13 @@ def sent(who: Principal, view: ConnectionView) -> None:
             "pages/deliveries.py",
             label="Search in all of them",
             icon=":material/outbox:",
-            query_params={"connection": view.name},
+            query_params={"connection": view.id},
         )
     found = search.search(who, DeliveryFilter(state, view.id))
     if not found.rows:
         st.caption("No delivery here. Records go out with the next sync that finds some it wants.")
         return
-
-    def opened() -> None:
-        delivery_drawer.ask(found.rows[st.session_state["sent_open"]["row"]].id)
-
-    deliveries_table(found.rows, "sent", opened, with_connection=False)
+    deliveries_table(found.rows, "/connection", found.at, with_connection=False)
 
 
 def settings(who: Principal, view: ConnectionView) -> None:

@@ -25,6 +25,7 @@ def page(who: Principal) -> None:
         with st.container(horizontal_alignment="center"):
             place = page_number(board, words, state)
         with above:
+            ui.say_unknown()
             rows(words, state, place)
     actions.show_asked(who, asked)
 
@@ -43,14 +44,7 @@ def header(who: Principal) -> tuple[str, str | None]:
             bind="query-params",
             width=240,
         )
-        state = st.segmented_control(
-            "State",
-            list(STATES),
-            format_func=STATES.__getitem__,
-            label_visibility="collapsed",
-            key="state",
-            bind="query-params",
-        )
+        state = ui.segments_filter("State", "All connections", STATES, key="state")
         if not who.is_viewer and st.button(
             "Connect a tool", type="primary", icon=":material/add:", key="add"
         ):
@@ -97,6 +91,9 @@ def rows(words: str, state: str | None, place: int) -> None:
 def page_number(board: Board, words: str, state: str | None) -> int:
     """Which 25 rows; the control is there when there are more."""
     count = -(-len(chosen(board, words, state)) // ROWS)
+    asked = ui.number_asked("page", "page", "the first is")
+    if asked is not None and not 0 < asked <= max(1, count):
+        ui.unknown("page", str(asked), "the first is")
     if count < 2:
         return 1
     return st.pagination(count, key="page", bind="query-params")

@@ -19,18 +19,19 @@ def page(who: Principal) -> None:
     if not known:
         return begin()
     wanted = filters(who, known)
-    given = st.query_params.get("before", "")
-    found = search.search(who, wanted, before=int(given) if given.isascii() and given.isdigit() else None)
+    before = ui.number_asked("before", "delivery", "the newest are")
+    delivery = ui.number_asked("delivery", "delivery", "only the list is")
+    ui.say_unknown()
+    found = search.search(who, wanted, before=before)
     replays.progress(who)
     if found.rows:
         listed(found)
     else:
-        nothing(wanted)
-    delivery = delivery_drawer.asked()
+        nothing(found, wanted, before)
     if delivery is not None:
-        delivery_drawer.show(who, delivery)
+        delivery_drawer.show(delivery)
     else:
-        replays.show_asked(who, wanted.connection)
+        replays.show_asked(wanted.connection)
 
 
 def filters(who: Principal, known: list[tuple[str, str, str]]) -> DeliveryFilter:
@@ -41,7 +42,7 @@ def filters(who: Principal, known: list[tuple[str, str, str]]) -> DeliveryFilter
             "Record",
             key="record",
             type="search",
-            placeholder="Id of a scan, case or alert",
+            placeholder="Subject, id or ticket",
             label_visibility="collapsed",
             bind="query-params",
             width=240,
@@ -64,18 +65,15 @@ def newest() -> None:
 
 
 def clear() -> None:
-    for key in ("record", "state", "connection"):
-        st.session_state[key] = None if key != "record" else ""
-    st.session_state["time"] = "All"
+    st.session_state["record"] = ""
+    for key in ("state", "connection", "time"):
+        st.query_params.pop(key, None)
     newest()
 
 
 def listed(found: DeliveryPage) -> None:
-    def opened() -> None:
-        delivery_drawer.ask(found.rows[st.session_state["deliveries_open"]["row"]].id)
-
     with st.container(border=True):
-        deliveries_table(found.rows, "deliveries", opened)
+        deliveries_table(found.rows, "/deliveries", found.at)
         turn(found)
 
 
@@ -90,16 +88,23 @@ def turn(found: DeliveryPage) -> None:
             st.rerun()
 
 
-def nothing(wanted: DeliveryFilter) -> None:
-    if wanted == DeliveryFilter():
+def nothing(found: DeliveryPage, wanted: DeliveryFilter, before: int | None) -> None:
+    if found.older is not None:
+        sentence = f"Not among {search.LOOKED_AT:,} deliveries. Older ones may have it."
+        with ui.empty_state("No delivery has these words", sentence):
+            turn(found)
+    elif before is not None:
+        with ui.empty_state("Nothing older", "No delivery before these fits."):
+            st.button("Newest", icon=":material/first_page:", key="newest", on_click=newest)
+    elif wanted == DeliveryFilter():
         sentence = "Records go out with the next sync of a connection that wants them."
         with ui.empty_state("Nothing was sent yet", sentence):
             if st.button("See the connections", icon=":material/cable:", key="connections"):
                 st.switch_page("pages/connections.py")
-        return
-    sentence = "A record that no connection wants has no delivery."
-    with ui.empty_state("No delivery matches these filters", sentence):
-        st.button("Clear the filters", icon=":material/filter_alt_off:", key="clear", on_click=clear)
+    else:
+        sentence = "A record that no connection wants has no delivery."
+        with ui.empty_state("No delivery matches these filters", sentence):
+            st.button("Clear the filters", icon=":material/filter_alt_off:", key="clear", on_click=clear)
 
 
 def begin() -> None:

@@ -8,7 +8,7 @@ from core.health import Overview, Status, Strip
 from core.storage.models import Category
 from core.web import ui
 from core.web.ui import charts, words
-from core.web.ui.banner import scheduler_banner, trouble_banner
+from core.web.ui.banner import scheduler_banner, source_line, trouble_banner
 from core.web.ui.cards import cards
 from core.web.ui.heartbeats import heartbeats
 from core.web.ui.runs import runs_table
@@ -34,6 +34,7 @@ def filters(known: list[tuple[str, str, str]]) -> tuple[int, str | None, str | N
         names = {found: name for found, name, of in known if category in (None, of)}
         connection = ui.select_filter("Connection", "All connections", names, key="connection", width=230)
         hours = ui.range_picker("Range", ui.RANGES, key="range", default="24h")
+    ui.say_unknown()
     return hours, category, connection
 
 
@@ -58,6 +59,7 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
     with st.container(border=True):
         runs(view)
     st.caption(f"As of {view.at:%H:%M:%S} UTC, again every {REFRESH_S} s. {view.scheduler.sentence}.")
+    source_line()
 
 
 def failures(view: Overview) -> None:

@@ -278,6 +278,42 @@ def test_a_variable_of_a_page_is_found() -> None:
     assert _module_variables("ROWS = 25\nif True:\n    who = 1\n") == {"who"}
 
 
+def kept_people(source: str) -> list[str]:
+    """Dialogs, fragments and callbacks that are handed who acts: their tab may be open for days."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            marks = {ast.unparse(mark).partition("(")[0] for mark in node.decorator_list}
+            takes = any(argument.arg == "who" for argument in node.args.args)
+            if takes and marks & {"st.dialog", "st.fragment"} and "acting" not in marks:
+                found.append(node.name)
+        if isinstance(node, ast.keyword) and node.arg in ("args", "kwargs", "on_click", "on_change"):
+            found += [
+                f"{node.arg}={name.id}" for name in ast.walk(node.value) if getattr(name, "id", "") == "who"
+            ]
+    return found
+
+
+def test_nobody_acts_as_who_they_were_when_the_page_was_drawn() -> None:
+    pages = [*(ROOT / "pages").glob("*.py"), *(ROOT / "core" / "web" / "ui").glob("*.py")]
+    assert {page.name: found for page in pages if (found := kept_people(page.read_text()))} == {}
+
+
+def test_a_callback_that_keeps_who_acts_is_found() -> None:
+    source = """
+st.button("Go", on_click=act, args=(who, 1))
+
+@st.dialog("Sure?")
+@guarded()
+def dialog(who): ...
+
+@st.dialog("Sure?")
+@acting
+def asked(who): ...
+"""
+    assert sorted(kept_people(source)) == ["args=who", "dialog"]
+
+
 def test_the_map_names_no_module_that_is_gone() -> None:
     assert [name for name in FLOORS if not _is_module(name) and name != "pages"] == []
 

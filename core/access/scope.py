@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlmodel import Session, col
 
 from core.access.principal import Principal
-from core.platform.errors import Invalid, NotFound, did_you_mean
+from core.platform.errors import Gone, Invalid, NotFound, did_you_mean
 from core.storage import db
 from core.storage.models import CatalogEntry, Connection, Role, User
 
@@ -28,6 +28,15 @@ def may_change(who: Principal, owner: str) -> bool:
     return who.is_admin or (who.role == Role.MEMBER and owner in (who.user_id, who.email))
 
 
+#: of a shared connection: the tool's own words, which may quote a record, are for those who may see the record
+WITHHELD = "Something is wrong with it: its owner sees what the tool answered."
+
+
+def may_read(who: Principal, owner_id: str) -> bool:
+    """Whether they may see the records that go through a connection; `shared` shows the connection alone."""
+    return who.is_admin or owner_id == who.user_id
+
+
 def row_of(
     session: Session, who: Principal, ref: str, *, to_change: bool = False
 ) -> tuple[Connection, str, str]:
@@ -39,6 +48,12 @@ def row_of(
             raise Invalid(f'Several connections are called "{ref}". Use the id, from `hub connections`.')
         if found:
             return found[0][0], found[0][1], found[0][2]
+    deleted = select(col(Connection.name)).where(
+        col(Connection.id) == ref, col(Connection.deleted_at).is_not(None), visible(who)
+    )
+    name = session.execute(deleted).scalar()
+    if name is not None:
+        raise _gone(name)
     names = session.execute(select(col(Connection.name)).where(*mine(who, to_change))).scalars()
     raise NotFound(
         f'There is no connection "{ref}".{did_you_mean(ref, names)} List yours with `hub connections`.'
@@ -50,8 +65,12 @@ def row_to_change(session: Session, who: Principal, ref: str) -> tuple[Connectio
     found, slug, _ = row_of(session, who, ref, to_change=True)
     row = db.locked(session, Connection, found.id)
     if row.deleted_at is not None:
-        raise NotFound(f'"{row.name}" has just been deleted. List yours with `hub connections`.')
+        raise _gone(row.name)
     return row, slug
+
+
+def _gone(name: str) -> Gone:
+    return Gone(f'"{name}" was deleted. List yours with `hub connections`.')
 
 
 def mine(who: Principal, to_change: bool) -> tuple[Any, ...]:

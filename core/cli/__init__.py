@@ -3,6 +3,8 @@
 Exit 0 on success, 1 on a failure explained in one sentence on stderr, 2 on wrong usage.
 """
 
+from typing import Annotated
+
 import typer
 
 from core.cli import (
@@ -16,6 +18,7 @@ from core.cli import (
     replays,
     restored,
     runs,
+    status,
     try_out,
 )
 
@@ -27,8 +30,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (processes, people, catalog, connections, try_out, runs, replays, holds, records, restored):
+for module in (
+    processes,
+    status,
+    people,
+    catalog,
+    connections,
+    try_out,
+    runs,
+    replays,
+    holds,
+    records,
+    restored,
+):
     module.register(app)
+
+
+@app.callback(cls=output.Guarded)
+def hub(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=output.print_version, help="Say which hub this is."
+        ),
+    ] = False,
+) -> None:
+    """Connects FootprintIQ scans, cases and alerts to SIEMs, ticketing and chat."""
 
 
 def main() -> None:

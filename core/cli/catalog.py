@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli import fields
+from core.cli import completion, fields
 from core.cli.output import Json, print_json, print_pairs, print_table, say, say_error
 
 if TYPE_CHECKING:
@@ -17,31 +17,44 @@ def register(app: typer.Typer) -> None:
 
 
 def catalog(
-    slug: Annotated[str | None, typer.Argument(help="One entry, with its fields.")] = None,
+    slug: Annotated[
+        str | None, typer.Argument(help="One entry, with its fields.", autocompletion=completion.tools)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The tools that can be connected, or one of them with its fields."""
-    from core import integrations
+    from core import connections, integrations
 
     if slug is None:
         if as_json:
-            print_json([asdict(entry) for entry in integrations.manifests().values()])
+            print_json([asdict(entry) for entry in offered().values()])
         else:
             print_tools()
         for sentence in integrations.disabled().values():
             say_error(sentence)
         return
-    entry = integrations.get(slug)
+    entry = connections.offer(slug) if _has_database() else integrations.get(slug)
     if as_json:
         return print_json(asdict(entry))
     _print_entry(entry, integrations.secret_fields(entry))
 
 
 def print_tools() -> None:
-    from core import integrations
-
-    rows = [(e.slug, e.name, e.category, e.summary) for e in integrations.manifests().values()]
+    rows = [(e.slug, e.name, e.category, e.summary) for e in offered().values()]
     print_table(("Slug", "Name", "Category", "Does"), rows, empty="The catalog is empty.")
+
+
+def offered() -> "dict[str, Manifest]":
+    """What may be connected; before there is a database nobody has switched anything off."""
+    from core import connections, integrations
+
+    return connections.offered() if _has_database() else integrations.manifests()
+
+
+def _has_database() -> bool:
+    from core.storage import db
+
+    return db.is_made()
 
 
 def _print_entry(entry: "Manifest", secret: frozenset[str]) -> None:

@@ -27,14 +27,26 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 class Child:
     name: str
     process: subprocess.Popen[bytes]
+    log: Path | None = None  # where its lines go; None: where ours go
+
+    @property
+    def last_lines(self) -> str:
+        return f"The last lines of {self.log} say" if self.log else "Its last lines above say"
 
 
-def start(name: str, command: Sequence[str]) -> Child:
+def start(name: str, command: Sequence[str], log: Path | None = None) -> Child:
     """In its own process group: Ctrl-C reaches `hub up` alone, which stops its children in order."""
-    process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent()
-    )
-    return Child(name, process)
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(log.open("ab")) if log else None
+        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            process_group=0,
+            preexec_fn=_die_with_parent(),
+        )
+    return Child(name, process, log)
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -91,7 +103,7 @@ def check(children: Sequence[Child]) -> None:
         if code is not None:
             raise Unusable(
                 f"The {child.name} ended by itself ({_ending(code)}); everything was stopped. "
-                "Its last lines above say why; then start again."
+                f"{child.last_lines} why; then start again."
             )
 
 
@@ -111,7 +123,8 @@ def await_answer(
             return True
         if time.monotonic() > deadline:
             raise Unusable(
-                f"Nothing answered at {host}:{port}{path} within {within_s:.0f} s. See the lines above."
+                f"Nothing answered at {host}:{port}{path} within {within_s:.0f} s. "
+                f"{children[-1].last_lines} why."
             )
     return False
 

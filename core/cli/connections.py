@@ -1,23 +1,28 @@
 """`hub connect`, `hub connections` and what is done to one of them."""
 
-import sys
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.cli import fields
+from core.cli import completion, fields
 from core.cli.catalog import print_tools
-from core.cli.operator import operator, pairs, say_trouble, secrets
-from core.cli.output import Json, cell, print_json, print_pairs, print_table, say, say_error
-from core.cli.try_out import Ref, left_out, step_line
+from core.cli.door import before_saving
+from core.cli.operator import operator, pairs, require_yes, say_trouble, secrets
+from core.cli.output import Json, Yes, cell, print_json, print_pairs, print_table, say, say_error
+from core.cli.program_name import called
+from core.cli.try_out import Ref, left_out, print_requests, step_line
 from core.platform.errors import HubError, Invalid
 
 if TYPE_CHECKING:
     from core.connections import ConnectionView
     from core.integrations.base import Step
 
-Refs = Annotated[list[str], typer.Argument(metavar="C…", help="Connections, by id or name.")]
+Refs = Annotated[
+    list[str],
+    typer.Argument(metavar="C…", help="Connections, by id or name.", autocompletion=completion.connections),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field or an option.")]
 SecretPairs = Annotated[
     list[str] | None,
@@ -40,7 +45,10 @@ def register(app: typer.Typer) -> None:
 
 
 def connect(
-    slug: Annotated[str | None, typer.Argument(help="The tool; without it, all are listed.")] = None,
+    slug: Annotated[
+        str | None,
+        typer.Argument(help="The tool; without it, all are listed.", autocompletion=completion.tools),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the connection; needed.")] = None,
     owner: Annotated[str | None, typer.Option(help="E-mail of its owner; default: the first admin.")] = None,
     settings: Set = None,
@@ -49,11 +57,14 @@ def connect(
     every: Every = None,
     shared: Annotated[bool, typer.Option(help="Show it to everybody who may sign in.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Save without asking the tool first.")] = False,
+    only_preview: Annotated[
+        bool, typer.Option("--preview", help="Show its first requests. Saves, sends and calls nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test, then save a connection and print its id."""
+    """Test, then save a connection and print its id, alone on stdout; what to do next is on stderr."""
     from core import connections
-    from core.integrations import generated, get
+    from core.integrations import generated
 
     if slug is None and name is None:
         return _say_how_to_connect()
@@ -62,12 +73,14 @@ def connect(
     if name is None:
         raise typer.BadParameter("say what to call the connection.", param_hint="--name")
     who = operator(opens_secrets=True)
-    manifest = get(slug)
+    manifest = connections.offer(slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
     shown_once = generated(manifest, values)
     values |= shown_once
     connections.check_new(who, slug, name=name, values=values, options=options, owner=owner)
+    if only_preview:
+        return print_requests(connections.preview_draft(who, slug, values, options), as_json)
     if not no_test:
         _require_passed(connections.test_draft(who, slug, values), manifest.name)
     made = connections.create(
@@ -77,6 +90,19 @@ def connect(
     if not as_json:
         for field, value in shown_once.items():
             say_error(f"{field}: {value}\nKeep it now: the hub does not show it again.")
+        say_error(_next_steps(name))
+
+
+def _next_steps(name: str) -> str:
+    ref = shlex.quote(name)
+    steps = {
+        f"preview {ref}": "shows its first requests",
+        f"sync {ref}": "sends them now; a running scheduler does so by itself",
+        "status": "says how it stands",
+    }
+    width = max(map(len, steps))
+    lines = [f"  {called()} {step:<{width}}  {does}" for step, does in steps.items()]
+    return "\n".join([f'"{name}" is connected. Next:', *lines])
 
 
 def listing(as_json: Json = False) -> None:
@@ -121,8 +147,15 @@ def edit(
     secret: SecretPairs = None,
     secret_file: SecretFiles = None,
     every: Every = None,
+    owner: Annotated[
+        str | None, typer.Option(help="E-mail of its next owner; its secrets are entered again.")
+    ] = None,
+    shared: Annotated[
+        bool | None, typer.Option("--shared/--no-shared", help="Show it to everybody who may sign in.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Change a connection's name, fields, secrets or options; what is not named stays."""
+    """Change a connection's name, fields, secrets, options or owner; what is not named stays."""
     from core import connections
     from core.integrations import get
 
@@ -130,9 +163,15 @@ def edit(
     manifest = get(connections.find(who, ref).slug)
     values, options = fields.split(manifest, _given(settings, every))
     values |= fields.secret_values(manifest, secrets(secret or [], secret_file or []))
-    if name is None and not values and not options:
-        raise Invalid("Nothing to change was named. Use --name, --set, --secret or --every.")
-    connections.edit(who, ref, name=name, values=values or None, options=options or None)
+    if name is None and owner is None and shared is None and not values and not options:
+        raise Invalid(
+            "Nothing to change was named. Use --name, --set, --secret, --every, --shared or --owner."
+        )
+    changed = connections.edit(
+        who, ref, name=name, values=values or None, options=options or None, shared=shared, owner=owner
+    )
+    if as_json:
+        return print_json(asdict(connections.find(who, changed)))
     hint = f' Test it with `hub test "{name or ref}"`.' if values else ""
     say(f"{name or ref} is changed.{hint}")
 
@@ -158,21 +197,14 @@ def disable(refs: Refs) -> None:
     _each(refs, lambda ref: connections.disable(who, ref), "is off")
 
 
-def delete(
-    ref: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False
-) -> None:
+def delete(ref: Ref, yes: Yes = False) -> None:
     """Delete a connection: its secret is destroyed, what waits is skipped, the history stays."""
     from core import connections
 
     who = operator()
     view = connections.find(who, ref)
     question = f'Delete "{view.name}"? Its secret is destroyed and {view.unsent} waiting are not sent.'
-    if not yes and not sys.stdin.isatty():
-        raise Invalid(
-            f'"{view.name}" was not deleted: there is no terminal to ask at. Add --yes if you mean it.'
-        )
-    if not yes and not typer.confirm(question):
-        raise Invalid(f'Nothing was deleted: "{view.name}" stays.')
+    require_yes(yes, question, f'"{view.name}" was not deleted')
     connections.delete(who, view.id)
     say(f'"{view.name}" is deleted.')
 
@@ -189,7 +221,7 @@ def _given(settings: list[str] | None, every: str | None) -> dict[str, str]:
 
 def _require_passed(steps: "list[Step]", vendor: str) -> None:
     for step in steps:
-        say_error(step_line(step))
+        say_error(step_line(replace(step, text=before_saving(step.text))))
     if any(step.ok is False for step in steps):
         raise Invalid(f"{vendor} was not connected, nothing was saved. Correct it, or add --no-test.")
 

@@ -48,6 +48,9 @@ def repoint(sandbox: str) -> list[str]:
             if value.startswith(LOCAL_START) and _is_elsewhere(stored.get(field), value)
         }
         if values:
+            values = vendor.credentials(
+                f"{sandbox}/{vendor.slug}"
+            )  # another address wants its credentials again
             connections.edit(access.LOCAL, name, values=values)
             moved.append(name)
     return moved

@@ -20,7 +20,8 @@ class WithOptions(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         lines = [f"{name}: {words}" for name, words in option_words().items()]
         title = "--set takes the tool's fields (`hub catalog SLUG`) and the options of every connection:"
-        self.epilog = "\n".join([title, "", "\b", *lines])  # \b: these lines stay as they are
+        words = "\n".join([title, "", "\b", *lines])  # \b: these lines stay as they are
+        self.epilog = "\n\n".join(filter(None, [self.epilog, words]))
         super().format_help(ctx, formatter)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from core.cli.output import counted, say_error
 from core.platform.errors import Invalid, Unusable
 from core.platform.secret import LONGEST_PEM_CHARS, Secret
@@ -52,6 +54,16 @@ def require_key() -> None:
             f"{counted(sealed, 'connection is', 'connections are')} sealed with it. "
             "Put it back from the backup, or point HUB_SECRET_KEY_FILE at it."
         )
+
+
+def require_yes(is_sure: bool, question: str, undone: str) -> None:
+    """Ask before what cannot be undone at once. Raises Invalid, which says what was not done (`undone`)."""
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise Invalid(f"{undone}: there is no terminal to ask at. Add --yes if you mean it.")
+    if not typer.confirm(question):
+        raise Invalid(f"{undone}: everything stays as it is.")
 
 
 def password(*, from_stdin: bool, prompt: str = "Password: ") -> Secret | None:

@@ -12,11 +12,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from core.cli.door import at_terminal
+from core.cli.examples import epilog
 from core.cli.program_name import runnable
 from core.platform.durations import DAY_S, duration
 from core.platform.errors import HubError, Invalid, Unusable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 #: width of a table that goes into a file or a pipe, where nothing wraps: wide enough not to cut a sentence
 PIPE_COLUMNS = 200
 
@@ -28,6 +31,7 @@ class Guarded(TyperGroup):
         command = super().get_command(ctx, name)
         if command:
             _untyped(command.get_params(ctx))
+            command.epilog = epilog(name if ctx.parent is None else f"{ctx.info_name} {name}")
         return command
 
     def get_params(self, ctx: Any) -> Any:
@@ -65,13 +69,41 @@ def sentence_of(error: HubError) -> str:
     return "\n".join(lines)
 
 
+def whole_number(low: int, high: int | None = None) -> Any:
+    """Reads an option's number; what is none, or out of range, is said in words (exit 2)."""
+    upto = "up" if high is None else f"to {high:,}"
+
+    def read(given: str | int) -> int:  # a default comes as it is
+        text = str(given)
+        is_number = text.isascii() and text.isdigit() and len(text) < 19
+        if not is_number or int(text) < low or (high is not None and int(text) > high):
+            raise typer.BadParameter(f'"{text}" is not a whole number from {low} {upto}.')
+        return int(text)
+
+    return read
+
+
+def here(text: str) -> str:
+    """With the terminal's verbs, each command as it is called here."""
+    return runnable(at_terminal(text))
+
+
 def say(text: str = "") -> None:
-    print(runnable(text), flush=True)  # noqa: T201 - flushed, because `hub up` says a line and then waits for hours
+    print(here(text), flush=True)  # noqa: T201 - flushed, because `hub up` says a line and then waits for hours
 
 
 def say_error(text: str) -> None:
     sys.stdout.flush()
-    sys.stderr.write(runnable(text) + "\n")
+    sys.stderr.write(here(text) + "\n")
+
+
+def print_version(is_asked: bool) -> None:
+    """For `hub --version`, before anything else is looked at."""
+    from importlib.metadata import version
+
+    if is_asked:
+        say(f"hub {version('footprintiq-hub')}")
+        raise typer.Exit
 
 
 def print_json(data: Any) -> None:
@@ -80,9 +112,16 @@ def print_json(data: Any) -> None:
     sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
 
 
+def say_line(data: Any) -> None:
+    """One JSON document in a line of its own, as it comes."""
+    import orjson
+
+    print(orjson.dumps(data).decode(), flush=True)  # noqa: T201
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """A table, or the sentence `empty` where there is nothing: it says what to do next."""
-    cells = [[cell(value) for value in row] for row in rows]
+    cells = [[here(cell(value)) for value in row] for row in rows]
     if not cells:
         return say(empty)
     from rich import box

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.cli.operator import operator, password
-from core.cli.output import Guarded, Json, counted, print_json, print_table, say, say_error
+from core.cli.output import Guarded, Json, counted, print_json, print_table, say, say_error, whole_number
 from core.platform.errors import Conflict, Invalid, NotFound
 
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from one line of stdin.")]
@@ -137,13 +137,14 @@ def enable(email: str) -> None:
 def create(
     email: str,
     name: Annotated[str, typer.Option(help="What the token is for.")] = "",
-    expires: Annotated[int | None, typer.Option(help="Days until it stops working.")] = None,
+    expires: Annotated[
+        int | None,
+        typer.Option(parser=whole_number(1), metavar="DAYS", help="Days until it stops working."),
+    ] = None,
 ) -> None:
     """Make an API token that acts as EMAIL; it is printed once, alone on stdout."""
     from core import access
 
-    if expires is not None and expires < 1:
-        raise Invalid(f"--expires {expires} is not a number of days; choose one from 1 up, or leave it out.")
     say(access.create_token(operator(), email, name, expires))
     if sys.stdout.isatty():
         say_error("Store it now; it is not shown again.")

@@ -11,7 +11,7 @@ import typer
 
 from core.cli import child_processes
 from core.cli.operator import operator, say_trouble
-from core.cli.output import Json, counted, print_json, run_folder, say
+from core.cli.output import Json, counted, print_json, run_folder, say, whole_number
 from core.cli.program_name import called
 from core.cli.restored import tell
 from core.cli.setup import ADMIN, Made, prepare
@@ -19,11 +19,17 @@ from core.platform.errors import Unusable
 
 Admin = Annotated[str, typer.Option("--admin", metavar="EMAIL", help="The first admin's e-mail.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (HUB_HOST).")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on (HUB_PORT).")]
-SandboxPort = Annotated[int, typer.Option("--sandbox-port", min=1, max=65535, help="The sandbox's port.")]
+a_port = whole_number(1, 65535)
+Port = Annotated[
+    int | None, typer.Option(parser=a_port, metavar="PORT", help="Port to listen on (HUB_PORT).")
+]
+SandboxPort = Annotated[
+    int, typer.Option("--sandbox-port", parser=a_port, metavar="PORT", help="The sandbox's port.")
+]
 SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
 #: the sandbox's mail server is this far above its port: 8625
 MAIL_ABOVE = 25
+LOG_BYTES = 10 * 2**20
 TOP = Path(__file__).resolve().parents[2]
 SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
 HUB = (sys.executable, "-m", "core.cli")
@@ -135,13 +141,17 @@ def scheduler() -> None:
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = SANDBOX_PORT,
+    port: Annotated[
+        int, typer.Option(parser=a_port, metavar="PORT", help="Port to listen on.")
+    ] = SANDBOX_PORT,
     journal: Annotated[Path | None, typer.Option(help="Write what arrives to this file, as NDJSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how to connect to it.")] = False,
     smtp_port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65535, help=f"Port for mail; if not given, {MAIL_ABOVE} above, or a free one."
+            parser=a_port,
+            metavar="PORT",
+            help=f"Port for mail; if not given, {MAIL_ABOVE} above, or a free one.",
         ),
     ] = None,
 ) -> None:
@@ -167,19 +177,39 @@ def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> 
     from core.platform.settings import settings
 
     running: list[child_processes.Child] = []
+    log = log_file()
     try:
         if sandbox is not None:
             command = _sandbox_command(*sandbox, run_folder() / "sandbox.ndjson")
-            running.append(child_processes.start("sandbox", command))
-        running.append(child_processes.start("dashboard", (*HUB, "serve")))
-        running.append(child_processes.start("scheduler", SCHEDULER))
+            running.append(child_processes.start("sandbox", command, log))
+        running.append(child_processes.start("dashboard", (*HUB, "serve"), log))
+        running.append(child_processes.start("scheduler", SCHEDULER, log))
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
         if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):
-            say(_banner(made, sandbox[0] if sandbox else None))
+            say(_banner(made, sandbox[0] if sandbox else None, log))
             child_processes.watch(running, stop)
     finally:
         child_processes.stop(running)
+
+
+def log_file() -> Path | None:
+    """At a terminal log lines go to a file, so that what is printed here stays in view: the address, the sign-in.
+
+    Into a pipe or a service's journal they go as ever (None). A file that has grown large is put aside.
+    """
+    if not _is_terminal():
+        return None
+    path = run_folder() / "hub.log"
+    path.touch(mode=0o600)
+    if path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_name("hub.log.1"))
+        path.touch(mode=0o600)
+    return path
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _demo(running: list[child_processes.Child], stop: threading.Event, port: int) -> None:
@@ -194,7 +224,7 @@ def _demo(running: list[child_processes.Child], stop: threading.Event, port: int
             say(f"The sandbox has port {port} now: changed the address of {', '.join(moved)}.")
 
 
-def _banner(made: Made, sandbox_port: int | None) -> str:
+def _banner(made: Made, sandbox_port: int | None, log: Path | None) -> str:
     from core import access, connections
     from core.platform.settings import settings
 
@@ -213,7 +243,8 @@ def _banner(made: Made, sandbox_port: int | None) -> str:
         )
     else:
         lines += _lost_sandbox([view.name for view in views])
-    return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+    where = [f"  Log lines go to {log}."] if log else []
+    return "\n".join([*lines, *where, "  Ctrl-C stops everything.", ""])
 
 
 def _lost_sandbox(names: list[str]) -> list[str]:

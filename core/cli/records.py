@@ -14,7 +14,7 @@ from core.platform.errors import Invalid, NotFound, did_you_mean
 if TYPE_CHECKING:
     from core.access import Principal
     from core.delivery.history.views import RecordStory
-    from core.records.intake import Imported, Progress
+    from core.records.intake import Progress
     from core.storage.models import Kind
 
 KINDS = {"scans": "scan", "cases": "case", "alerts": "alert"}
@@ -63,32 +63,34 @@ def import_records(
         raise Invalid(
             f"No record was read: {'stdin' if file == '-' else file} holds none. Is it the right one?"
         )
+    if done.noted_count:
+        _say_lines(done.noted, done.noted_count)
+        say_error(
+            f"{done.noted_count:,} of {done.total:,} could not be stored as they came; each record says in "
+            "extra.hub_notes what was changed."
+        )
     if done.bad_count:
-        _say_bad(done)
+        _say_lines(done.bad, done.bad_count)
+        say_error(
+            f"{done.bad_count:,} of {done.total:,} could not be taken; correct them and import the file again."
+        )
         raise typer.Exit(1)
 
 
-def _say_bad(done: "Imported") -> None:
-    for line, reason in done.bad[:SHOWN_BAD_LINES]:
+def _say_lines(lines: list[tuple[int, str]], number: int) -> None:
+    for line, reason in lines[:SHOWN_BAD_LINES]:
         say_error(printable(f"Line {line}: {reason}"))
-    if done.bad_count > SHOWN_BAD_LINES:
-        say_error(f"… and {counted(done.bad_count - SHOWN_BAD_LINES, 'more line', 'more lines')}.")
-    say_error(
-        f"{done.bad_count:,} of {done.total:,} could not be taken; correct them and import the file again."
-    )
+    if number > SHOWN_BAD_LINES:
+        say_error(f"… and {counted(number - SHOWN_BAD_LINES, 'more line', 'more lines')}.")
 
 
 def pull(as_json: Json = False) -> None:
-    """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once."""
+    """Read what is new in the FootprintIQ database at HUB_SOURCE_URL, once; the scheduler does so by itself."""
     from core.platform.settings import settings
-    from core.records import intake
+    from core.records import source
+    from core.records.storable import said
 
-    source = settings().source_url
-    if source is None:
-        raise Invalid(
-            "HUB_SOURCE_URL is not set. Set it to the FootprintIQ database's address, read-only user."
-        )
-    pulled = intake.pull(operator(), source)
+    pulled = source.pull(operator(), settings().source_url)
     if as_json:
         return print_json({str(kind): asdict(stored) for kind, stored in pulled.items()})
     for kind, stored in pulled.items():
@@ -96,6 +98,9 @@ def pull(as_json: Json = False) -> None:
         if stored.problems:
             bad = counted(len(stored.problems), f"{kind} was not taken", f"{kind}s were not taken")
             say_error(printable(f"{bad}; the first: {stored.problems[0][1]}."))
+        if stored.notes:
+            changed = counted(len(stored.notes), f"{kind} was changed", f"{kind}s were changed")
+            say_error(printable(f"{changed} to be stored; the first: {said(stored.notes[0][1])}."))
 
 
 def explain(
@@ -113,7 +118,8 @@ def explain(
 
 def _id_of(who: "Principal", kind: "Kind", word: str) -> str:
     """FootprintIQ's id of the record whose delivery has this key, as tickets and events carry it."""
-    from core.delivery.history.search import KEY_PREFIX, DeliveryFilter, search
+    from core.delivery.history.lookup import KEY_PREFIX
+    from core.delivery.history.search import DeliveryFilter, search
 
     if not word.startswith(KEY_PREFIX):
         return word

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.cli import completion
 from core.cli.operator import operator
-from core.cli.output import Json, counted, print_json, print_table, printable, say
+from core.cli.output import Json, Yes, counted, print_json, print_table, printable, say, whole_number
 from core.platform.errors import Invalid
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from core.delivery.history.replay_plan import Share
     from core.delivery.history.replays import Progress
 
-MaybeRef = Annotated[str | None, typer.Argument(metavar="[C]", help="A connection, by id or name.")]
+MaybeRef = Annotated[
+    str | None,
+    typer.Argument(metavar="[C]", help="A connection, by id or name.", autocompletion=completion.connections),
+]
+ReplayId = whole_number(1)
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +40,7 @@ def replay(
         bool, typer.Option("--again", help="Yes, send what was delivered a second time.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Put deliveries back in the queue, under their own keys and with all attempts; a ticket never."""
@@ -62,8 +67,10 @@ def replay(
 
 
 def replays(
-    pause: Annotated[int | None, typer.Option(metavar="ID", help="Pause this one.")] = None,
-    resume: Annotated[int | None, typer.Option(metavar="ID", help="Go on with this one.")] = None,
+    pause: Annotated[int | None, typer.Option(parser=ReplayId, metavar="ID", help="Pause this one.")] = None,
+    resume: Annotated[
+        int | None, typer.Option(parser=ReplayId, metavar="ID", help="Go on with this one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Replays and how far they are; pause one, or go on with it."""

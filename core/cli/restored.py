@@ -1,18 +1,16 @@
 """`hub restored`: the database was put back from a backup."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from core.cli.operator import operator
-from core.cli.output import Json, counted, print_json, say
+from core.cli.output import Json, Yes, counted, print_json, say
 from core.platform.errors import Invalid
 
 if TYPE_CHECKING:
     from core.delivery.restored import Doubted
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli import completion
 from core.cli.operator import operator
-from core.cli.output import Json, counted, print_json, printable, say
+from core.cli.output import Json, counted, print_json, printable, say, whole_number
 
 if TYPE_CHECKING:
     from core.connections import PreviewRequest
     from core.integrations.base import Step
 
-Ref = Annotated[str, typer.Argument(metavar="C", help="A connection's id or name.")]
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="C", help="A connection's id or name.", autocompletion=completion.connections),
+]
 #: records that are counted for "3 of N"; beyond it is "more than"
 COUNTED = 1_000
 SIGNS = {True: "✓", False: "✗", None: "?"}
+WARNING = "!"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +45,10 @@ def try_out(ref: Ref, as_json: Json = False) -> None:
 
 def preview(
     ref: Ref,
-    limit: Annotated[int, typer.Option(min=1, max=COUNTED, help="Show this many of the records.")] = 3,
+    limit: Annotated[
+        int,
+        typer.Option(parser=whole_number(1, COUNTED), metavar="N", help="Show this many of the records."),
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """The exact requests for the first 3 of N waiting records, secrets masked; sends and changes nothing."""
@@ -48,17 +56,19 @@ def preview(
 
     who = operator(opens_secrets=True)
     requests = connections.preview(who, ref, limit)
+    print_requests(requests, as_json, left_out(ref) if not requests else "")
+    if requests and not as_json:
+        say(_share(_records(requests), connections.count_next(who, ref, COUNTED)))
+
+
+def print_requests(requests: "Sequence[PreviewRequest]", as_json: bool, others: str = "") -> None:
+    """Print requests as they would be sent; where there are none, also what is left out."""
     if as_json:
         return print_json([asdict(request) for request in requests])
     if not requests:
-        others = left_out(ref)
-        say(
-            f"Nothing would be sent: no record waits that this connection wants.{f' {others}' * bool(others)}"
-        )
-        return
+        say(f"Nothing would be sent: no record waits that this connection wants. {others}".strip())
     for request in requests:
         _print_request(request)
-    say(_share(_records(requests), _records(connections.preview(who, ref, COUNTED))))
 
 
 def left_out(ref: str) -> str:
@@ -79,7 +89,7 @@ def _share(shown: int, found: int) -> str:
 
 
 def step_line(step: "Step") -> str:
-    return printable(f"{SIGNS[step.ok]} {step.name:<12} {step.text}")
+    return printable(f"{WARNING if step.warning else SIGNS[step.ok]} {step.name:<12} {step.text}")
 
 
 def _print_request(request: "PreviewRequest") -> None:

@@ -1,10 +1,12 @@
 """Connections as people handle them: create, edit, test, preview, pause, delete. One transaction per verb."""
 
+from core.connections.catalog import offer, offered, publish_catalog, why_off
 from core.connections.changes import delete, disable, edit, enable
-from core.connections.creation import check_new, create, publish_catalog
+from core.connections.creation import check_new, create
 from core.connections.previews import (
     MatchCount,
     PreviewRequest,
+    count_next,
     count_wanted,
     preview,
     preview_draft,
@@ -26,6 +28,7 @@ __all__ = [
     "channels",
     "check_new",
     "count_by_slug",
+    "count_next",
     "count_wanted",
     "create",
     "delete",
@@ -36,6 +39,8 @@ __all__ = [
     "left_out",
     "list_views",
     "name_of",
+    "offer",
+    "offered",
     "preview",
     "preview_draft",
     "publish_catalog",
@@ -43,4 +48,5 @@ __all__ = [
     "stages_draft",
     "test",
     "test_draft",
+    "why_off",
 ]

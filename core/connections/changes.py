@@ -6,10 +6,20 @@ from typing import Any, Literal
 from sqlmodel import Session
 
 from core import integrations, records
-from core.access import Principal
+from core.access import Principal, find_user
 from core.access.audit import audit
+from core.access.principal import require_admin
 from core.access.scope import row_of, row_to_change
-from core.connections.creation import checked_name, checked_options, flush_name, guard_proxy, split
+from core.connections.creation import (
+    checked_name,
+    checked_options,
+    flush_name,
+    guard_proxy,
+    require_everybodys,
+    set_scope,
+    split,
+)
+from core.connections.redirection import redirected, require_again
 from core.delivery import breaker, outbox, refresh
 from core.delivery.filters import CONFIG_FIELDS
 from core.delivery.profile import Profile
@@ -18,12 +28,14 @@ from core.http.errors import Misconfigured
 from core.integrations import credentials
 from core.platform.errors import Conflict, Locked
 from core.storage import db, due_times
-from core.storage.models import Connection, SkippedBy
+from core.storage.models import Connection, SkippedBy, User
 
 #: enabling sends what waited; beyond this many rows a person says what is to become of them
 ASK_ABOVE = 1000
 #: options that decide which records are wanted
 FILTERS = ("scope", "min_severity", "high_risk_threshold", "start_from")
+#: options without which nothing can be sent: whoever corrects one need not wait for the next probe
+STOPPERS = ("mapping", "retry")
 
 
 @db.unit
@@ -35,8 +47,13 @@ def edit(
     values: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     shared: bool | None = None,
+    owner: str | None = None,
 ) -> str:
-    """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id."""
+    """Change what is given, keep the rest (also the secrets). An empty value clears a field. Returns the id.
+
+    Raises Invalid, with `fields`, where another address or another `owner` (an e-mail; admins only) asks for the
+    secrets again.
+    """
     with db.session() as session:
         row, slug = row_to_change(session, who, ref)
         now = db.now(session)
@@ -44,27 +61,37 @@ def edit(
             row.name = checked_name(name)
         if shared is not None:
             row.shared = shared
-        if values:
-            _change_values(session, who, row, slug, values)
+        person = _next_owner(session, who, row, owner)
+        if values or person:
+            _change_values(session, who, row, slug, values or {}, person)
             breaker.forgive(row)
             outbox.hasten(session, row.id, now)
-            if not set(CONFIG_FIELDS).isdisjoint(values):
+            if person or not set(CONFIG_FIELDS).isdisjoint(values or {}):
                 _look_again(session, row)
         if options:
             before = row.options
             row.options = checked_options(
                 session, who, integrations.get(slug), before | dict(options), now, row
             )
-            row.scope = row.options["scope"]
+            set_scope(row)
+            if row.problem and any(before.get(key) != row.options[key] for key in STOPPERS):
+                breaker.forgive(row)
             if any(before.get(key) != row.options[key] for key in FILTERS):
                 _look_again(session, row)
             due_times.sync_now(row, now)
+        if row.scope == "all":
+            require_everybodys(session, who, row.user_id)
         due_times.wake(row, now)
         row.updated_at = now
         session.add(row)
         flush_name(session, row.name)
-        changed = sorted({*(values or ()), *(options or ())} | ({"name"} if name else set()))
-        audit(session, who, "connection.edit", row.id, name=row.name, changed=changed)
+        plain = {"name": name, "shared": shared, "owner": person}
+        changed = sorted(
+            {*(values or ()), *(options or ())} | {key for key in plain if plain[key] is not None}
+        )
+        said = {"shared": shared, "owner": person and person.email}
+        new = {key: value for key, value in said.items() if value is not None}
+        audit(session, who, "connection.edit", row.id, name=row.name, changed=changed, **new)
         return row.id
 
 
@@ -79,8 +106,11 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
     with db.session() as session:
         row, _ = row_to_change(session, who, ref)
         now = db.now(session)
+        dropped = 0
         if backlog == "skip":
-            outbox.skip(session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER)
+            dropped = outbox.skip(
+                session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER
+            )
             row.options = row.options | {"start_from": now.isoformat()}
             row.export_cursor = records.head(session)
         row.is_active = True
@@ -89,7 +119,15 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
         due_times.sync_now(row, now)
         row.updated_at = now
         session.add(row)
-        audit(session, who, "connection.enable", row.id, name=row.name, backlog=backlog or "send")
+        audit(
+            session,
+            who,
+            "connection.enable",
+            row.id,
+            name=row.name,
+            backlog=backlog or "send",
+            skipped=dropped,
+        )
 
 
 def _ask(who: Principal, ref: str) -> None:
@@ -127,18 +165,39 @@ def delete(who: Principal, ref: str) -> None:
     with db.session() as session:
         row, _ = row_to_change(session, who, ref)
         now = db.now(session)
-        outbox.end(session, row.id)
+        dropped = outbox.end(session, row.id)
         row.credentials_encrypted, row.secret_names, row.is_active = None, [], False
         row.deleted_at = row.updated_at = now
         session.add(row)
-        audit(session, who, "connection.delete", row.id, name=row.name)
+        audit(session, who, "connection.delete", row.id, name=row.name, skipped=dropped)
+
+
+def _next_owner(session: Session, who: Principal, row: Connection, email: str | None) -> User | None:
+    """Whose the connection becomes; None when it stays where it is."""
+    if email is None:
+        return None
+    require_admin(who, "give a connection to somebody else")
+    person = find_user(session, email)
+    if person.disabled_at is not None:
+        raise Conflict(f"{person.email} is disabled. Enable them first, or choose somebody else.")
+    return None if person.id == row.user_id else person
 
 
 def _change_values(
-    session: Session, who: Principal, row: Connection, slug: str, given: Mapping[str, Any]
+    session: Session,
+    who: Principal,
+    row: Connection,
+    slug: str,
+    given: Mapping[str, Any],
+    owner: User | None = None,
 ) -> None:
+    """Seal and save new fields, for the new `owner` where there is one: what it sent before stays somebody else's."""
     manifest = integrations.get(slug)
     config, secrets = split(manifest, integrations.check_config(manifest, given, _readable(row)))
+    changed = redirected(manifest, row.config, config) + (["owner"] if owner else [])
+    require_again(manifest, row.secret_names, given, changed)
+    if owner:
+        row.user_id, row.mixed = owner.id, True
     place = integrations.place_of(manifest, row.config)
     if place is not None and place != integrations.place_of(manifest, config):
         outbox.settle_places(session, row.id, place)

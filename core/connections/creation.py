@@ -1,4 +1,4 @@
-"""A new connection: its entry in the catalog, its fields checked, its secrets sealed."""
+"""A new connection: its fields checked, its secrets sealed."""
 
 import uuid
 from collections.abc import Mapping
@@ -13,53 +13,16 @@ from core import integrations, records
 from core.access import Principal, find_user, oldest_admin
 from core.access.audit import audit
 from core.access.principal import require_member
+from core.connections.catalog import entry_id, offer, publish_new
 from core.connections.notify_via import channel
 from core.delivery.retry import Policy
-from core.integrations import Manifest, credentials
+from core.integrations import Manifest, credentials, own_mapping
 from core.integrations import options as options_
 from core.platform.errors import Conflict, Forbidden, Invalid
 from core.storage import db, due_times
-from core.storage.models import CatalogEntry, Connection, User
+from core.storage.models import Connection, Role, User
 
-#: the catalog's ids are the same in every hub
-_NAMESPACE = uuid.UUID("6f0e2c1a-5c0d-4d5e-9a59-0b7a7c1f3e10")
-
-
-@db.unit
-def publish_catalog() -> None:
-    """Write the manifests to `integration_catalog`; an entry whose manifest is gone is hidden, not deleted."""
-    with db.session() as session:
-        now = db.now(session)
-        rows = {row.slug: row for row in session.execute(select(CatalogEntry)).scalars()}
-        for slug, manifest in integrations.manifests().items():
-            row = rows.pop(slug, None) or CatalogEntry(
-                id=str(uuid.uuid5(_NAMESPACE, slug)), slug=slug, created_at=now, **_words(manifest)
-            )
-            for name, value in _words(manifest).items():
-                setattr(row, name, value)
-            session.add(row)
-        for row in rows.values():
-            row.is_active = False
-
-
-def _publish_new(slug: str) -> None:
-    """A manifest that was added since `hub init`."""
-    with db.reading() as session:
-        known = session.get(CatalogEntry, str(uuid.uuid5(_NAMESPACE, slug)))
-    if known is None:
-        publish_catalog()
-
-
-def _words(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "name": manifest.name,
-        "category": manifest.category,
-        "provider": manifest.provider,
-        "description": manifest.summary,
-        "logo_url": manifest.icon,
-        "config_schema": manifest.config,
-        "is_active": True,
-    }
+_ADMINS_ONLY = "Only an admin may connect everybody's records. Use scope=mine, or ask an admin."
 
 
 def check_new(
@@ -72,7 +35,7 @@ def check_new(
     owner: str | None = None,
 ) -> None:
     """Raise what `create` would, without saving and without a call: cheap mistakes come before the test."""
-    manifest = integrations.get(slug)
+    manifest = offer(slug)
     config, _ = split(manifest, integrations.check_config(manifest, values))
     guard_proxy(who, config)
     with db.reading() as session:
@@ -102,10 +65,10 @@ def create(
 
     Raises Invalid (with `fields`), NotFound for the slug, Conflict for a name in use, Forbidden.
     """
-    manifest = integrations.get(slug)
+    manifest = offer(slug)
     config, secrets = split(manifest, integrations.check_config(manifest, values))
     guard_proxy(who, config)
-    _publish_new(slug)
+    publish_new(slug)
     with db.session() as session:
         now = db.now(session)
         chosen = checked_options(session, who, manifest, options, now)
@@ -114,18 +77,20 @@ def create(
         row = Connection(
             id=connection_id,
             user_id=person.id,
-            integration_id=str(uuid.uuid5(_NAMESPACE, slug)),
+            integration_id=entry_id(slug),
             name=checked_name(name),
             config=config,
             options=chosen,
             credentials_encrypted=credentials.seal(secrets, connection_id, person.id),
             secret_names=sorted(secrets),
-            scope=chosen["scope"],
             shared=shared,
             export_cursor=records.head(session) if options.get("start_from") == "now" else 0,
             created_at=now,
             updated_at=now,
         )
+        set_scope(row)
+        if row.scope == "all":
+            require_everybodys(session, who, person.id)
         due_times.sync_now(row, now)
         session.add(row)
         flush_name(session, name)
@@ -151,12 +116,31 @@ def checked_options(
     """As they are saved; `row` is the connection whose options these become, if it is there already."""
     parsed = options_.parse(given, manifest.category)
     Policy.of(parsed.retry)  # a schedule that cannot be kept is refused here and not at the first failure
+    if row is None or parsed.mapping != row.options.get("mapping", {}):
+        own_mapping.check(manifest, parsed.mapping)
     chosen = options_.dump(parsed) | {"start_from": options_.resolve_start(parsed.start_from, now)}
     if parsed.notify_via and (row is None or parsed.notify_via != row.options.get("notify_via")):
         chosen["notify_via"] = channel(session, who, parsed.notify_via, row.id if row else None)
     if chosen["scope"] == "all" and not who.is_admin:
-        raise Forbidden("Only an admin may connect everybody's records. Use scope=mine, or ask an admin.")
+        raise Forbidden(_ADMINS_ONLY)
     return chosen
+
+
+def set_scope(row: Connection) -> None:
+    """Take the scope over from the options; that it was everybody's is never forgotten."""
+    row.scope = row.options["scope"]
+    row.mixed = row.mixed or row.scope == "all"
+
+
+def require_everybodys(session: Session, who: Principal, owner_id: str) -> None:
+    """Refuse a connection of everybody's records to whoever is no admin, and to an owner who is none."""
+    if not who.is_admin:
+        raise Forbidden(_ADMINS_ONLY)
+    if session.get_one(User, owner_id).role != Role.ADMIN:
+        raise Forbidden(
+            "A connection of everybody's records belongs to an admin, who may see them. Use scope=mine, or make an "
+            "admin its owner."
+        )
 
 
 def guard_proxy(who: Principal, config: Mapping[str, Any]) -> None:

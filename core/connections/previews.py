@@ -5,17 +5,19 @@ not given is taken from it, secrets included.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session
 
 from core import integrations, records
-from core.access import Principal
+from core.access import Principal, rights
+from core.access.audit import audit
 from core.access.principal import require_member
 from core.access.scope import row_of, row_to_change
 from core.connections.creation import checked_options, guard_proxy, split
+from core.connections.redirection import redirected, require_again
 from core.delivery import breaker, outbox, refresh
 from core.delivery.filters import CONFIG_FIELDS, Filter
 from core.delivery.profile import Profile
@@ -25,6 +27,7 @@ from core.http.errors import DeliveryError, Misconfigured
 from core.integrations import Manifest, client, credentials, options
 from core.integrations.base import Connector, Item, Step
 from core.integrations.options import Options
+from core.integrations.stages import stages as stages_of
 from core.platform.errors import Locked
 from core.platform.secret import MASK, redact
 from core.storage import db, due_times
@@ -73,7 +76,8 @@ def stages_draft(
 ) -> Iterator[Step]:
     """`test_draft`, each stage as soon as it is known."""
     manifest = integrations.get(slug)
-    yield from _stages(manifest, _checked(who, manifest, values, ref))
+    checked = _checked(who, manifest, values, ref)
+    yield from _noted(who, ref, slug, stages_of(manifest, checked))
 
 
 def test(who: Principal, ref: str) -> list[Step]:
@@ -88,39 +92,55 @@ def stages(who: Principal, ref: str) -> Iterator[Step]:
     try:
         values = credentials.values(row)
     except DeliveryError as fault:
-        yield Step("credentials", False, fault.message)
+        closed = Step("credentials", False, fault.message)
+        yield from _noted(who, row.id, slug, [closed])
         return
-    is_well = True
-    for step in _stages(integrations.get(slug), values):
-        is_well = is_well and step.ok is not False
-        yield step
-    if is_well:
-        _forgive(who, row.id)
+    yield from _noted(who, row.id, slug, stages_of(integrations.get(slug), values), is_saved=True)
 
 
-def _stages(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[Step]:
-    """Every stage up to the first that fails; a raised fault is the last one."""
-    has_begun = False
+def _noted(
+    who: Principal, ref: str | None, slug: str, stages: Iterable[Step], *, is_saved: bool = False
+) -> Iterator[Step]:
+    """The stages; at their end, or where they are left, one row in the audit log."""
+    seen: list[Step] = []
+    is_over = False
     try:
-        with client.live(manifest, values) as live:
-            for step in live.connector.check():
-                has_begun = True
-                yield step
-                if step.ok is False:
-                    return
-    except DeliveryError as fault:
-        yield Step("answer" if has_begun else "network", False, fault.message)
+        for step in stages:
+            seen.append(step)
+            yield step
+        is_over = True
+    finally:
+        passed = is_over and all(step.ok is not False for step in seen)
+        _conclude(who, ref, slug, seen, passed=passed, goes_on=passed and is_saved)
 
 
 @db.unit
-def _forgive(who: Principal, connection_id: str) -> None:
+def _conclude(
+    who: Principal, ref: str | None, slug: str, seen: Sequence[Step], *, passed: bool, goes_on: bool
+) -> None:
+    """Write down who tested what, and, with `goes_on`, let the connection go on."""
+    failed = [step.name for step in seen if step.ok is False]
+    details = {"passed": passed, "steps": len(seen)} | ({"failed": failed[0]} if failed else {})
     with db.session() as session:
-        row, _ = row_to_change(session, who, connection_id)
-        now = db.now(session)
-        breaker.forgive(row)
-        outbox.hasten(session, row.id, now)
-        due_times.wake(row, now)
-        session.add(row)
+        if goes_on and ref is not None:
+            _forgive(session, row_to_change(session, who, ref)[0])
+        _audit(session, who, "connection.test", ref, slug, **details)
+
+
+def _forgive(session: Session, row: Connection) -> None:
+    now = db.now(session)
+    breaker.forgive(row)
+    outbox.hasten(session, row.id, now)
+    due_times.wake(row, now)
+    session.add(row)
+
+
+def _audit(session: Session, who: Principal, action: str, ref: str | None, slug: str, **details: Any) -> None:
+    """About the connection, or about the tool of one that nobody has saved."""
+    if ref is None:
+        return audit(session, who, action, slug, **details)
+    row, _, _ = row_of(session, who, ref)
+    audit(session, who, action, row.id, name=row.name, **details)
 
 
 # --- the first requests -------------------------------------------------------------------------------
@@ -130,9 +150,26 @@ def preview(who: Principal, ref: str, limit: int = 3) -> list[PreviewRequest]:
     """The requests that the next sync would send for at most `limit` records. Sends and changes nothing."""
     with db.reading() as session:
         row, slug, _ = row_of(session, who, ref)
+        rights.require(session, row.id)
         manifest = integrations.get(slug)
         items = _next(session, row, manifest, options.parse(row.options, manifest.category), limit)
-    return _recorded(manifest, credentials.values(row), items)
+    found = _recorded(manifest, credentials.values(row), items)
+    _note_preview(who, row.id, slug, len(items))
+    return found
+
+
+def count_next(who: Principal, ref: str, most: int) -> int:
+    """How many records, at most `most`, a preview without a limit would show."""
+    with db.reading() as session:
+        row, slug, _ = row_of(session, who, ref)
+        manifest = integrations.get(slug)
+        return len(_next(session, row, manifest, options.parse(row.options, manifest.category), most))
+
+
+@db.unit
+def _note_preview(who: Principal, ref: str | None, slug: str, records: int) -> None:
+    with db.session() as session:
+        _audit(session, who, "connection.preview", ref, slug, records=records)
 
 
 def preview_draft(
@@ -142,15 +179,23 @@ def preview_draft(
     options: Mapping[str, Any],
     limit: int = 3,
     ref: str | None = None,
+    *,
+    is_drawn_again: bool = False,
 ) -> list[PreviewRequest]:
-    """The same for a draft. Raises Invalid for a wrong field or option."""
+    """The same for a draft. Raises Invalid for a wrong field or option.
+
+    With `is_drawn_again`, for a form that shows it after each choice, it is the same act as before.
+    """
     manifest = integrations.get(slug)
     checked = _checked(who, manifest, values, ref)
     with db.reading() as session:
         row, chosen = _draft(session, who, manifest, options, ref)
         row.config, _ = split(manifest, checked)
         items = _next(session, row, manifest, chosen, limit)
-    return _recorded(manifest, checked, items)
+    found = _recorded(manifest, checked, items)
+    if not is_drawn_again:
+        _note_preview(who, ref, slug, len(items))
+    return found
 
 
 def count_wanted(
@@ -243,7 +288,11 @@ def _requests(
 def _checked(who: Principal, manifest: Manifest, given: Mapping[str, Any], ref: str | None) -> dict[str, Any]:
     """The draft's whole config, secrets as plain strings."""
     require_member(who, "connect anything")
-    checked = integrations.check_config(manifest, given, _saved(who, ref) if ref else None)
+    saved = _saved(who, ref) if ref else {}
+    checked = integrations.check_config(manifest, given, saved if ref else None)
+    if ref:  # a test is a call, too
+        sealed = [name for name in integrations.secret_fields(manifest) if saved.get(name)]
+        require_again(manifest, sealed, given, redirected(manifest, saved, checked))
     if ref is None or "proxy" in given:
         guard_proxy(who, split(manifest, checked)[0])
     return checked

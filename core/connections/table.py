@@ -59,7 +59,7 @@ def board(who: Principal) -> Board:
             .where(access.visible(who), col(Connection.deleted_at).is_(None))
         ).all()
         ids = [row[0].id for row in rows]
-        found = facts.read(session, ids, [(row[0], row[1].slug) for row in rows], now)
+        found = facts.read(session, ids, [(row[0], row[1].slug) for row in rows], now, who)
         today = _delivered_today(session, ids, now)
         lines = [_line(who, row[0], row[1], row[2], found[row[0].id], today, now) for row in rows]
         scheduler = heartbeat.read(session, now)

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from core import health, integrations
 from core.access import Principal, scope
-from core.access.scope import row_of
+from core.access.scope import WITHHELD, row_of
 from core.delivery import left_out as left_out_
 from core.delivery.backlog import Backlog
 from core.delivery.left_out import LeftOutCount
@@ -72,14 +72,14 @@ def find(who: Principal, ref: str) -> ConnectionView:
     """One connection by id or name. Raises NotFound, also for someone else's."""
     with db.reading() as session:
         row = row_of(session, who, ref)
-        return _views(session, [row])[0]
+        return _views(session, who, [row])[0]
 
 
 def list_views(who: Principal) -> list[ConnectionView]:
     """Every connection `who` may see, by name."""
     with db.reading() as session:
         rows = session.execute(scope.connections(who)).all()
-        views = _views(session, [(row[0], row[1], row[2]) for row in rows])
+        views = _views(session, who, [(row[0], row[1], row[2]) for row in rows])
     return sorted(views, key=lambda view: (natural(view.name), view.id))
 
 
@@ -113,9 +113,13 @@ def left_out(who: Principal, ref: str) -> LeftOutCount:
         return left_out_.count(session, row, integrations.get(slug), everybodys=who.is_admin)
 
 
-def _views(session: Session, rows: Sequence[tuple[Connection, str, str]]) -> list[ConnectionView]:
+def _views(
+    session: Session, who: Principal, rows: Sequence[tuple[Connection, str, str]]
+) -> list[ConnectionView]:
     now = db.now(session)
-    found = facts.read(session, [row.id for row, _, _ in rows], [(row, slug) for row, slug, _ in rows], now)
+    found = facts.read(
+        session, [row.id for row, _, _ in rows], [(row, slug) for row, slug, _ in rows], now, who
+    )
     return [
         _view(row, session.get_one(CatalogEntry, row.integration_id), owner, found[row.id], now)
         for row, _, owner in rows
@@ -135,7 +139,7 @@ def _view(row: Connection, entry: CatalogEntry, owner: str, known: Facts, now: d
         shared=row.shared,
         is_active=row.is_active,
         standing=health.standing(row, known, now),
-        problem=known.lack or row.problem,
+        problem=known.lack or (WITHHELD if known.withheld and row.problem else row.problem),
         config=row.config | secrets,
         options=row.options,
         created_at=row.created_at,

@@ -13,10 +13,10 @@ from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
 from core import integrations, records
-from core.delivery import outbox
+from core.delivery import outbox, runs
 from core.delivery.filters import Filter
 from core.delivery.selection import newest_seen
-from core.integrations import Manifest, options
+from core.integrations import Manifest
 from core.records.tables import TABLES
 from core.storage.models import CatalogEntry, Connection
 
@@ -113,7 +113,7 @@ def _of(session: Session, connection: Connection, manifest: Manifest, newest: in
 
 def _count(session: Session, connection: Connection, manifest: Manifest) -> Backlog:
     kind = manifest.kind
-    wants = Filter.of(connection, kind, options.parse(connection.options, manifest.category))
+    wants = Filter.of(connection, kind, runs.options_of(connection, manifest)[0])
     table, cursor, number, judged = TABLES[kind], connection.export_cursor, 0, 0
     new = (*wants.may_fit(table), outbox.is_new(connection.id, kind, table.c.local_id))
     while judged < JUDGED:

@@ -6,6 +6,7 @@ from functools import partial
 
 from sqlmodel import Session
 
+from core.access import rights
 from core.delivery import journal, outbox, runs
 from core.delivery.journal import Tally
 from core.delivery.outbox import New
@@ -62,7 +63,7 @@ def _selected(session: Session, begun: Run) -> tuple[Connection, Selection]:
 
 
 def _select(session: Session, begun: Run, connection: Connection) -> Selection:
-    if not connection.is_active:  # paused or deleted meanwhile
+    if not connection.is_active or rights.lacks(session, [connection.id]):  # since the run began
         return Selection([], [], connection.export_cursor, False)
     return select_new(session, Profile.of(connection, begun.manifest, begun.options), begun.room(TOGETHER))
 

@@ -6,6 +6,7 @@ from time import monotonic, sleep
 import structlog
 
 from core.delivery import notices, outbox, retention, runs
+from core.delivery.apart import apart
 from core.integrations import credentials
 from core.platform.settings import settings
 from core.records import people
@@ -92,7 +93,13 @@ def _reap(worker: str | None = None) -> int:
     """Attempts of dead workers, or those of `worker`: one transaction each, so that none holds two connections."""
     with db.reading() as session:
         late = outbox.expired(session, db.now(session), worker)
-    return sum(_reap_one(attempt_id, connection_id, worker) for attempt_id, connection_id in late)
+    return sum(_reap_apart(attempt_id, connection_id, worker) for attempt_id, connection_id in late)
+
+
+def _reap_apart(attempt_id: int, connection_id: str, worker: str | None) -> int:
+    with apart("attempt not reaped", attempt=attempt_id, connection=connection_id):
+        return _reap_one(attempt_id, connection_id, worker)
+    return 0
 
 
 @db.unit

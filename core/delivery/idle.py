@@ -17,9 +17,11 @@ from sqlalchemy import bindparam, func, or_, select, update
 from sqlmodel import Session, col
 
 from core import integrations, records
+from core.access.rights import may_run
 from core.delivery import journal, outbox, runs, schedule
 from core.delivery.selection import newest_seen
 from core.integrations import credentials, options
+from core.platform.errors import Invalid
 from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, RunStatus
 
@@ -60,7 +62,7 @@ def _find(session: Session, now: datetime) -> Sequence[Any]:
             due_times.wakes(), col(Connection.next_wake_at) <= now, col(Connection.next_sync_at).is_not(None)
         )
         # a lease that ran out is a worker that died: its run must be ended by the next one
-        .where(col(Connection.lease_until).is_(None), credentials.is_open())
+        .where(col(Connection.lease_until).is_(None), credentials.is_open(), may_run())
         .where(col(CatalogEntry.slug).in_(integrations.manifests()))
         .where(or_(col(Connection.next_call_at) > now, func.coalesce(due_at > now, True)))
         .where(func.coalesce(newest_seen(), 0) <= col(Connection.export_cursor))
@@ -77,6 +79,7 @@ def _move(found: Sequence[Any], head: int) -> int:
         realtime = any(row.options.get("realtime") for row in found)
         nothing_new = not realtime or records.hold(session) == head
         rows = [row for row in found if nothing_new or not row.options.get("realtime")]
+        rows = [row for row in rows if _is_readable(row)]
         now = db.now(session)
         move = (
             update(table)
@@ -88,6 +91,15 @@ def _move(found: Sequence[Any], head: int) -> int:
         return (
             db.affected(session.connection().execute(move, [_times(row, now) for row in rows])) if rows else 0
         )
+
+
+def _is_readable(row: Any) -> bool:
+    """One with an interval that cannot be read becomes a run, which fails by itself and says why."""
+    try:
+        options.every_s(row.options)
+    except Invalid:
+        return False
+    return True
 
 
 def _times(row: Any, now: datetime) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from core import records
+from core.delivery import runs
 from core.delivery.filters import Cause, Filter
-from core.integrations import Manifest, mapping, options
+from core.integrations import Manifest, mapping
 from core.integrations.options import Options
 from core.storage.models import Connection, Kind
 
@@ -67,7 +68,7 @@ class LeftOutCount:
 
 def count(session: Session, connection: Connection, manifest: Manifest, *, everybodys: bool) -> LeftOutCount:
     """Judge the newest records: everybody's, or the owner's alone for whoever may not know of others."""
-    kind, chosen = manifest.kind, options.parse(connection.options, manifest.category)
+    kind, (chosen, _) = manifest.kind, runs.options_of(connection, manifest)
     wants = Filter.of(connection, kind, chosen)
     owner_id = None if everybodys else connection.user_id
     found = records.latest(session, kind, owner_id=owner_id, limit=LOOKED, is_whole=False)

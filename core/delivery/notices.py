@@ -13,9 +13,11 @@ from sqlmodel import Session, col
 from core import integrations
 from core.access.audit import audit
 from core.delivery import auto_disable, outbox
+from core.delivery.apart import apart
 from core.delivery.hub_messages import Words, queue
 from core.integrations import options
 from core.integrations.mapping import Unmappable
+from core.platform.errors import Invalid
 from core.platform.settings import settings
 from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Category, Connection, HubMessageKind
@@ -31,7 +33,13 @@ def attend() -> list[str]:
         now = db.now(session)
         failing = session.execute(select(Connection).where(_failing(now))).scalars().all()
         due = [connection.id for connection in failing if _is_due(connection, now)]
-    return [connection_id for connection_id in due[:MOST] if _attend_one(connection_id)]
+    return [connection_id for connection_id in due[:MOST] if _attend_apart(connection_id)]
+
+
+def _attend_apart(connection_id: str) -> bool:
+    with apart("notice failed", connection=connection_id):
+        return _attend_one(connection_id)
+    return False
 
 
 def _failing(now: datetime) -> ColumnElement[bool]:
@@ -134,11 +142,11 @@ def _tell(
 ) -> None:
     channel, channel_slug = via
     manifest = integrations.get(channel_slug)
-    chosen = options.parse(channel.options, manifest.category)
     waiting = outbox.count_waiting(session, connection.id)
     try:
+        chosen = options.parse(channel.options, manifest.category)
         queue(session, channel, manifest, chosen, _words(connection, slug, day, waiting), now)
-    except Unmappable:
+    except (Unmappable, Invalid):
         return  # a mapping of its own that takes no message of ours; the pages tell it
     connection.told_day = day
     due_times.wake(channel, now)

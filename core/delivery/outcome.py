@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.delivery.retry import Policy, next_wait_s
+from core.http import Exchange
 from core.http.errors import (
     Contested,
     DeliveryError,
@@ -15,12 +16,15 @@ from core.http.errors import (
     Throttled,
     Unavailable,
 )
-from core.integrations.base import Receipt
+from core.integrations.base import Receipt, Ticket
 from core.integrations.in_doubt import AFTER_A_LOST_ANSWER, AFTER_GIVING_UP
+from core.platform.text import cut
 from core.storage.models import State
 
 #: a 409 that lasts longer than three tries is no coincidence
 CONTESTED_ATTEMPTS = 3
+#: kept of the answer that delivered a row: every row of a batch has its own copy. The attempt has 2,000 of them
+ANSWER_CHARS = 300
 _MAY_BE_TWICE = "An earlier attempt may have arrived, so it may be there twice."
 
 
@@ -68,7 +72,7 @@ class Outcome:
     in_doubt_since: datetime | None = None
     look_ups: int = 0
     vendor_id: str | None = None
-    url: str | None = None
+    ticket: Ticket | None = None
     status: int | None = None
     body: str | None = None
     place: str | None = None  # where its ticket is, or may be
@@ -83,25 +87,35 @@ def judge(
     random: float,
     now: datetime,
     place: str | None = None,
+    answer: Exchange | None = None,
 ) -> Outcome:
-    """Turn a receipt into the row's next state. Pure. `place`: which one was asked."""
+    """Turn a receipt into the row's next state. Pure. `place`: which one was asked; `answer`: by which call the
+    receipt is known."""
     if receipt.fault is None:
-        return delivered(row, receipt, doubt, place)
+        return delivered(row, receipt, doubt, place, answer)
     verdict = _failed(row, receipt.fault, doubt, policy, random, now)
     where = place if isinstance(receipt.fault, InDoubt) else row.place
     return verdict if where is None else replace(verdict, place=where)
 
 
-def delivered(row: Row, receipt: Receipt, doubt: InDoubtPolicy, place: str | None = None) -> Outcome:
-    """Return the outcome of what is there: taken now, or found at `place`."""
+def delivered(
+    row: Row,
+    receipt: Receipt,
+    doubt: InDoubtPolicy,
+    place: str | None = None,
+    answer: Exchange | None = None,
+) -> Outcome:
+    """Return the outcome of what is there: taken now, or found at `place`. Without a call there is no `answer`."""
     return Outcome(
         row.id,
         State.DELIVERED,
         row.attempt_count + 1,
         reason=_MAY_BE_TWICE if row.in_doubt_since and doubt.mode == "may_repeat" else None,
         vendor_id=receipt.vendor_id,
-        url=receipt.url,
+        ticket=receipt.ticket,
         look_ups=row.look_ups,
+        status=answer.status if answer else None,
+        body=cut(answer.answer, ANSWER_CHARS) or None if answer else None,
         place=place,
     )
 

@@ -6,11 +6,13 @@ A row that may have arrived keeps its body, because what is sent again must be w
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
 from core import records
 from core.delivery import outbox
+from core.delivery.filters import Cause, LeftOut
 from core.delivery.outbox import New, Waiting
 from core.delivery.profile import Profile
 from core.integrations import Manifest
@@ -67,16 +69,32 @@ def of(session: Session, profile: Profile, rows: Sequence[Waiting], *, anyway: b
     return found
 
 
+def foreign(session: Session, profile: Profile, rows: Sequence[Any]) -> dict[int, str]:
+    """Delivery id → why it is not sent again, of `rows` (id, record_id) whose record is none of the connection's."""
+    if profile.wants.owner_id is None:
+        return {}
+    stored = records.by_local_id(session, profile.kind, [row.record_id for row in rows])
+    found = {row.id: profile.wants.left_out(stored[row.record_id]) for row in rows if row.record_id in stored}
+    return {id: f"Not sent: {why.sentence}" for id, why in found.items() if why and _is_foreign(why)}
+
+
 def refilter(session: Session, profile: Profile) -> None:
     """Skip what waits and is not wanted any more, after the filters changed.
 
     What was skipped and is wanted again comes back when the export walks the changes once more.
     """
     waiting = outbox.records(session, profile.connection.id, (State.PENDING, State.RETRYING, State.HELD))
-    stored = records.by_local_id(session, profile.kind, sorted(waiting.values()))
-    wanted = {local_id for local_id, record in stored.items() if profile.wants.wants(record)}
-    unwanted = {row: FILTERED for row, record in waiting.items() if record not in wanted}
-    outbox.skip_rows(session, unwanted, SkippedBy.FILTER)
+    doubtful = outbox.records(session, profile.connection.id, (State.IN_DOUBT,))
+    stored = records.by_local_id(session, profile.kind, sorted({*waiting.values(), *doubtful.values()}))
+    why = {local_id: profile.wants.left_out(record) for local_id, record in stored.items()}
+    unwanted = {row for row, record in waiting.items() if record not in why or why[record] is not None}
+    # what may have arrived is sent or looked for again, but not to where somebody else's records must not go
+    unwanted |= {row for row, record in doubtful.items() if _is_foreign(why.get(record))}
+    outbox.skip_rows(session, dict.fromkeys(unwanted, FILTERED), SkippedBy.FILTER)
+
+
+def _is_foreign(why: LeftOut | None) -> bool:
+    return why is not None and why.cause is Cause.SCOPE
 
 
 def _stays(row: Waiting, found: Present) -> bool:

@@ -26,11 +26,7 @@ def message(begun: Run, connection: Connection, waiting: int, left_out: str, hel
     done, name = begun.tally, begun.manifest.name
     if not (begun.held or done.delivered or done.dead or done.in_doubt or waiting):
         hint = f" {left_out}" if left_out else ""
-        hint += (
-            f" {held} held: release or discard them, on the connection's page or with hub release."
-            if held
-            else ""
-        )
+        hint += f" {held} held: release or discard them." if held else ""
         return f"Nothing new for {name}.{hint}"
     parts = [f"{done.delivered} delivered to {name}"]
     parts += [f"{done.dead} refused"] if done.dead else []

@@ -25,8 +25,8 @@ from core.delivery.journal import Tally
 from core.delivery.outcome import InDoubtPolicy
 from core.delivery.retry import Policy
 from core.http.errors import DeliveryError
-from core.integrations import options
-from core.platform.errors import Conflict, NotFound
+from core.integrations import options, own_mapping
+from core.platform.errors import Conflict, Invalid, NotFound
 from core.storage import db, due_times
 from core.storage.models import CatalogEntry, Connection, Delivery, Kind, RunStatus
 from core.storage.models.words import KIND_OF
@@ -46,11 +46,13 @@ class Run:
     connection: Connection
     manifest: integrations.Manifest
     options: options.Options
+    flaw: str | None  # why the saved options cannot be used; `options` are the default ones then
     stopping: Callable[[], bool]
     deadline: float  # monotonic seconds
     woken_at: datetime | None  # when the connection was due before this run took it
     exports: bool  # due for new records, not only for retries
     drain_to: int | None = None  # up to this change a person wants everything sent
+    who: Principal | None = None  # whoever asked for it; the audit log has their syncs
     begun: float = field(default_factory=monotonic)
     logged: bool = False
     exported: int = 0
@@ -58,6 +60,13 @@ class Run:
     more: bool = False
     fault: DeliveryError | None = None
     tally: Tally = field(default_factory=Tally)
+
+    def require_usable(self) -> None:
+        """Raise Invalid when the connection's options cannot be used: before anything is exported or sent."""
+        if self.flaw:
+            raise Invalid(self.flaw)
+        Policy.of(self.options.retry)
+        own_mapping.mapper(self.manifest, self.options.mapping)
 
     @property
     def kind(self) -> Kind:
@@ -75,7 +84,7 @@ class Run:
     def target(self) -> outbox.TicketTarget | None:
         """Where it creates tickets, if it does."""
         place = integrations.place_of(self.manifest, self.connection.config)
-        return None if place is None else outbox.TicketTarget(place, self.doubt)
+        return None if place is None else outbox.TicketTarget(place, self.doubt, self.manifest.severity)
 
     @property
     def drains(self) -> bool:
@@ -105,6 +114,14 @@ class Run:
 
     def _left(self) -> int:
         return max(0, self.options.batch_limit - self.exported)
+
+
+def options_of(connection: Connection, manifest: integrations.Manifest) -> tuple[options.Options, str | None]:
+    """(the saved options, None), or (the default ones, what is wrong with those that are saved)."""
+    try:
+        return options.parse(connection.options, manifest.category), None
+    except Invalid as error:
+        return options.Options(), error.message
 
 
 def find(session: Session, connection_id: str, who: Principal | None) -> tuple[Connection, str]:
@@ -225,7 +242,7 @@ def reap(
     """Close an attempt whose lease ran out (or, alive or not, one of `worker`'s); its rows become in doubt."""
     connection, slug = _locked(session, connection_id)
     manifest = integrations.manifests().get(slug)  # None where somebody took a preset's file away
-    policy = Policy.of(connection.options.get("retry", {}))
+    policy = _policy_of(connection)
     doubt = (
         InDoubtPolicy(manifest.in_doubt, manifest.look_up_after_s)
         if manifest
@@ -238,6 +255,14 @@ def reap(
         due_times.wake(connection, now)
         session.add(connection)
     return reaped
+
+
+def _policy_of(connection: Connection) -> Policy:
+    """The default one where what is saved cannot be used: what a dead worker left is looked at in any case."""
+    try:
+        return Policy.of(connection.options.get("retry", {}))
+    except Invalid:
+        return Policy()
 
 
 def of_deleted(session: Session) -> list[str]:

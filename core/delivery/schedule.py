@@ -4,9 +4,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, true
 from sqlmodel import Session, col
 
+from core.access.rights import may_run
 from core.delivery import outbox
 from core.integrations import credentials
 from core.storage import db, due_times
@@ -24,9 +25,14 @@ class Due(NamedTuple):
 
 
 def due(
-    room: int, failing_room: int | None = None, slow_room: int | None = None, until: datetime | None = None
+    room: int,
+    failing_room: int | None = None,
+    slow_room: int | None = None,
+    until: datetime | None = None,
+    held: Collection[str] = (),
 ) -> list[Due]:
-    """Find at most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first.
+    """Find at most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first;
+    none of those that are `held`.
 
     Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
     the threads of the others are not spent on waiting for it. Of those whose last run was slow there are never
@@ -35,10 +41,11 @@ def due(
     with db.reading() as session:
         now = until or db.now(session)
         fails, is_slow = col(Connection.failures) > 0, col(Connection.held_s) > SLOW_S
-        failing = _longest(session, now, fails, _share(room, failing_room))
+        free = col(Connection.id).not_in(held) if held else true()
+        failing = _longest(session, now, fails & free, _share(room, failing_room))
         room -= len(failing)
-        slow = _longest(session, now, ~fails & is_slow, _share(room, slow_room))
-        quick = _longest(session, now, ~fails & ~is_slow, room)
+        slow = _longest(session, now, ~fails & is_slow & free, _share(room, slow_room))
+        quick = _longest(session, now, ~fails & ~is_slow & free, room)
         return [*failing, *sorted([*slow, *quick], key=lambda each: each.since)[:room]]
 
 
@@ -76,7 +83,7 @@ def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due
 def _due(now: datetime) -> Any:
     columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
     return select(*map(col, columns)).where(
-        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open()
+        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open(), may_run()
     )
 
 

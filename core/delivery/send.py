@@ -13,6 +13,7 @@ import structlog
 from sqlmodel import Session
 
 from core import integrations
+from core.access import rights
 from core.delivery import breaker, digests, journal, outbox, refresh, restored, runs
 from core.delivery.batch import BatchDelivery, LeaseLost
 from core.delivery.journal import Tally
@@ -56,6 +57,8 @@ def claim(begun: Run) -> Claim | None:
         now = db.now(session)
         connection = runs.hold(session, begun)
         if not connection.is_active or runs.is_edited(begun, connection):
+            return None
+        if rights.lacks(session, [connection.id]):
             return None
         if connection.next_call_at and connection.next_call_at > now:
             return None
@@ -118,7 +121,7 @@ class Send:
     claim: Claim
     renewed: float  # when the lease was asked for, epoch s
     receipts: list[Receipt] = field(default_factory=list)
-    open_receipts: list[Receipt] = field(default_factory=list)
+    open_receipts: list[tuple[Receipt, Exchange | None]] = field(default_factory=list)  # with its answer
     open_verdicts: list[Outcome] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
 
@@ -143,8 +146,13 @@ class Send:
         self.renewed = time()
 
     def settle(self, receipt: Receipt) -> None:
+        """Keep a receipt with the call by which it is known: a connector yields it right after that."""
         self.receipts.append(receipt)
-        self.open_receipts.append(receipt)
+        self.open_receipts.append((receipt, self._answer))
+
+    @property
+    def _answer(self) -> Exchange | None:
+        return self.exchanges[-1] if self.exchanges else None
 
     def settle_found(self, tracker: Tracker, row: Row) -> bool:
         """Look for the row's ticket as its claim says. False when it may be created now."""
@@ -152,7 +160,7 @@ class Send:
         if search is None:
             return False
         if search.known is not None:
-            known = Receipt(row.key, vendor_id=search.known.id, url=search.known.url)
+            known = Receipt.of(row.key, search.known)
             self.open_verdicts.append(delivered(row, known, self.run.doubt, self.claim.place))
             return True
         if any(self._looked(tracker, row, place, key) for place, key in product(search.places, search.keys)):
@@ -180,9 +188,9 @@ class Send:
             return True
         if ticket is None:
             return False
-        receipt = Receipt(row.key, vendor_id=ticket.id, url=ticket.url)
+        receipt = Receipt.of(row.key, ticket)
         self.receipts.append(receipt)
-        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place))
+        self.open_verdicts.append(delivered(row, receipt, self.run.doubt, place, self._answer))
         return True
 
     def close(self, learned: int | None) -> None:
@@ -240,8 +248,9 @@ class Send:
                 random=random(),
                 now=now,
                 place=self.claim.place,
+                answer=answer,
             )
-            for receipt in self.open_receipts
+            for receipt, answer in self.open_receipts
         ]
         carried = outbox.members(
             session, [row.id for row in self.claim.rows if row.record_kind == HubMessageKind.DIGEST]

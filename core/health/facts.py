@@ -9,6 +9,8 @@ from sqlalchemy import Select
 from sqlmodel import Session
 
 from core import integrations
+from core.access import Principal, rights
+from core.access.scope import may_read
 from core.delivery import backlog, heartbeat, outbox
 from core.delivery.backlog import Backlog
 from core.delivery.heartbeat import Scheduler
@@ -27,7 +29,8 @@ class Facts:
     dead: int = 0
     held: int = 0  # wait for a person
     backlog: Backlog = backlog.NONE
-    lack: str | None = None  # its key or its entry in the catalog is gone
+    lack: str | None = None  # its key, its entry in the catalog or its owner's right is gone
+    withheld: bool = False  # what the tool said is for its owner alone
 
     @property
     def unsent(self) -> Backlog:
@@ -40,25 +43,29 @@ def read(
     ids: Select[str] | Sequence[str],
     connections: Sequence[tuple[Connection, str]],
     now: datetime,
+    who: Principal,
 ) -> dict[str, Facts]:
-    """Read the facts of `connections`, each with its slug, by id; `ids` selects them."""
+    """Read the facts of `connections`, each with its slug, by id, as `who` may know them; `ids` selects them."""
     queues: dict[str, Counter[str]] = defaultdict(Counter)
     for (connection_id, state), count in outbox.standing(session, ids).items():
         queues[connection_id][state] = count
     backlogs = backlog.read(session, ids, [connection for connection, _ in connections])
-    scheduler = heartbeat.read(session, now)
+    scheduler, lacks = heartbeat.read(session, now), rights.lacks(session, ids)
     return {
         connection.id: _facts(
             queues[connection.id],
             scheduler,
             backlogs.get(connection.id, backlog.NONE),
-            _lack(connection, slug),
+            _lack(connection, slug) or lacks.get(connection.id),
+            withheld=not may_read(who, connection.user_id),
         )
         for connection, slug in connections
     }
 
 
-def _facts(queue: Counter[str], scheduler: Scheduler, behind: Backlog, lack: str | None) -> Facts:
+def _facts(
+    queue: Counter[str], scheduler: Scheduler, behind: Backlog, lack: str | None, *, withheld: bool
+) -> Facts:
     return Facts(
         scheduler,
         waiting=sum(queue[state] for state in WAITING),
@@ -68,6 +75,7 @@ def _facts(queue: Counter[str], scheduler: Scheduler, behind: Backlog, lack: str
         held=queue[State.HELD],
         backlog=behind,
         lack=lack,
+        withheld=withheld,
     )
 
 

@@ -1,4 +1,4 @@
-"""The hub's figures for Prometheus: runs, deliveries by state and fault, queue age, call latency, heartbeat.
+"""The hub's figures for Prometheus: runs, deliveries by state and fault, queue age, call latency, heartbeat, source.
 
 Labels are vendors, never connections: their names are people's words, and there may be 100,000 of them.
 """
@@ -28,6 +28,7 @@ from core.delivery import backlog, heartbeat
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, added
 from core.delivery.journal import SUMS
 from core.delivery.outbox.queries import in_states
+from core.records import source
 from core.storage import db
 from core.storage.models import (
     STUCK,
@@ -93,6 +94,7 @@ class Metrics:
                 _connections(session),
                 _heartbeat(heartbeat.read(session, now).age_s),
             ]
+        present += _source(source.state())
         totals = self._totals(now)
         yield from _counters(totals)
         yield from _histograms(totals)
@@ -298,3 +300,18 @@ def _heartbeat(age_s: float | None) -> Metric:
     if age_s is not None:
         family.add_metric([], age_s)
     return family
+
+
+def _source(state: source.SourceState | None) -> Iterator[Metric]:
+    """Nothing where the hub has no source, and no lag before the first pull that came through."""
+    if state is None:
+        return
+    up = GaugeMetricFamily("hub_source_up", "Whether the last pull of the source came through.", labels=[])
+    up.add_metric([], float(state.error is None))
+    yield up
+    if state.lag_s is not None:
+        lag = GaugeMetricFamily(
+            "hub_source_lag_seconds", "What the source had so long ago is in the hub.", labels=[]
+        )
+        lag.add_metric([], state.lag_s)
+        yield lag

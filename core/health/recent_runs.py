@@ -1,12 +1,15 @@
 """The newest runs out of a log of any length: the hourly figures say where in it they are."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import Session, col
 
+from core.access.scope import WITHHELD
 from core.health.figures import Span
 from core.health.hourly import Query
 from core.storage.models import HourlyFigures, RunLog, RunStatus
@@ -36,8 +39,9 @@ def newest(
     span: Span,
     names: dict[str, str],
     statuses: tuple[RunStatus, ...],
+    withheld: Set[str],
 ) -> tuple[RecentRun, ...]:
-    """List the newest runs of these states, at most LIST_ROWS."""
+    """List the newest runs of these states, at most LIST_ROWS; what the tools of `withheld` said is not told."""
     windows = _windows(session, ids, span, failed_only=RunStatus.SUCCESS not in statuses)
     if not windows:
         return ()
@@ -58,7 +62,13 @@ def newest(
         .order_by(col(log.created_at).desc(), col(log.id).desc())
         .limit(LIST_ROWS)
     )
-    return tuple(RecentRun(row[0], row[1], names[row[1]], *row[2:]) for row in session.execute(query))
+    return tuple(_run(row, names, withheld) for row in session.execute(query))
+
+
+def _run(row: Any, names: dict[str, str], withheld: Set[str]) -> RecentRun:
+    connection_id: str = row[1]
+    run = RecentRun(row[0], connection_id, names[connection_id], *row[2:])
+    return replace(run, error=WITHHELD) if run.error and connection_id in withheld else run
 
 
 def _windows(session: Session, ids: Query, span: Span, *, failed_only: bool) -> list[ColumnElement[bool]]:

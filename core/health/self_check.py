@@ -1,4 +1,4 @@
-"""What is wrong with the hub itself, not with a connection: its disk, its key ring, its database, its clock.
+"""What is wrong with the hub itself, not with a connection: its disk, its keys, its database, its source, its clock.
 
 One answer for the pages, the API, `/readyz` and the terminal.
 """
@@ -12,23 +12,25 @@ from sqlmodel import Session
 from core.delivery import heartbeat
 from core.health import duration
 from core.integrations import credentials
+from core.records import source
 from core.storage import db, disk
 from core.storage.models import Heartbeat
 
-DISK, KEY, SCHEDULER, CLOCK = "disk", "key", "scheduler", "clock"
+DISK, KEY, SCHEDULER, SOURCE, CLOCK = "disk", "key", "scheduler", "source", "clock"
 #: so long it is told that the clock was ahead
 TOLD_FOR = timedelta(days=1)
 _TITLES = {
     DISK: "The disk is nearly full: nothing is taken in or sent",
     KEY: "A key is missing: connections are locked",
     SCHEDULER: "The scheduler cannot work",
+    SOURCE: "The FootprintIQ database is not read",
     CLOCK: "The clock was ahead",
 }
 
 
 @dataclass(frozen=True)
 class Trouble:
-    what: str  # disk | key | scheduler | clock
+    what: str  # disk | key | scheduler | source | clock
     sentence: str
 
     @property
@@ -42,12 +44,17 @@ def standing() -> tuple[Trouble, ...]:
         keys = [Trouble(KEY, lock.sentence) for lock in credentials.locks(session)]
         said = _said_by_scheduler(session)
         clock = _clock(session)
-    return (*_disk(), *keys, *(Trouble(SCHEDULER, sentence) for sentence in said), *clock)
+    return (*_disk(), *keys, *(Trouble(SCHEDULER, sentence) for sentence in said), *_source(), *clock)
 
 
 def _disk() -> list[Trouble]:
     found = disk.lacking()
     return [Trouble(DISK, found.sentence)] if found else []
+
+
+def _source() -> list[Trouble]:
+    found = source.state()
+    return [Trouble(SOURCE, found.sentence)] if found and found.error else []
 
 
 def _said_by_scheduler(session: Session) -> list[str]:

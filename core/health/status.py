@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from core.access.scope import WITHHELD
 from core.delivery.auto_disable import disable_at, is_known
 from core.health.facts import Facts
 from core.integrations import options
@@ -71,7 +72,8 @@ def every_s(connection: Connection) -> int:
 
 def _needs_you(connection: Connection, facts: Facts, now: datetime) -> ConnectionStatus | None:
     if connection.problem:
-        return ConnectionStatus(Status.NEEDS_YOU, connection.problem + _end(connection, now))
+        problem = WITHHELD if facts.withheld else connection.problem
+        return ConnectionStatus(Status.NEEDS_YOU, problem + _end(connection, now))
     if connection.wait_reason == "misconfigured":
         sentence = "The vendor refuses these settings. Test the connection and correct them."
         return ConnectionStatus(Status.NEEDS_YOU, sentence)

@@ -121,8 +121,9 @@ def overview(
         now = db.now(session)
         span, chosen = Span.ending(now, hours), _chosen(who, category, connection)
         ids: Query = select(col(Connection.id)).where(*chosen)
-        strips = _strips(session, chosen, ids, now)
+        strips = _strips(session, who, chosen, ids, now)
         names = {strip.connection_id: strip.name for strip in strips}
+        withheld = {strip.connection_id for strip in strips if strip.facts.withheld}
         past = figures.read(session, ids, frozenset(names), span)
         timeline = _timeline(past, span, names)
         needs_you = tuple(strip for strip in strips if strip.standing.needs_attention)
@@ -140,8 +141,8 @@ def overview(
             strips=strips[:MAX_STRIPS],
             connections=len(strips),
             needs_you=needs_you,
-            recent_runs=newest(session, ids, span, names, tuple(RunStatus)),
-            recent_failures=newest(session, ids, span, names, FAILURES),
+            recent_runs=newest(session, ids, span, names, tuple(RunStatus), withheld),
+            recent_failures=newest(session, ids, span, names, FAILURES, withheld),
             scheduler=heartbeat.read(session, now),
         )
 
@@ -176,10 +177,10 @@ def _joined(query: Query, chosen: list[ColumnElement[bool]]) -> Query:
 
 
 def _strips(
-    session: Session, chosen: list[ColumnElement[bool]], ids: Query, now: datetime
+    session: Session, who: Principal, chosen: list[ColumnElement[bool]], ids: Query, now: datetime
 ) -> tuple[Strip, ...]:
     rows = session.execute(_joined(select(Connection, col(User.email), CatalogEntry), chosen)).all()
-    found = facts.read(session, ids, [(row[0], row[2].slug) for row in rows], now)
+    found = facts.read(session, ids, [(row[0], row[2].slug) for row in rows], now, who)
     labels = _labels([(row[0].id, row[0].name, row.email) for row in rows])
     strips = [
         Strip(

@@ -76,6 +76,7 @@ class VendorClient(httpx.Client):
         deadline_s = DEADLINE_S if deadline_s is None else deadline_s
         self.vendor = vendor
         self.exchanges: list[Exchange] = []
+        self.last_call: Call | None = None  # and how far it came
         self.rules = rules
         self._pinned_hosts = tuple(pinned_hosts)
         self.before_call = before_call
@@ -117,7 +118,8 @@ class VendorClient(httpx.Client):
                     "The record holds half a character (a lone surrogate). Correct its text."
                 ) from None
             raise Misconfigured(
-                f"{self.vendor}: a header holds a character outside ASCII. Check the fields."
+                f"{self.vendor}: a header holds a character outside ASCII. Check the fields.",
+                stage="credentials",
             ) from None
 
     def _refuse_headers(self, given: httpx.Headers) -> None:
@@ -178,7 +180,7 @@ class _Transport(httpx.BaseTransport):
         self._opening = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        call = self._prepare(request)
+        self._client.last_call = call = self._prepare(request)
         trace = _Trace(time.monotonic())
         redaction = self._client._redaction.with_headers(request.headers)
         try:
@@ -186,8 +188,8 @@ class _Transport(httpx.BaseTransport):
                 trace.answer = self._call(call, request)
             return self._judge(call, request, trace.answer, redaction)
         except DeliveryError as fault:
-            fault.message = redaction.clean(fault.message)
-            fault.args = (fault.message,)
+            fault.said = redaction.clean(fault.said)
+            fault.args = (fault.said,)
             raise
         finally:
             ms = round((time.monotonic() - trace.began_at) * 1000)

@@ -44,6 +44,7 @@ class Dialer:
         call = Call(client.vendor, CallTarget("", host.lower().rstrip("."), port), self._began_at + timeout_s)
         trusted = trust(rules.ca_bundle, rules.tls_fingerprint, rules.client_cert, rules.client_key)
         excerpt = client.redacted(content.decode("utf-8", "replace"), EXCERPT_CHARS)
+        client.last_call = call
         client.exchanges.append(
             Exchange("SMTP", f"{host}:{port}", None, 0, len(content), 0, excerpt, answer="")
         )
@@ -52,7 +53,8 @@ class Dialer:
             ends_at = min(call.ends_at, time.monotonic() + CONNECT_S)
             sock = connect(addresses, port, f"{host}:{port}", ends_at)
         except Unavailable as error:
-            raise Unavailable(f"{client.vendor}: {error.message}. Nothing was sent.") from None
+            raise Unavailable(f"{client.vendor}: {error.message}.", "Nothing was sent.") from None
+        call.connected = True
         return MailLine(Stream(sock, trusted), call)
 
     def heard(self, status: int | None, answer: str) -> str:
@@ -96,7 +98,8 @@ class MailLine:
             try:
                 self._stream = self._stream.start_tls(self._stream.trust.context, host)
             except Unavailable as error:
-                raise Unavailable(f"{self._call.vendor}: {error.message}. Nothing was sent.") from None
+                vendor = self._call.vendor
+                raise Unavailable(f"{vendor}: {error.message}.", "Nothing was sent.", stage="tls") from None
 
     def close(self) -> None:
         self._stream.close()

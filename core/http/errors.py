@@ -13,34 +13,52 @@ DeliveryError
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+#: of a connection test, in their order; "answer": it was reached, and did not do what was asked
+Stage = Literal["network", "tls", "credentials", "target", "permission", "answer"]
+CORRECT_MAPPING = "Correct the mapping, then replay."
+
 
 class DeliveryError(Exception):
-    """Why a call did not deliver. `message` is one sentence for people: no secret, no stack.
+    """Why a call did not deliver: `said` is what happened and `next_step` what follows for what was being sent,
+    words for people with no secret and no stack.
 
     `status` is the HTTP status if one was read; `body` the start of the answer (decoded, redacted);
     `retry_after_s` what the vendor asked for, in seconds; `headers` those of the answer, as they came:
-    for the connector to read, never stored or shown.
+    for the connector to read, never stored or shown. `stage` is the stage of a connection test that fails by it,
+    where the status does not say so (`core.integrations.stages`).
     """
 
     def __init__(
         self,
-        message: str,
+        said: str,
+        next_step: str = "",
         *,
         status: int | None = None,
         body: str = "",
         retry_after_s: float | None = None,
         headers: Mapping[str, str] | None = None,
+        stage: Stage | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(said)
+        self.said = said
+        self.next_step = next_step
         self.status = status
         self.body = body
         self.retry_after_s = retry_after_s
         self.headers = headers or {}
+        self.stage = stage
+
+    @property
+    def message(self) -> str:
+        """Both together: what a person reads of a delivery."""
+        return f"{self.said} {self.next_step}".rstrip()
+
+    def __str__(self) -> str:
+        return self.message
 
     def json(self) -> Any:
         """The answer's body as JSON, or an empty dict where it is none."""

@@ -63,12 +63,12 @@ def sentence(
     redaction: Redaction,
     retry_after_s: float | None,
     now: datetime,
-) -> str:
-    """What happened, and what to do next."""
+) -> tuple[str, str]:
+    """(what happened, what to do next)."""
     told = one_line(redaction.clean(reason(answer)[:_READ_CHARS], whole=not answer.flaw))
     next_step = _next_step(answer, kind, retry_after_s)
     said = f"{vendor} answered {answer.status}{f' ({told})' if told else ''}."
-    return f"{said}{' ' if next_step else ''}{next_step}{skew_words(answer, now)}"
+    return said, f"{next_step}{skew_words(answer, now)}".strip()
 
 
 def moved(vendor: str, answer: Answer, scheme: str, redaction: Redaction) -> str:

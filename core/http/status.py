@@ -16,6 +16,7 @@ from core.http.errors import (
     InDoubt,
     Misconfigured,
     Rejected,
+    Stage,
     Throttled,
     TooLarge,
     Unavailable,
@@ -50,17 +51,39 @@ def status_fault(
     """The fault for an answer that is not 2xx. `safe`: the request changes nothing, so is never in doubt."""
     text, now = kept_body(answer, redaction), datetime.now(UTC)
     kind = faults.get(answer.status) or _kind(answer.status)
-    if call.target.scheme == "http" and answer.status == 400 and "https" in text.lower():
-        kind = Misconfigured  # "The plain HTTP request was sent to HTTPS port" (nginx, Go)
+    if _is_tls_port(call, answer):
+        kind = Misconfigured
     kind = Unavailable if safe and kind is InDoubt else kind
     wait_s = retry_after_s(answer.headers.get("retry-after"), now)
+    said, next_step = _sentence(call, answer, kind, redaction, wait_s, now)
     return kind(
-        _sentence(call, answer, kind, redaction, wait_s, now),
+        said,
+        next_step,
         status=answer.status,
         body=text,
         retry_after_s=max(wait_s or 0, GATEWAY_WAIT_S) if answer.status in _GATEWAY else wait_s,
         headers=answer.headers,
+        stage=_stage(call, answer, kind),
     )
+
+
+def _stage(call: Call, answer: Answer, kind: type[DeliveryError]) -> Stage | None:
+    """Where the status alone would name another stage of a test: somebody else answered, or the scheme is wrong."""
+    if _is_tls_port(call, answer):
+        return "tls"
+    return "network" if _is_from_between(answer, kind) else None
+
+
+def _is_tls_port(call: Call, answer: Answer) -> bool:
+    """ "The plain HTTP request was sent to HTTPS port" (nginx, Go)."""
+    is_plain = call.target.scheme == "http" and answer.status == 400
+    return is_plain and b"https" in answer.content[:KEPT_BYTES].lower()
+
+
+def _is_from_between(answer: Answer, kind: type[DeliveryError]) -> bool:
+    """A proxy or firewall speaks, in HTML, or asks for its own password."""
+    refuses = answer.status in (403, 405, 406) and answer.is_web_page
+    return kind is Misconfigured and (refuses or answer.status in (407, 511))
 
 
 def kept_body(answer: Answer, redaction: Redaction) -> str:
@@ -84,8 +107,8 @@ def answer_fault(
         )
     if answer.flaw and not status_is_all:
         after = "Nothing was changed by this call." if safe else "It may have been accepted."
-        told = f"{call.vendor} answered {answer.status}, but the answer {answer.flaw}. {after}"
-        return (Unavailable if safe else InDoubt)(told, status=answer.status)
+        told = f"{call.vendor} answered {answer.status}, but the answer {answer.flaw}."
+        return (Unavailable if safe else InDoubt)(told, after, status=answer.status)
     return None
 
 
@@ -96,11 +119,16 @@ def network_fault(call: Call, error: Exception, safe: bool, deadline_s: float, h
     if isinstance(error, httpcore.LocalProtocolError):
         return Misconfigured(
             f"{call.vendor}: a header holds a character that HTTP does not allow. "
-            "Check the fields for line breaks."
+            "Check the fields for line breaks.",
+            stage="credentials",
         )
     what = _silence(call, error, deadline_s)
     if not call.sent:
-        return Unavailable(f"{call.vendor}: {what}. Nothing was sent; what waits is tried again.")
+        return Unavailable(
+            f"{call.vendor}: {what}.",
+            "Nothing was sent; what waits is tried again.",
+            stage=error.stage if isinstance(error, Unavailable) else None,
+        )
     if safe:
         return Unavailable(f"{call.vendor}: {what}.{hint}")
     return InDoubt(f"{call.vendor}: sent, {what}: it may have arrived.{hint}")
@@ -132,11 +160,11 @@ def _sentence(
     redaction: Redaction,
     wait_s: float | None,
     now: datetime,
-) -> str:
+) -> tuple[str, str]:
     if 300 <= answer.status < 400:
-        return explain.moved(call.vendor, answer, call.target.scheme, redaction)
+        return explain.moved(call.vendor, answer, call.target.scheme, redaction), ""
     if kind is Misconfigured and answer.status in (403, 405, 406) and answer.is_web_page:
-        return explain.refused_in_between(call.vendor, answer.status)
+        return explain.refused_in_between(call.vendor, answer.status), ""
     return explain.sentence(call.vendor, answer, kind, redaction, wait_s, now)
 
 

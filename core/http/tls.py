@@ -36,7 +36,8 @@ class Trust:
         if not hmac.compare_digest(shown, self.pin):
             raise Misconfigured(
                 f"{vendor} shows another certificate than the pinned one; its SHA-256 is "
-                f"{shown.hex(':').upper()}. If it was renewed on purpose, enter this fingerprint."
+                f"{shown.hex(':').upper()}. If it was renewed on purpose, enter this fingerprint.",
+                stage="tls",
             )
 
 
@@ -77,7 +78,8 @@ def parse_fingerprint(text: str) -> bytes:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", digits, re.ASCII):
         raise Misconfigured(
             "The certificate fingerprint is not a SHA-256 one, which has 64 hexadecimal digits. "
-            "Read it with: openssl x509 -noout -fingerprint -sha256 -in cert.pem"
+            "Read it with: openssl x509 -noout -fingerprint -sha256 -in cert.pem",
+            stage="tls",
         )
     return bytes.fromhex(digits)
 
@@ -141,7 +143,8 @@ def _load_authorities(context: ssl.SSLContext, pem: str) -> None:
     except (ssl.SSLError, ValueError):
         raise Misconfigured(
             "The CA bundle holds no readable certificate. Paste it with its BEGIN CERTIFICATE and END "
-            "CERTIFICATE lines."
+            "CERTIFICATE lines.",
+            stage="tls",
         ) from None
 
 
@@ -154,7 +157,8 @@ def _load_client(context: ssl.SSLContext, cert: str, key: Secret | None) -> None
     except (ssl.SSLError, ValueError):
         raise Misconfigured(
             "The client certificate and its key cannot be used together. Paste both as PEM text, the key "
-            "unencrypted, and check that they belong together."
+            "unencrypted, and check that they belong together.",
+            stage="tls",
         ) from None
 
 

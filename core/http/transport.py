@@ -36,6 +36,7 @@ class Call:
     target: CallTarget
     ends_at: float  # time.monotonic()
     tunnelled: bool = False
+    connected: bool = False  # the vendor took the connection, and TLS began
     sent: bool = False  # a byte of the request may have reached the vendor
     heard: bool = False  # a byte of the answer came back
 
@@ -81,7 +82,8 @@ class Stream(httpcore.NetworkStream):
             raise httpcore.ReadError(_reason(error)) from None
         if not self._is_secure and not call.heard and data[:2] == b"\x15\x03":  # a TLS alert record
             raise Misconfigured(
-                f"{call.vendor}: {call.target.host}:{call.target.port} speaks TLS. Enter the address with https://."
+                f"{call.vendor}: {call.target.host}:{call.target.port} speaks TLS. Enter the address with https://.",
+                stage="tls",
             )
         call.heard = call.heard or bool(data and self._reaches_vendor(call))
         return data
@@ -105,6 +107,7 @@ class Stream(httpcore.NetworkStream):
     ) -> "Stream":
         call = _call.get()
         host = (server_hostname or call.target.host).rstrip(".")
+        call.connected = True
         try:
             self._wait_at_most(call, timeout, httpcore.ConnectTimeout)
             secure = ssl_context.wrap_socket(self._sock, server_hostname=host)
@@ -140,7 +143,7 @@ class Stream(httpcore.NetworkStream):
     def _refuse_alert(self, call: Call, error: OSError) -> None:
         """With TLS 1.3 a refused client certificate shows only after the handshake, at the first read."""
         if isinstance(error, ssl.SSLError) and not call.heard and "ALERT" in (error.reason or ""):
-            raise Misconfigured(tls.refusal(error, call.vendor, call.target.host)) from None
+            raise Misconfigured(tls.refusal(error, call.vendor, call.target.host), stage="tls") from None
 
 
 class GuardedBackend(httpcore.NetworkBackend):
@@ -232,10 +235,10 @@ def _unreached(error: OSError, where: str) -> str:
 def _refuse_handshake(call: Call, error: Exception) -> NoReturn:
     where = f"{call.target.host}:{call.target.port}"
     if isinstance(error, TimeoutError | httpcore.ConnectTimeout):
-        raise Unavailable(f"no answer from {where} to the TLS handshake") from None
+        raise Unavailable(f"no answer from {where} to the TLS handshake", stage="tls") from None
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        raise Misconfigured(tls.refusal(error, call.vendor, call.target.host)) from None
-    raise Unavailable(f"{where} closed the connection during the TLS handshake") from None
+        raise Misconfigured(tls.refusal(error, call.vendor, call.target.host), stage="tls") from None
+    raise Unavailable(f"{where} closed the connection during the TLS handshake", stage="tls") from None
 
 
 def _reason(error: OSError) -> str:

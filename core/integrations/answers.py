@@ -27,7 +27,7 @@ def json_answer(response: httpx.Response, vendor: str) -> dict[str, Any]:
     if isinstance(answer, dict):
         return answer
     raise InDoubt(
-        f"{vendor} answered {response.status_code}, but not in its own form. "
+        f"{vendor} answered {response.status_code}, but not in its own form.",
         "The record may have arrived; look for it there.",
         status=response.status_code,
     )
@@ -50,6 +50,9 @@ def foreign(fault: DeliveryError, vendor: str) -> Misconfigured:
         "Correct the address, or let the proxy or firewall pass the hub through.",
         status=fault.status,
         body=fault.body,
+        stage="network"
+        if fault.status and fault.status >= 400
+        else None,  # a page with 200 is another address
     )
 
 
@@ -72,4 +75,5 @@ def reached(url: str, vendor: str) -> Iterator[Step]:
     if address.scheme == "https":
         yield Step("tls", True, "The connection is encrypted and the certificate trusted.")
     else:
-        yield Step("tls", None, "Plain http: credentials and records cross the network unencrypted.")
+        words = "Plain http: credentials and records cross the network unencrypted."
+        yield Step("tls", None, words, warning=True)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self
 
@@ -16,7 +17,7 @@ import httpx
 import orjson
 from typing_extensions import TypeVar
 
-from core.http.errors import DeliveryError
+from core.http.errors import DeliveryError, Stage
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -35,32 +36,55 @@ class Item:
         return body
 
 
+class CaseStatus(StrEnum):
+    """A case's status; a ticket's, whatever its tracker calls it."""
+
+    OPEN = "open"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket in the tracker: `id` is what people call it (SEC-12).
+
+    `status` and `priority` are the tracker's own words, the second spelt as in the manifest's [severity]; None where
+    it has none or did not say. `stage` is what the status means.
+    """
+
+    id: str
+    url: str | None = None
+    status: str | None = None
+    stage: CaseStatus = CaseStatus.OPEN
+    priority: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of one item. `fault` None means delivered (in the manifest's sense of the word)."""
 
     key: str
     vendor_id: str | None = None
-    url: str | None = None
+    ticket: Ticket | None = None  # of a tracker
     fault: DeliveryError | None = None
+
+    @classmethod
+    def of(cls, key: str, ticket: Ticket) -> Self:
+        return cls(key, vendor_id=ticket.id, ticket=ticket)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stage of a connection test. `ok` None = could not be proven without a side effect; `text` says so."""
+    """One stage of a connection test. `ok` None = could not be proven without a side effect; `text` says so.
 
-    name: str  # network | tls | credentials | target | permission
+    `warning`: it works, and a person should know how (`ok` is None, too).
+    """
+
+    name: Stage
     ok: bool | None
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A ticket in the tracker: `id` is what people call it (SEC-12)."""
-
-    id: str
-    url: str | None = None
-    status: str | None = None
+    warning: bool = False
 
 
 class Tokens(Protocol):

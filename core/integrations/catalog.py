@@ -64,6 +64,23 @@ def get(slug: str) -> Manifest:
     return known[slug]
 
 
+def secret_routes(manifest: Manifest) -> frozenset[str]:
+    """Fields that decide where its secrets are sent; of a preset also those of its base."""
+    return _marked(manifest, "secretGoesHere")
+
+
+def staying_secrets(manifest: Manifest) -> frozenset[str]:
+    """Secrets that are never sent: they sign, or open what comes in."""
+    return _marked(manifest, "staysHere")
+
+
+def _marked(manifest: Manifest, mark: str) -> frozenset[str]:
+    both = (manifest, manifests().get(manifest.connector, manifest))
+    return frozenset(
+        name for each in both for name, field in each.config["properties"].items() if field.get(mark)
+    )
+
+
 def log_disabled() -> None:
     """Tell at the start which presets are not used. Raises Unusable as `manifests`."""
     for sentence in disabled().values():

@@ -20,6 +20,10 @@ class NotFound(HubError):
     code = "not_found"
 
 
+class Gone(NotFound):
+    """It was there, and somebody deleted it. Said only to those who might see it."""
+
+
 class Conflict(HubError):
     """The thing is in a state in which this cannot be done now."""
 

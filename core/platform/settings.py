@@ -8,11 +8,14 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.platform import durations
 from core.platform.errors import Unusable
 from core.platform.secret import Secret
 
 #: scheme, host and no user name; what follows is the caller's
 _WEB = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", re.ASCII)
+OFF = "off"
+SOURCE_EVERY_S = range(10, 7 * durations.DAY_S + 1)
 _PROXY = re.compile(r"http://([^\s/?#@\\]+@)?[^\s/?#@\\]+/?", re.ASCII)
 
 
@@ -35,6 +38,7 @@ class Settings(BaseSettings):
     ca_bundle: Path | None = None
     proxy: str | None = None
     source_url: Secret | None = None
+    source_every: str = "1m"
     admin_password: Secret | None = None
     executor: str = "local"
     retention_days: int = 90
@@ -48,6 +52,11 @@ class Settings(BaseSettings):
     def run_folder(self) -> Path:
         """Beside the key file: lock, error log, the sandbox's journal, and what was sent from this machine."""
         return self.secret_key_file.parent / "run"
+
+    @property
+    def source_every_s(self) -> int | None:
+        """How often the source is pulled; None: by hand only."""
+        return None if self.source_every == OFF else durations.parse_whole(self.source_every)
 
     @field_validator("secret_keys", "source_url", "admin_password", mode="before")
     @classmethod
@@ -73,6 +82,21 @@ class Settings(BaseSettings):
     def _is_positive(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
             raise ValueError("is less than one day")
+        return value
+
+    @field_validator("audit_days")
+    @classmethod
+    def _is_kept(cls, value: int) -> int:
+        if value < 30:
+            raise ValueError("is less than the 30 days for which the database keeps the audit log")
+        return value
+
+    @field_validator("source_every")
+    @classmethod
+    def _is_interval(cls, value: str) -> str:
+        seconds = durations.parse_whole(value)
+        if value != OFF and seconds not in SOURCE_EVERY_S:
+            raise ValueError("is not an interval from 10s to 7d like 30s, 5m or 2h, nor off")
         return value
 
     @field_validator("min_free_mb", "ballast_mb")

@@ -7,6 +7,7 @@ counts characters instead, the text is a little shorter than it might be, never 
 import re
 import unicodedata
 
+_BROKEN = re.compile("[\x00\ud800-\udfff]")
 _BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _LINK = re.compile(r"https?://[^\s/]\S*", re.IGNORECASE)
 
@@ -31,6 +32,11 @@ def cut_to_link(text: str, limit: int, url: object) -> str:
     if not link or _units(text) <= limit or _units(link) > limit // 2:
         return cut(text, limit)
     return f"{cut(text, limit - _units(link) - 1)}\n{link}"
+
+
+def mended(text: str) -> str:
+    """With U+FFFD for each NUL and lone surrogate: PostgreSQL and UTF-8 refuse them."""
+    return _BROKEN.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:

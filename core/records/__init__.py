@@ -4,13 +4,14 @@ Takes a session and never commits.
 """
 
 from core.records.owners import adopt, heirs, names_of
-from core.records.queries import by_local_id, changes, count, latest, local_ids, newest
+from core.records.queries import beginning_with, by_local_id, changes, count, latest, local_ids, newest
 from core.records.tables import head, hold, lock
 from core.records.upsert import Stored, store
 
 __all__ = [
     "Stored",
     "adopt",
+    "beginning_with",
     "by_local_id",
     "changes",
     "count",

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from core.platform.errors import Invalid
-from core.records.parse import unfit
+from core.records.storable import LENIENT, read_json
 
 MAX_LINE_BYTES = 5_000_000
 MAX_RECORD_LINES = 1_000  # of one CSV record whose quoted text has line breaks
@@ -29,7 +29,6 @@ _WRAPPED = re.compile(rb'\{\s*"(\w{1,60})"\s*:\s*\[\s*(?:\{|$)')
 #: no text has these
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SPACE = re.compile(r"[\s,]*")
-_DECODER = json.JSONDecoder(strict=False)  # finds where an element ends; orjson then judges it
 _FORMATS = "Save it as NDJSON (one object per line), a JSON array or CSV, in UTF-8"
 #: how files begin that people mistake for one of ours
 _MAGIC = {
@@ -103,7 +102,8 @@ def _refuse_binary(start: bytes, name: str) -> None:
     known = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
     if known:
         raise Invalid(f"{name} is {known}, not a text file of records. {_FORMATS}.")
-    if b"\0" in start[:4096]:
+    is_json = start[:1] in (b"{", b"[") and start[1:2] != b"\0"  # which is how UTF-16 would go on
+    if b"\0" in start[:4096] and not is_json:
         raise Invalid(f"{name} is not text. {_FORMATS}.")
 
 
@@ -131,18 +131,12 @@ def _object(number: int, raw: bytes) -> Row:
     if len(raw) > MAX_LINE_BYTES:
         return number, BadLine(number, f"it is longer than {MAX_LINE_BYTES // 1_000_000} MB")
     try:
-        row = orjson.loads(raw)
+        row = read_json(raw)
     except orjson.JSONDecodeError as error:
         return number, BadLine(number, f"it is not valid JSON ({error.msg}, at column {error.colno})")
     if not isinstance(row, dict):
         return number, BadLine(number, "it is not an object of fields and values")
-    # what orjson reads has no NaN and no lone surrogate, only the NUL is left to look for
-    return _fit(number, row) if b"\\u0000" in raw else (number, row)
-
-
-def _fit(number: int, row: dict[str, Any]) -> Row:
-    reason = unfit(row)
-    return number, BadLine(number, reason) if reason else row
+    return number, row
 
 
 # --- JSON array -----------------------------------------------------------------------------------
@@ -177,15 +171,13 @@ def _end(found: re.Match[str] | None) -> int:
 
 def _element_end(text: str, at: int) -> tuple[int | None, str]:
     try:
-        return _DECODER.raw_decode(text, at)[1], ""
+        return LENIENT.raw_decode(text, at)[1], ""  # where it ends; its text is then read by itself
     except RecursionError:
         return None, "it is nested too deeply"
     except json.JSONDecodeError as error:
         if error.pos >= len(text) or not text[at:].strip():
             return None, "the file breaks off in the middle of the list"
         return None, f"it is not valid JSON ({error.msg})"
-    except ValueError:
-        return None, "it holds a number of more than 64 bits"
 
 
 # --- CSV ------------------------------------------------------------------------------------------
@@ -272,10 +264,4 @@ def _split(text: str, separator: str) -> list[str] | None:
 
 
 def _named(number: int, columns: list[str], cells: list[str]) -> Row:
-    row: dict[str, Any] = {c: v for c, v in zip(columns, cells, strict=True) if c and v != ""}
-    if "metadata" in row:
-        try:
-            row["metadata"] = orjson.loads(row["metadata"])
-        except orjson.JSONDecodeError as error:
-            return number, BadLine(number, f"its metadata is not valid JSON ({error.msg})")
-    return _fit(number, row)
+    return number, {c: v for c, v in zip(columns, cells, strict=True) if c and v != ""}

@@ -9,10 +9,10 @@ A view has no `xmin`, nor has a table of which the hub's user may read some colu
 minutes before the last change it saw, and alerts, which have no `updated_at`, are read again while the hub holds them
 as unread: recent ones as a whole, older ones once they are read or resolved.
 
-What is read twice is absorbed by `sources.store`.
+What is read twice is absorbed by `records.store`. When it is read, and what becomes of the rows: `source`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,10 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import URL, Connection, NullPool, RowMapping, create_engine, make_url, select, text
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from sqlalchemy import URL, Connection, NullPool, RowMapping, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import Session, col
 
@@ -34,6 +37,8 @@ BATCH = 1_000
 OVERLAP = timedelta(minutes=2)
 CONNECT_S, STATEMENT_S = 10, 300
 MAX_UNREAD = 50_000  # of the newest unread alerts: 50 look-ups of 1,000 ids each
+#: a server that went away without a word is noticed after a minute (the system's own default is two hours)
+_KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 RECENT = timedelta(days=7)  # alerts that may still change in more than being read
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: PostgreSQL compares transactions of 32 bits around a circle: half of it back is as far as it can look
@@ -53,7 +58,7 @@ _COLUMNS = text(
 )
 #: txid_… since they are in every version in use; a role needs no rights for them, and a standby has them too
 _SNAPSHOT = text(
-    "SELECT txid_snapshot_xmin(taken), txid_snapshot_xmax(taken), now() FROM txid_current_snapshot() AS taken"
+    "SELECT txid_snapshot_xmin(taken), txid_snapshot_xmax(taken) FROM txid_current_snapshot() AS taken"
 )
 Rows = list[dict[str, Any]]
 
@@ -90,20 +95,20 @@ class Source:
         """
         with _explained(self.address, TABLE[kind]):
             table = self._table(kind)
-            horizon, newest, now = self.connection.execute(_SNAPSHOT).one()
+            horizon, newest = self.connection.execute(_SNAPSHOT).one()
             since = _usable(since, table, newest)
             at = since or Position(EPOCH, "", horizon, table.id)
             for part in self._changed(kind, table, since):
-                # a row dated in the future must not hide those that come before that date
-                reached = max(min(part[-1]["hub_changed_at"], now), at.changed_at)
+                reached = max(part[-1]["hub_changed_at"], at.changed_at)
                 at = replace(at, changed_at=reached, last_id=str(part[-1]["id"]))
                 yield [_plain(row) for row in part], at
             yield [], replace(at, horizon=horizon)
 
     def _changed(self, kind: Kind, table: Table, since: Position | None) -> Iterator[Sequence[RowMapping]]:
         times = [f"{name}::timestamptz" for name in TIMES[kind] if name in table.columns]
-        # rows without any time come first, and with every first read
-        changed = f"coalesce(greatest({', '.join(times)}), 'epoch')"
+        # rows without any time, or with -infinity, come first and with every first read; one that is dated in the
+        # future, or at infinity, changed now, and hides none that come before that date
+        changed = f"least(greatest({', '.join(times)}, 'epoch'), now())"
         wanted = f"{changed} >= :since"
         given: dict[str, Any] = {"since": since.changed_at - OVERLAP if since else EPOCH}
         if since and table.has_xmin:
@@ -160,7 +165,7 @@ class Source:
 @contextmanager
 def connect(url: Secret) -> Iterator[Source]:
     """Opens the database at `url` read-only. Raises Unusable in one sentence, without the password."""
-    address = _address(url)
+    address = address_of(url)
     engine = create_engine(
         address,
         poolclass=NullPool,
@@ -169,15 +174,45 @@ def connect(url: Secret) -> Iterator[Source]:
             "connect_timeout": CONNECT_S,
             "prepare_threshold": None,
             "application_name": "hub pull",
+            **_KEPT_ALIVE,
         },
     ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    event.listen(engine, "connect", _read_any_time)
     with _explained(address):
         connection = engine.connect()
     with connection:
         with _explained(address):
             connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_S}s'"))
             connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
-        yield Source(_name(address), address, connection)
+        yield Source(name_of(address), address, connection)
+
+
+def _read_any_time(raw: psycopg.Connection, _record: Any) -> None:
+    for name, loader in (("timestamptz", _Timestamptz), ("timestamp", _Timestamp), ("date", _Date)):
+        raw.adapters.register_loader(name, loader)
+
+
+class _Timestamptz(TimestamptzLoader):
+    def load(self, data: Buffer) -> Any:
+        return _or_text(super().load, data)
+
+
+class _Timestamp(TimestampLoader):
+    def load(self, data: Buffer) -> Any:
+        return _or_text(super().load, data)
+
+
+class _Date(DateLoader):
+    def load(self, data: Buffer) -> Any:
+        return _or_text(super().load, data)
+
+
+def _or_text(load: Callable[[Buffer], Any], data: Buffer) -> Any:
+    """A time that Python does not have, `infinity` above all, as PostgreSQL writes it: parsing tells of it."""
+    try:
+        return load(data)
+    except psycopg.DataError:
+        return bytes(data).decode()
 
 
 def position(session: Session, source: str, kind: Kind) -> Position | None:
@@ -212,11 +247,13 @@ def shown(address: URL) -> str:
     return f"{host}:{address.port or 5432}/{address.database or address.username or ''}"
 
 
-def _name(address: URL) -> str:
+def name_of(address: URL) -> str:
+    """Its key in `pull_cursors` and `source_pulls`."""
     return blake2b(shown(address).encode(), digest_size=16).hexdigest()
 
 
-def _address(url: Secret) -> URL:
+def address_of(url: Secret) -> URL:
+    """Read the address. Raises Invalid when it is none of a PostgreSQL database."""
     try:
         address = make_url(url.reveal())
     except (ArgumentError, ValueError):

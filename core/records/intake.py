@@ -1,4 +1,4 @@
-"""Records: store, import a file, pull from FootprintIQ, look at them. Opens the transactions."""
+"""Records: store, import a file, look at them. Opens the transactions."""
 
 import os
 import sys
@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 from core import records
 from core.access import LOCAL, Principal
-from core.access.principal import require_admin, require_member
+from core.access.audit import audit
+from core.access.principal import require_member
 from core.platform.errors import NotFound
-from core.platform.secret import Secret
-from core.records import Stored, files, footprintiq
+from core.records import Stored, files
 from core.records.files import BadLine
-from core.records.footprintiq import Position, Source
+from core.records.storable import said
 from core.storage import db, disk
 from core.storage.models import Kind
 
@@ -28,7 +28,8 @@ Progress = Callable[[int, int | None, int], None]
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were."""
+    """What became of a file. `bad` are the first (line, reason), `bad_count` is how many there were; `noted` are the
+    first (line, what was changed in it), and their number."""
 
     total: int = 0
     new: int = 0
@@ -36,6 +37,8 @@ class Imported:
     same: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     bad_count: int = 0
+    noted: list[tuple[int, str]] = field(default_factory=list)
+    noted_count: int = 0
 
 
 def store(who: Principal, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> Stored:
@@ -69,18 +72,24 @@ def import_file(
     with _opened(file) as (stream, name):
         size = _size(stream)
         rows = files.read(stream, name)
-        while part := list(islice(rows, BATCH)):
-            total = _import_part(who, kind, part, total)
-            if progress:
-                progress(stream.tell() if size is not None else 0, size, total.total)
+        try:
+            while part := list(islice(rows, BATCH)):
+                total = _import_part(who, kind, part, total)
+                if progress:
+                    progress(stream.tell() if size is not None else 0, size, total.total)
+        finally:  # broken off, too
+            _note(who, kind, name, total)
     return total
 
 
-def pull(who: Principal, source_url: Secret) -> dict[Kind, Stored]:
-    """One incremental read of FootprintIQ's database. What was stored stays when a later table fails."""
-    require_admin(who, "pull records")
-    with footprintiq.connect(source_url) as source:
-        return {kind: _pull(source, kind) for kind in Kind}
+@db.unit
+def _note(who: Principal, kind: Kind, name: str, total: Imported) -> None:
+    """In the audit log; a transaction of its own, for the file was many."""
+    if not total.total:
+        return
+    counts = {"total": total.total, "new": total.new, "changed": total.changed, "same": total.same}
+    with db.session() as session:
+        audit(session, who, "records.import", name, kind=kind, refused=total.bad_count, **counts)
 
 
 def find(who: Principal, kind: Kind, id: str) -> dict[str, Any]:
@@ -128,6 +137,8 @@ def _import_part(who: Principal, kind: Kind, part: list[files.Row], total: Impor
         same=total.same + stored.same,
         bad=(total.bad + bad)[:BAD_KEPT],
         bad_count=total.bad_count + len(bad),
+        noted=(total.noted + [(numbers[index], said(notes)) for index, notes in stored.notes])[:BAD_KEPT],
+        noted_count=total.noted_count + len(stored.notes),
     )
 
 
@@ -152,31 +163,3 @@ def _size(stream: BinaryIO) -> int | None:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(at)
     return size
-
-
-def _pull(source: Source, kind: Kind) -> Stored:
-    with db.reading() as session:
-        since = footprintiq.position(session, source.name, kind)
-    total = Stored()
-    taken = 0
-    for rows, reached in source.batches(kind, since):
-        total = total.plus(_take(source, kind, rows, reached), taken)
-        taken += len(rows)
-    if kind is not Kind.ALERT or source.is_exact(kind):
-        return total
-    with db.reading() as session:
-        waiting = footprintiq.unread(session)
-    for rows in source.again(waiting):
-        total = total.plus(_take(source, kind, rows, None), taken)
-        taken += len(rows)
-    return total
-
-
-@db.unit
-def _take(source: Source, kind: Kind, rows: footprintiq.Rows, reached: Position | None) -> Stored:
-    disk.require()
-    with db.session() as session:
-        stored = records.store(session, kind, rows)
-        if reached:
-            footprintiq.move(session, source.name, kind, reached)
-        return stored

@@ -2,10 +2,12 @@
 
 A row is what FootprintIQ's table, an import file or a POST holds. Fields the table does not have are kept
 in `extra`. A field that is absent says nothing (the stored value stays); a field that is null says "none".
+
+What is in a field never keeps its record out: what a column cannot hold is replaced by what it can, and a note in
+`extra` says so (NOTES).
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
@@ -15,6 +17,8 @@ import orjson
 from sqlalchemy import JSON, Boolean, Integer
 from sqlmodel import SQLModel
 
+from core.platform.text import mended
+from core.records.storable import NOTES, as_float, read_json, storable
 from core.storage.models import RECORD_TABLES, Kind, UtcDateTime
 
 MAX_ID_CHARS, MAX_USER_ID_CHARS = 200, 254  # the widths of the columns
@@ -34,8 +38,6 @@ NOT_CONTENT = OWN_COLUMNS - {"extra"} | {
     "closed_at",
     "is_read",
 }
-_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_NO_NAN = (str, int, bool, type(None))  # most values: not worth a call each
 _WORDS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "off", "0"), False
 )
@@ -45,22 +47,47 @@ class Unfit(ValueError):
     """This row cannot be stored. The text says why; the caller reports it and takes the next row."""
 
 
-def parse(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the columns that `row` gives, coerced, and `extra`. Raises Unfit."""
-    reason = unfit(row) if isinstance(row, Mapping) else "it is not an object of fields and values"
-    if reason:
-        raise Unfit(reason)
-    known = COERCE[kind]
-    other = looks_like(kind, row)
+class Misfit(ValueError):
+    """This value is none of its column's. The text says why, `instead` is what stands in its place."""
+
+    def __init__(self, reason: str, instead: Any = None) -> None:
+        super().__init__(f"{reason}; {'it is left empty' if instead is None else f'kept as {instead}'}")
+        self.instead = instead
+
+
+def parse(kind: Kind, row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the columns that `row` gives, coerced, and `extra`; and what had to be changed, by field. Raises Unfit."""
+    if not isinstance(row, Mapping):
+        raise Unfit("it is not an object of fields and values")
+    kept, notes = storable(row)
+    other = looks_like(kind, kept)
     if other:
         raise Unfit(f"it looks like {_A[other]}; import it with `hub import {other}s`")
-    columns = {name: known[name](name, value) for name, value in row.items() if name in known}
-    columns["id"] = _checked_id(columns.get("id"))
+    _require_id(kept.get("id"))
     if len(row) == 1:
         raise Unfit("it has nothing but an id")
-    if len(columns.get("user_id") or "") > MAX_USER_ID_CHARS:
-        raise Unfit(f"user_id is longer than {MAX_USER_ID_CHARS} characters")
-    columns["extra"] = {name: value for name, value in row.items() if name not in known}
+    columns = _columns(kind, row, kept, notes)
+    columns["extra"] = {name: value for name, value in kept.items() if name not in COERCE[kind]}
+    if notes:
+        columns["extra"][NOTES] = notes
+    return columns, notes
+
+
+def _columns(
+    kind: Kind, row: Mapping[str, Any], kept: Mapping[str, Any], notes: dict[str, str]
+) -> dict[str, Any]:
+    known, columns = COERCE[kind], dict[str, Any]()
+    for name, value in kept.items():
+        if (coerced := known.get(name)) is None:
+            continue
+        if coerced is _integer and name in notes:
+            value = row[name]  # "too large" says more than "empty"
+            del notes[name]
+        try:
+            columns[name] = coerced(value)
+        except Misfit as misfit:
+            columns[name] = misfit.instead
+            notes[name] = "; ".join([*filter(None, [notes.get(name)]), str(misfit)])
     return columns
 
 
@@ -77,8 +104,15 @@ def looks_like(kind: Kind, row: Mapping[str, Any]) -> Kind | None:
 
 
 def merge(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge what is known after `given` arrived on top of `stored`."""
-    return {**stored, **given, "extra": {**(stored.get("extra") or {}), **given["extra"]}}
+    """Merge what is known after `given` arrived on top of `stored`. A note stays as long as its field does."""
+    before, now = stored.get("extra") or {}, given["extra"]
+    extra = {**before, **now}
+    if isinstance(before.get(NOTES), dict):
+        notes = {field: note for field, note in before[NOTES].items() if field not in given | now}
+        extra.pop(NOTES)
+        if notes := notes | now.get(NOTES, {}):
+            extra[NOTES] = notes
+    return {**stored, **given, "extra": extra}
 
 
 def is_older(given: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
@@ -107,94 +141,80 @@ def content_hash(columns: Mapping[str, Any]) -> str:
     return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def unfit(row: Any) -> str | None:
-    """Say why no database could keep `row` and give it back the same, or None."""
-    try:
-        text = orjson.dumps(row)
-    except TypeError as error:
-        return _spoken(str(error))
-    if b"\\u0000" in text and _ESCAPED_NUL.search(text):
-        return "it holds a NUL character, which PostgreSQL cannot store"
-    if _has_nan(row):
-        return "it holds NaN or Infinity, which are not JSON"
-    return None
-
-
-def _spoken(cause: str) -> str:
-    if "UTF-8" in cause:
-        return "it holds text that is not valid UTF-8"
-    if "64-bit" in cause:
-        return "it holds a number of more than 64 bits"
-    if "ecursion" in cause:
-        return "it is nested too deeply"
-    return f"it holds a value that JSON does not have ({cause})"
-
-
-def _has_nan(value: Any) -> bool:
-    """orjson writes NaN as null, so it has to be looked for."""
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return any(_has_nan(part) for part in inner if not isinstance(part, _NO_NAN))
-
-
-def _checked_id(value: str | None) -> str:
-    text = (value or "").strip()
-    if not text:
+def _require_id(value: Any) -> None:
+    if value is None or not str(value).strip():
         raise Unfit("it has no id")
-    if len(text) > MAX_ID_CHARS:
-        raise Unfit(f"its id is longer than {MAX_ID_CHARS} characters")
-    return text
+    if not isinstance(value, str | int | float):
+        raise Unfit("id must be text, not a list or an object")
 
 
-def _text(name: str, value: Any) -> str | None:
+def _id(value: Any) -> str:
+    return _fitted(str(_text(value)).strip(), MAX_ID_CHARS)
+
+
+def _user_id(value: Any) -> str | None:
+    text = _text(value)
+    return text and _fitted(text, MAX_USER_ID_CHARS)
+
+
+def _fitted(text: str, limit: int) -> str:
+    """No two of those that are too long become one."""
+    if len(text) <= limit:
+        return text
+    end = blake2b(text.encode(), digest_size=8).hexdigest()
+    raise Misfit(f"was longer than {limit} characters", f"{text[: limit - 1 - len(end)]}-{end}")
+
+
+def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    raise Unfit(f"{name} must be text, not a list or an object")
+    raise Misfit("was no text", orjson.dumps(value, default=str).decode())
 
 
-def _severity(name: str, value: Any) -> str | None:
-    text = _text(name, value)
+def _severity(value: Any) -> str | None:
+    text = _text(value)
     return text and text.strip().lower()
 
 
-def _integer(name: str, value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     if value is None or value == "" or (type(value) is int and 0 <= value <= MAX_INT):
         return None if value == "" else value
     try:
-        number = float(value) if not isinstance(value, int) else value
-        if isinstance(value, bool) or number != int(number):
-            raise ValueError
-    except (ValueError, TypeError, OverflowError):
-        raise Unfit(f"{name} {_quoted(value)} is not a whole number") from None
-    if abs(number) > MAX_INT:
-        raise Unfit(f"{name} {_quoted(value)} is too large")
+        number = as_float(value) if isinstance(value, int) else float(value)
+    except (ValueError, TypeError):
+        number = math.nan
+    if isinstance(value, bool) or math.isnan(number):
+        raise Misfit(f"{_quoted(value)} is not a whole number")
+    if number > MAX_INT:
+        raise Misfit(f"{_quoted(value)} is too large", MAX_INT)
     if number < 0:
-        raise Unfit(f"{name} {_quoted(value)} is below 0")
+        raise Misfit(f"{_quoted(value)} is below 0", 0)
+    if number != int(number):
+        raise Misfit(f"{_quoted(value)} is not a whole number", math.ceil(number))
     return int(number)
 
 
-def _flag(name: str, value: Any) -> bool:
+def _flag(value: Any) -> bool:
     if value is None or value == "":
         return False
     known = _WORDS.get(str(value).strip().lower())
     if known is None:
-        raise Unfit(f"{name} {_quoted(value)} is neither true nor false")
+        raise Misfit(f"{_quoted(value)} is neither true nor false", False)
     return known
 
 
-def _time(name: str, value: Any) -> datetime | None:
+def _time(value: Any) -> datetime | None:
     if value is None or value == "":
         return None
     try:
         moment = _moment(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
-        raise Unfit(f"{name} {_quoted(value)} is not a date; write it like 2026-11-22T10:00:00Z") from None
+        raise Misfit(f"{_quoted(value)} is not a date like 2026-11-22T10:00:00Z") from None
 
 
 def _moment(value: Any) -> datetime:
@@ -207,40 +227,48 @@ def _moment(value: Any) -> datetime:
     return datetime.fromisoformat(value.strip())
 
 
-def _table(name: str, value: Any) -> dict[str, Any] | None:
+def _table(value: Any) -> dict[str, Any] | None:
     """A JSON object; anything else JSON has is kept under `value`."""
-    if isinstance(value, str):
-        try:
-            value = orjson.loads(value) if value.strip() else None
-        except orjson.JSONDecodeError:
-            return {"value": value}
-    return value if value is None or isinstance(value, dict) else {"value": value}
+    if not isinstance(value, str):
+        return value if value is None or isinstance(value, dict) else {"value": value}
+    if not value.strip():
+        return None
+    try:
+        found = read_json(value.encode()) if value.lstrip()[0] in "{[" else orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {"value": value}
+    kept, notes = storable({"value": found})
+    table = kept["value"] if isinstance(kept["value"], dict) else dict(kept)
+    if notes:
+        raise Misfit(notes["value"], table)
+    return table
 
 
 def _quoted(value: Any) -> str:
-    text = str(value)
+    is_huge = isinstance(value, int) and abs(value) > 2**64  # Python writes no more than 4,300 digits
+    text = mended(str(as_float(value) if is_huge else value))
     return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'
 
 
-def _coercers(kind: Kind) -> dict[str, Callable[[str, Any], Any]]:
-    by_type: list[tuple[type, Callable[[str, Any], Any]]] = [
+def _coercers(kind: Kind) -> dict[str, Callable[[Any], Any]]:
+    by_type: list[tuple[type, Callable[[Any], Any]]] = [
         (UtcDateTime, _time),
         (Boolean, _flag),
         (Integer, _integer),
         (JSON, _table),
     ]
-    found: dict[str, Callable[[str, Any], Any]] = {}
+    found: dict[str, Callable[[Any], Any]] = {}
     for column in SQLModel.metadata.tables[str(RECORD_TABLES[kind].__tablename__)].columns:
         if column.name not in OWN_COLUMNS:
             # str(): SQLAlchemy's own kind of name, which orjson does not take as a key
             found[str(column.name)] = next((c for t, c in by_type if isinstance(column.type, t)), _text)
     if "severity" in found:
         found["severity"] = _severity
-    return found
+    return found | {"id": _id, "user_id": _user_id}
 
 
 #: FootprintIQ's columns of each kind, and how a value becomes one
-COERCE: Mapping[Kind, Mapping[str, Callable[[str, Any], Any]]] = {kind: _coercers(kind) for kind in Kind}
+COERCE: Mapping[Kind, Mapping[str, Callable[[Any], Any]]] = {kind: _coercers(kind) for kind in Kind}
 
 _A = {Kind.SCAN: "a scan", Kind.CASE: "a case", Kind.ALERT: "an alert"}
 #: fields by which a record of a kind is known; a field of one kind may be an unknown field of another

@@ -77,6 +77,17 @@ def local_ids(session: Session, kind: Kind, id: str) -> list[int]:
     return list(session.connection().execute(query).scalars())
 
 
+def beginning_with(session: Session, kind: Kind, start: str, most: int) -> list[int]:
+    """Of the records whose FootprintIQ id begins so, at most so many.
+
+    As a range of the index, up to letters that end every alphabet: PostgreSQL's may pass over all other signs.
+    """
+    id = TABLES[kind].c.id
+    within = id.between(start, f"{start}zzzzzzzz")
+    query = select(TABLES[kind].c.local_id).where(within, func.substr(id, 1, len(start)) == start)
+    return list(session.connection().execute(query.limit(most)).scalars())
+
+
 def by_local_id(session: Session, kind: Kind, local_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Local id → record, for those that are still there."""
     table = TABLES[kind]

@@ -17,26 +17,29 @@ from core.storage.models import UNASSIGNED, Kind
 
 CHUNK = 500  # rows per statement
 Columns = dict[str, Any]
-_BLANK = {kind: {name: of(name, None) for name, of in COERCE[kind].items()} for kind in Kind}
+_BLANK = {kind: {name: of(None) for name, of in COERCE[kind].items() if name != "id"} for kind in Kind}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of the rows. `problems` are (index of the row, reason)."""
+    """What became of the rows. `problems` are (index of the row, reason), `notes` (index, field → what was changed)."""
 
     new: int = 0
     changed: int = 0
     same: int = 0
     problems: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
     def plus(self, other: "Stored", offset: int = 0) -> "Stored":
         """Both together; `offset` is added to the other's row numbers."""
         moved = [(index + offset, reason) for index, reason in other.problems]
+        noted = [(index + offset, notes) for index, notes in other.notes]
         return Stored(
             self.new + other.new,
             self.changed + other.changed,
             self.same + other.same,
             self.problems + moved,
+            self.notes + noted,
         )
 
 
@@ -57,24 +60,32 @@ def store(
     now = db.now(session)
     total = Stored()
     for start in range(0, len(rows), CHUNK):
-        parsed, problems = _parse(kind, rows[start : start + CHUNK])
+        parsed, problems, notes = _parse(kind, rows[start : start + CHUNK])
         owned, refused = _own(session, parsed, default_owner, only_owner, now)
         new, changed, awake = _upsert(session, kind, owned, now)
         same = len(parsed) - len(refused) - new - changed
         due_times.wake_realtime(session, kind, awake)
-        total = total.plus(Stored(new, changed, same, sorted(problems + refused)), start)
+        noted = [(index, notes[index]) for index in sorted(notes.keys() - dict(refused).keys())]
+        total = total.plus(Stored(new, changed, same, sorted(problems + refused), noted), start)
     return total
 
 
-def _parse(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Columns], list[tuple[int, str]]]:
+def _parse(
+    kind: Kind, rows: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, Columns], list[tuple[int, str]], dict[int, dict[str, str]]]:
+    """(rows as they are kept, why others are not, what was changed in those that are); by index."""
     parsed: dict[int, Columns] = {}
     problems: list[tuple[int, str]] = []
+    noted: dict[int, dict[str, str]] = {}
     for index, row in enumerate(rows):
         try:
-            parsed[index] = parse(kind, row)
+            parsed[index], notes = parse(kind, row)
         except Unfit as error:
             problems.append((index, str(error)))
-    return parsed, problems
+            continue
+        if notes:
+            noted[index] = notes
+    return parsed, problems, noted
 
 
 def _own(

@@ -184,6 +184,15 @@ def limit(connection: Connection, limits: WaitLimits) -> None:
     connection.exec_driver_sql(_limiting(limits))
 
 
+def is_made() -> bool:
+    """Tell whether there is a database with the hub's tables, of whatever version."""
+    url = engine().url
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        return False
+    with _explained(), engine().connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def check_current() -> None:
     """Check the tables' version. Raises Unusable when they are missing or are of another version than this code."""
     url = engine().url

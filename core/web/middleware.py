@@ -48,11 +48,12 @@ def inline_scripts() -> str:
     return " ".join(f"'sha256-{b64encode(found).decode()}'" for found in hashes)
 
 
-# Vega compiles its expressions (unsafe-eval) and Streamlit styles by <style> elements (unsafe-inline).
+# Vega compiles its expressions (unsafe-eval), Streamlit styles by <style> elements (unsafe-inline) and loads the
+# script of a component from a blob, which only a script that runs already can make.
 PAGE_POLICY = "; ".join(
     (
         "default-src 'self'",
-        f"script-src 'self' 'unsafe-eval' {inline_scripts()}",
+        f"script-src 'self' 'unsafe-eval' blob: {inline_scripts()}",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",

@@ -13,8 +13,10 @@ from core import access
 from core.delivery import heartbeat
 from core.health import metrics, self_check
 from core.integrations import credentials
+from core.platform.durations import duration
 from core.platform.errors import Forbidden, HubError
 from core.platform.settings import settings
+from core.records import source
 from core.storage import db, disk
 from core.web.api import Unauthorized, problem
 from core.web.api.auth import token_of
@@ -28,9 +30,11 @@ def routes() -> list[Route]:
 async def _ready(request: Request) -> Response:
     """Words only: anybody may ask."""
     checks = await to_thread.run_sync(_checks)
+    notes = await to_thread.run_sync(_notes)
     is_ready = all(word == "ok" for word in checks.values())
     status = 200 if is_ready else 503
-    return JSONResponse({"status": "ok" if is_ready else "not ready", "checks": checks}, status)
+    body = {"status": "ok" if is_ready else "not ready", "checks": checks, "notes": notes}
+    return JSONResponse(body, status)
 
 
 def _checks() -> dict[str, str]:
@@ -55,6 +59,18 @@ def _words() -> dict[str, str]:
     with db.reading() as session:
         kids = [lock.kid for lock in credentials.locks(session)]
     return words | {"keys": f"{', '.join(kids)} missing" if kids else "ok"}
+
+
+def _notes() -> dict[str, str]:
+    """What makes no hub unready: while its source is away it sends what it has, and takes what is posted."""
+    try:
+        state = source.state()
+    except HubError:  # the check of the database says so
+        return {}
+    if state is None:
+        return {}
+    read = "never read" if state.lag_s is None else f"read {duration(state.lag_s)} ago"
+    return {"source": f"not read; last {read}" if state.error else read}
 
 
 async def _metrics(figures: metrics.Metrics, request: Request) -> Response:

@@ -90,7 +90,7 @@ def sign_in(page: Page, hub: Live, path: str = "/") -> None:
 
 
 def settled(page: Page) -> None:
-    expect(page.get_by_text("Last sign of the scheduler")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(", again every")).to_be_visible(timeout=60_000)
     expect(page.locator("canvas, svg.marks").first).to_be_visible(timeout=30_000)
 
 
@@ -151,7 +151,7 @@ def test_a_deep_link_survives_sign_in_and_runs_inside_the_dashboard(
 def test_the_page_refreshes_itself(hub: Live, context: BrowserContext) -> None:
     page = context.new_page()
     sign_in(page, hub)
-    caption = page.get_by_text("Last sign of the scheduler")
+    caption = page.get_by_text(", again every")
     before = caption.inner_text()
     expect(caption).not_to_have_text(before, timeout=20_000)
 
@@ -166,14 +166,32 @@ def test_signing_out_closes_the_hub(hub: Live, context: BrowserContext) -> None:
     assert not [cookie for cookie in context.cookies() if cookie.get("name") == access.COOKIE]
 
 
-def test_an_open_tab_without_a_session_stops_showing_figures(hub: Live, context: BrowserContext) -> None:
-    page = context.new_page()
+def test_a_tab_whose_session_ended_is_a_sentence_and_a_link(hub: Live, context: BrowserContext) -> None:
+    known = {label: id for id, label, _ in health.choices(LOCAL)}
+    where = f"/connection?id={known['SOC prod']}"
+    page, other = context.new_page(), context.new_page()
     sign_in(page, hub)
-    token = next(cookie["value"] for cookie in context.cookies() if cookie["name"] == access.COOKIE)
-    db.configure(f"sqlite:///{hub.log.parent}/hub.db")
-    access.sign_out(token)
-    expect(page.get_by_text("You are signed out")).to_be_visible(timeout=20_000)
-    expect(page.get_by_test_id("stMetric")).to_have_count(0)
+    page.goto(f"{hub.url}{where}")
+    expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible(timeout=30_000)
+    drawn(page)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 401 else None)
+    other.goto(hub.url)
+    other.get_by_role("button", name="Sign out").click()
+    expect(other.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
+
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_text("You are signed out")).to_have_count(1, timeout=30_000)
+    expect(main.get_by_role("link")).to_have_count(1, timeout=30_000)
+    drawn(page)
+    assert main.inner_text().strip() == "You are signed out: sign in again"
+    expect(page.get_by_text("TypeError")).to_have_count(0)
+    assert refused == []
+    page.get_by_role("link", name="sign in again").click()
+    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{hub.url}{where}", timeout=30_000)
 
 
 def drawn(page: Page) -> None:
@@ -202,7 +220,7 @@ def test_the_heat_map_opens_and_stays_open(hub: Live, context: BrowserContext) -
     page.get_by_role("tab", name="Heat map").click()
     alone = page.get_by_role("button", name="Show data: Share of runs that failed per connection and hour")
     expect(alone).to_have_count(1, timeout=20_000)
-    caption = page.get_by_text("Last sign of the scheduler")
+    caption = page.get_by_text(", again every")
     expect(caption).not_to_have_text(caption.inner_text(), timeout=20_000)
     expect(alone).to_have_count(1)
 
@@ -212,11 +230,12 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     dead = search.search(LOCAL, DeliveryFilter(state="dead")).rows
     page = context.new_page()
     sign_in(page, hub)
-    page.goto(f"{hub.url}/deliveries?state=Dead")
+    page.goto(f"{hub.url}/deliveries?state=dead")
     expect(page.get_by_text(f"{len(dead)} deliveries, as of")).to_be_visible(timeout=30_000)
     drawn(page)
-    # The table is a canvas: the button in its first row lies under the heading, at the left.
-    page.get_by_test_id("stDataFrame").click(position={"x": 30, "y": 52})
+    rows = page.get_by_role("table", name="deliveries, newest first").get_by_role("row")
+    expect(rows).to_have_count(len(dead) + 1)
+    rows.nth(1).get_by_role("link").first.press("Enter")
     story = page.get_by_role("dialog")
     expect(story.get_by_text("It is not tried again.")).to_be_visible(timeout=20_000)
     expect(page).to_have_url(re.compile(rf"delivery={dead[0].id}"))
@@ -229,10 +248,27 @@ def test_a_delivery_is_found_read_and_replayed(hub: Live, context: BrowserContex
     )
     expect(story.get_by_text("It waits for its turn: now.")).to_be_visible(timeout=20_000)
     expect(story.get_by_role("button", name="Replay")).to_have_count(0)
+    drawn(page)
     page.keyboard.press("Escape")
     expect(story).to_have_count(0, timeout=20_000)
     expect(page).not_to_have_url(re.compile("delivery="))
     expect(page.get_by_text(f"{len(dead) - 1} deliveries, as of")).to_be_visible(timeout=20_000)
+
+    loads: list[str] = []
+    page.on("load", lambda: loads.append(page.url))
+    rows.nth(1).get_by_text("Dead").click()  # anywhere in the row
+    expect(story.get_by_text("Attempt 2")).to_be_visible(timeout=20_000)
+    drawn(page)
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("delivery="), timeout=20_000)
+    drawn(page)
+    page.get_by_label("Record").fill(dead[1].title.split()[-1])
+    page.get_by_label("Record").press("Enter")
+    expect(page.get_by_text("1 delivery, as of")).to_be_visible(timeout=20_000)
+    rows.nth(1).get_by_role("link", name="SOC prod").click()
+    expect(page).to_have_url(re.compile(rf"/connection\?id={dead[1].connection_id}$"), timeout=20_000)
+    expect(page.get_by_role("tab", name="Overview")).to_be_visible(timeout=20_000)
+    assert loads == []
 
 
 #: Streamlit's own, in 1.67; (rule, what is in the element) → why it stays

@@ -36,6 +36,7 @@ PAGES = {
     "connect": "/connect?entry=jira",
     "connections": "/connections",
 }
+HOSTILE_NAME = "Service *desk* :smile: www.x.example a@x.example http://x.example -> HUB_KEY"
 #: (rule, part of the element) that Streamlit's own elements break, and why
 KNOWN = {
     (
@@ -62,7 +63,7 @@ def staged(folder: Path, sandbox: Sandbox, crowded: int) -> Iterator[Scene]:
     if crowded:
         crowd(ana, crowded)
         with db.session() as session:
-            scenes.connect(session, ana.id, "Service *desk* :smile: www.x.example", problem=PROBLEM)
+            scenes.connect(session, ana.id, HOSTILE_NAME, problem=PROBLEM)
             off = scenes.connect(session, ana.id, "Long holiday", is_active=False)
             scenes._backlog(session, off, 1_001)
     variables = {"HUB_SECRET_KEY_FILE": str(key), "HUB_EGRESS_ALLOW": "127.0.0.1/32"}
@@ -212,15 +213,88 @@ def test_switching_on_asks_what_becomes_of_many_waiting_records(full: Scene, bro
     context.close()
 
 
-def test_names_and_sentences_are_shown_as_written(full: Scene, browser: Browser) -> None:
+def test_names_and_sentences_are_shown_and_copied_as_written(full: Scene, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     page = sign_in(context, full.live, "/connections?q=desk")
+    main = page.get_by_test_id("stMain")
     expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible(timeout=PATIENCE_MS)
-    link = page.get_by_test_id("stMain").get_by_role("link")
+    link = main.get_by_role("link")
     expect(link).to_have_count(1)  # the one to the connection's page, and nothing out of its name
-    assert link.inner_text().replace("\u2060", "") == "Service *desk* :smile: www.x.example"
+    assert link.inner_text() == HOSTILE_NAME
+    assert page.get_by_role("switch").get_attribute("aria-label") == f"{HOSTILE_NAME} is on"
     link.click()
     expect(page).to_have_url(re.compile(r"/connection\?id="))
+    expect(page.get_by_role("tab", name="Overview")).to_be_visible(timeout=PATIENCE_MS)
+    assert main.get_by_role("heading").first.inner_text() == HOSTILE_NAME
+    page.get_by_role("tab", name="Settings").click()
+    expect(page.get_by_text("Where it sends")).to_be_visible(timeout=PATIENCE_MS)
+    assert "\u2060" not in page.locator("body").inner_text()
+    context.close()
+
+
+def field(page: Page, label: str) -> Any:
+    return page.get_by_label(label, exact=True)
+
+
+def test_nothing_typed_is_lost_by_keyboard_test_or_way_back(full: Scene, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = sign_in(context, full.live, "/connect?entry=jira")
+    given = full.sandbox.credentials("jira")
+    typed = {"Address": given["url"], "Account e-mail": "ines@example.org", "Project key": "SEC"}
+    for label, text in typed.items():
+        field(page, label).fill(text)
+    field(page, "API token").focus()
+    page.keyboard.type("not-the-token")
+    page.keyboard.press("Tab")  # to the button of the same field that shows what was typed
+    page.get_by_role("button", name="Test", exact=True).press("Enter")
+    expect(page.get_by_text("Jira does not work with these settings yet")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text('needs "api_token"')).to_have_count(0)
+    page.get_by_text("Advanced: certificates and proxy").click()
+    field(page, "Name").fill("Desk of Ines")
+
+    page.get_by_role("button", name="Catalog").click()
+    page.locator(".st-key-connect_jira").get_by_role("button", name="Connect").click()
+    expect(field(page, "API token")).to_have_value("not-the-token", timeout=PATIENCE_MS)
+    for label, text in {**typed, "Name": "Desk of Ines"}.items():
+        expect(field(page, label)).to_have_value(text)
+
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("What you had entered is here again, without its secrets")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    for label, text in {**typed, "Name": "Desk of Ines", "API token": ""}.items():
+        expect(field(page, label)).to_have_value(text)
+    page.get_by_role("button", name="Start again").click()
+    expect(field(page, "Address").first).to_have_value("", timeout=PATIENCE_MS)
+    context.close()
+
+
+def test_after_a_delete_each_tab_says_one_thing(full: Scene, browser: Browser) -> None:
+    db.configure(f"sqlite:///{full.live.log.parent}/hub.db")
+    with db.session() as session:
+        ref = scenes.connect(session, full.ana.id, "Old channel", "slack").id
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = sign_in(context, full.live, f"/connection?id={ref}")
+    stale = context.new_page()
+    stale.goto(f"{full.live.url}/connection?id={ref}")
+    expect(stale.get_by_role("tab", name="Overview")).to_be_visible(timeout=PATIENCE_MS)
+
+    menu(page, "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_test_id("stToast")).to_have_text(
+        re.compile("Old channel is deleted"), timeout=PATIENCE_MS
+    )
+    expect(page).to_have_url(f"{full.live.url}/connections")
+    expect(page.get_by_text(re.compile("as of"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("deleted it")).to_have_count(0)
+
+    main = stale.get_by_test_id("stMain")
+    expect(main.get_by_role("heading")).to_have_text(["This was deleted"], timeout=PATIENCE_MS)
+    expect(main.get_by_role("tab")).to_have_count(0)
+    expect(main.get_by_role("link")).to_have_count(1)
+    stale.goto(f"{full.live.url}/connection?id=never-there")
+    expect(main.get_by_role("heading")).to_have_text(["Not found"], timeout=PATIENCE_MS)
     context.close()
 
 

@@ -85,7 +85,7 @@ def _whole(seen: Evidence) -> Iterator[str]:
     """I1b: what belongs to one transaction is there together. I6: changes are numbered without a gap."""
     with db.reading() as session:
         events = dict(session.execute(select(col(SiemEvent.delivery_id), col(SiemEvent.is_exported))).all())
-        linked = select(col(TicketLink.integration_id), col(TicketLink.case_id))
+        linked = select(col(TicketLink.integration_id), col(TicketLink.case_local_id))
         links = {(connection, case) for connection, case in session.execute(linked)}
         numbers = sorted(
             number

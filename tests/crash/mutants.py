@@ -65,7 +65,7 @@ def _new_key_per_attempt() -> None:
         def __iter__(self) -> Iterator[Receipt]:
             for receipt in super().__iter__():
                 known = self.names[receipt.key]
-                yield Receipt(known.key, receipt.vendor_id, receipt.url, receipt.fault)
+                yield replace(receipt, key=known.key)
 
     send.BatchDelivery = Renamed  # type: ignore[misc]
 

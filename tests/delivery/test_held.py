@@ -4,6 +4,7 @@ import pytest
 
 from core import connections
 from core.delivery import history, sync
+from core.delivery.history import ReplayFilter, replays
 from core.integrations import limits
 from core.platform.errors import Conflict, NotFound
 from core.storage import db
@@ -74,6 +75,18 @@ def test_one_of_them_can_be_released_and_the_rest_discarded(workplace: Workplace
     assert rows[1].reason == f"Discarded by {workplace.who.email}."
     assert history.replay_one(workplace.who, rows[1].id or 0).startswith("Queued")  # a second thought
     assert workplace.sync("jira").count == 1
+
+
+def test_what_was_discarded_by_mistake_is_taken_back_as_a_whole(workplace: Workplace) -> None:
+    ref = workplace.connect("jira", batch_limit=100)
+    workplace.cases(52)
+    workplace.sync("jira")
+    history.discard(workplace.who, ref)
+    wanted = ReplayFilter.of({"connection": ref, "state": "skipped", "reason": "Discarded by"})
+    assert history.plan(workplace.who, wanted).count == 52
+    replays.begin(workplace.who, wanted)
+    assert workplace.sync("jira", "scheduled").count == 52
+    assert tickets(workplace) == 52
 
 
 def test_a_run_that_is_killed_between_two_batches_holds_the_rest_as_well(

@@ -45,7 +45,8 @@ def _hang(session: Session, connection: Connection, id: int, *, exported: bool) 
     }
     said = {"event_type": "scan", "severity": "high", "source": "footprintiq", "title": str(id)}
     session.add(SiemEvent(**shared, **said, id=id, delivery_id=id, is_exported=exported))
-    session.add(TicketLink(**shared, id=id, case_id=id, external_ticket_id=f"T-{id}", updated_at=now))
+    case = {"case_id": str(id), "case_local_id": id, "external_ticket_id": f"T-{id}"}
+    session.add(TicketLink(**shared, **case, id=id, updated_at=now))
 
 
 @pytest.mark.parametrize("list_of", [history.listing, history.events, history.tickets])

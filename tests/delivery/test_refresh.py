@@ -43,6 +43,9 @@ def test_what_waited_is_sent_as_its_record_is_now(workplace: Workplace) -> None:
     (scan,) = workplace.scans(1, email="old@example.org")
     queue(workplace, "splunk")
     (row,) = workplace.deliveries("splunk")
+    with db.reading() as session:
+        before = session.execute(select(col(SiemEvent.description))).scalar_one()
+    assert before.startswith("Subject: old@example.org\nSeverity: high\nRisks: 7 high")
     change(workplace, Kind.SCAN, scan, email="new@example.org", high_risk_count=20)
     previewed = connections.preview(workplace.who, workplace.ids["splunk"])
     workplace.sync("splunk")
@@ -54,6 +57,7 @@ def test_what_waited_is_sent_as_its_record_is_now(workplace: Workplace) -> None:
     with db.reading() as session:
         (event,) = session.execute(select(SiemEvent)).scalars()
     assert (event.severity, "new@example.org" in str(event.raw_data)) == ("critical", True)
+    assert event.description.startswith("Subject: new@example.org\nSeverity: critical\nRisks: 20 high")
 
 
 def test_a_case_that_was_closed_while_it_waited_gets_no_ticket_and_the_row_says_why(

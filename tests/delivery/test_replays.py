@@ -59,7 +59,7 @@ def test_a_dry_run_counts_ages_and_duplicates_and_changes_nothing(people: People
             TicketLink(
                 user_id=people.a.user_id,
                 integration_id=two.id,
-                case_id=session.get_one(Delivery, linked).record_id,
+                case_local_id=session.get_one(Delivery, linked).record_id,
                 external_ticket_id="SEC-1",
                 created_at=now,
                 updated_at=now,

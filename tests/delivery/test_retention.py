@@ -267,7 +267,13 @@ def test_an_old_answer_is_not_given_again_before_it_is_swept(workplace: Workplac
 def test_the_audit_log_has_a_time_of_its_own_and_loses_its_beginning_only(
     workplace: Workplace, clock: Move, keep: Callable[..., None]
 ) -> None:
-    for name, days in (("first", 0), ("from the future", 0), ("second", 10), ("third", 400), ("last", 200)):
+    for name, days in (
+        ("first", -700),
+        ("from the future", 0),
+        ("second", 10),
+        ("third", 400),
+        ("last", 200),
+    ):
         clock(days * DAY)
         with db.session() as session:
             at = db.now(session) + (9999 * DAY if "future" in name else 0 * DAY)
@@ -401,6 +407,7 @@ def test_finding_nothing_old_costs_the_same_however_long_the_log_is(workplace: W
     steps = []
     for rows in (2000, 20_000):
         with db.session() as session:
+            session.execute(text("DROP TRIGGER IF EXISTS audit_log_kept"))  # nobody else empties it
             for table in (Delivery, Attempt, RunLog, AuditEntry, IdempotencyKey, HourlyFigures):
                 session.execute(table.__table__.delete())  # type: ignore[attr-defined]
             fill(session, cid, rows)

@@ -444,7 +444,7 @@ def moved_to(workplace: Workplace) -> Sandbox:
     id = doubtful(workplace, "lost_answer")
     elsewhere = Sandbox()
     elsewhere.start()
-    connections.edit(workplace.who, id, values={"url": elsewhere.credentials("jira")["url"]})
+    connections.edit(workplace.who, id, values=elsewhere.credentials("jira"))
     workplace.sandbox.stop()
     yield elsewhere
     elsewhere.stop()

@@ -21,7 +21,7 @@ from core.delivery import housekeeping, retention
 from core.delivery.history import replays
 from core.delivery.history.replay_filter import ReplayFilter
 from core.platform.settings import settings
-from core.records import intake
+from core.records import source
 from core.storage import db
 from core.storage.models import Delivery, HourlyFigures, Kind, SiemEvent, SignIn, TicketLink
 from core.web.api import idempotency
@@ -76,7 +76,7 @@ class Life:
         # what is dated after the source's own now is read with each pull, and would come again when it was removed
         past = T0 - timedelta(days=1000 - day)
         self.source.add_scan(past, high_risk_count=7, status="completed")
-        self.stored["splunk"] += intake.pull(LOCAL, self.source.url)[Kind.SCAN].new
+        self.stored["splunk"] += source.pull(LOCAL, self.source.url)[Kind.SCAN].new
 
     def _trouble(self, part: int) -> None:
         """Discord is away for six days of eight: its owner is told, it is switched off, and on again."""

@@ -6,9 +6,10 @@ items     [{key, body}] to deliver · or `check`: true · or `find`: a key
 answers   what the vendor says, one per request: {status, headers, body} or {error: read_timeout | closed}
 requests  what it must have been sent: {method, url, headers (those that matter), body (exactly, unpacked)};
           {assertion} in a body is a JWT, which google-auth verifies
-receipts  what became of each item: {key, vendor_id, url, fault, message, retry_after_s, body}
-steps     of a check: {name, ok, text}; `fault` and `message` where it ended in one
-ticket    of a find: {id, url, status} or null
+receipts  what became of each item: {key, vendor_id, fault, message, retry_after_s, body}, and of a ticket
+          {url, status, stage, priority}
+steps     of a check: {name, ok, text, warning where it is one}; `fault` and `message` where it ended in one
+ticket    of a find: {id, url, status, stage, priority} or null
 """
 
 import base64
@@ -162,7 +163,11 @@ def client_of(slug: str, config: dict[str, Any], deadline_s: float = 20.0) -> Ve
 
 def told(receipt: Receipt) -> dict[str, Any]:
     fault = receipt.fault
-    words = {"key": receipt.key, "vendor_id": receipt.vendor_id, "url": receipt.url}
+    words: dict[str, Any] = {"key": receipt.key, "vendor_id": receipt.vendor_id}
+    if receipt.ticket:
+        shown = asdict(receipt.ticket)
+        assert shown.pop("id") == receipt.vendor_id
+        words |= shown
     if fault:
         words |= {"fault": type(fault).__name__, "message": fault.message}
         words |= {"retry_after_s": fault.retry_after_s, "body": fault.body or None}
@@ -241,6 +246,8 @@ def talk(connector: Connector, case: dict[str, Any]) -> dict[str, Any]:
     try:
         for step in connector.check():
             steps.append(asdict(step))
+            if not step.warning:
+                del steps[-1]["warning"]
     except DeliveryError as fault:
         return {"steps": steps, "fault": type(fault).__name__, "message": fault.message}
     return {"steps": steps}

@@ -37,6 +37,9 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
             "is planned: runs can only be local yet; correct it in the environment, or leave it empty for local.",
         ),
         ("HUB_EXECUTOR", "cloud", "is planned: runs can only be local yet;"),
+        ("HUB_SOURCE_EVERY", "often", "is not an interval from 10s to 7d like 30s, 5m or 2h, nor off;"),
+        ("HUB_SOURCE_EVERY", "9s", "leave it empty for 1m."),
+        ("HUB_SOURCE_EVERY", "8d", "is not an interval"),
         ("HUB_LOG_FORMAT", "xml", "is not console or json;"),
         ("HUB_CA_BUNDLE", "/no/such/ca.pem", "cannot be read, /no/such/ca.pem (No such file or directory);"),
         ("HUB_CA_BUNDLE", "/", "cannot be read, / (Is a directory);"),
@@ -85,7 +88,10 @@ def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         HUB_PROXY="http://me:secret@proxy.lan:3128",
         HUB_PUBLIC_URL="https://hub.example.com/base/",
         HUB_LOG_FORMAT="json",
+        HUB_SOURCE_EVERY="2h",
     )
+    assert taken.source_every_s == 7_200
+    assert read(monkeypatch, HUB_SOURCE_EVERY="off").source_every_s is None
     assert (taken.port, taken.ca_bundle, taken.log_format) == (80, bundle, "json")
     assert (taken.proxy, taken.public_url) == (
         "http://me:secret@proxy.lan:3128",

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -120,18 +121,39 @@ def test_any_bytes_give_rows_reasons_or_one_sentence(data: bytes) -> None:
 
 
 def test_bad_lines_are_reported_and_the_rest_goes_in() -> None:
-    rows = read('{"id": 1}\n{"id": \n\n[2]\n{"id": NaN}\n{"id": 1e999}\n{"id": "\\ud800"}\n{"id": 7}\n')
+    rows = read('{"id": 1}\n{"id": \n\n[2]\n{"id": 7}\n')
     assert good(rows) == [{"id": 1}, {"id": 7}]
-    assert sorted(bad(rows)) == [2, 4, 5, 6, 7]
+    assert sorted(bad(rows)) == [2, 4]
     assert "not valid JSON" in bad(rows)[2]
     assert bad(rows)[4] == "it is not an object of fields and values"
 
 
-@pytest.mark.parametrize("field", ["\\u0000", "a\\\\\\u0000"])
-def test_nul_is_refused(field: str) -> None:
-    rows = read(f'{{"id": "{field}"}}\n{{"id": "2"}}')
-    assert "NUL" in bad(rows)[1]
-    assert good(rows) == [{"id": "2"}]
+#: what other writers put into JSON, and what is read
+ODD = {
+    '"a\\u0000b"': "a\0b",
+    '"a\0b"': "a\0b",
+    '"\\ud800"': "\ud800",
+    '"\\ud83d\\ude00"': "\U0001f600",
+    "NaN": math.nan,
+    "-Infinity": -math.inf,
+    "1e999": math.inf,
+    "9" * 5000: math.inf,
+    "9" * 25: 1e25,
+    "7": 7,
+}
+
+
+@pytest.mark.parametrize(("shape", "first"), [("{}\n{}\n", 1), ("[{}, {}]", 1)])
+@pytest.mark.parametrize(("written", "value"), ODD.items(), ids=str)
+def test_what_other_writers_put_into_json_is_read(written: str, value: Any, shape: str, first: int) -> None:
+    rows = read(shape.format(f'{{"id": 1, "note": {written}}}', '{"id": 2}'))
+    assert repr(good(rows)) == repr([{"id": 1, "note": value}, {"id": 2}])
+
+
+def test_bytes_that_are_no_utf_8_are_read() -> None:
+    for shape in (b'{"id": 1, "note": "Zo\xeb"}\n', b'[{"id": 1, "note": "Zo\xeb"}]'):
+        assert good(read(shape)) == [{"id": 1, "note": "Zo\udceb"}]
+    assert good(read(b'id,note\n1,"Zo\xeb\0"\n')) == [{"id": "1", "note": "Zo\udceb\0"}]
 
 
 def test_a_backslash_before_u0000_is_only_a_backslash() -> None:
@@ -153,9 +175,9 @@ def test_an_overlong_element_of_an_array_is_refused_and_the_next_one_read() -> N
 
 
 def test_a_bad_element_of_an_array_is_reported_and_the_rest_goes_in() -> None:
-    rows = read('[{"id": 1}, {"id": NaN}, 7, {"id": "\\u0000"}, {"id": 5}]')
+    rows = read('[{"id": 1}, 7, {"id": 5}]')
     assert good(rows) == [{"id": 1}, {"id": 5}]
-    assert sorted(bad(rows)) == [2, 3, 4]
+    assert sorted(bad(rows)) == [2]
 
 
 @pytest.mark.parametrize(
@@ -179,10 +201,12 @@ def test_deep_nesting_is_refused() -> None:
     assert "too deeply" in bad(read(f'[{{"id": {deep}}}]'))[1]
 
 
-def test_csv_reads_metadata_as_json_and_empty_cells_as_missing() -> None:
+def test_csv_leaves_metadata_to_its_column_and_empty_cells_out() -> None:
     rows = read('id,title,metadata,note\n1,,"{""site"": ""a forum""}",\n2,x,{broken,\n')
-    assert good(rows) == [{"id": "1", "metadata": {"site": "a forum"}}]
-    assert "metadata is not valid JSON" in bad(rows)[3]
+    assert good(rows) == [
+        {"id": "1", "metadata": '{"site": "a forum"}'},
+        {"id": "2", "title": "x", "metadata": "{broken"},
+    ]
 
 
 def test_csv_reports_rows_that_do_not_fit_the_first_line() -> None:
@@ -203,12 +227,6 @@ def test_an_unclosed_quote_before_a_quoted_row_costs_one_row() -> None:
     rows = read('id,title\n1,"open\n2,b\n3,"quoted, c"\n4,d\n')
     assert [row["id"] for row in good(rows)] == ["2", "3", "4"]
     assert list(bad(rows)) == [2]
-
-
-def test_text_in_latin_1_is_reported_by_line() -> None:
-    rows = read("id,title\n1,plain\n2,Zoë\n".encode("latin-1"))
-    assert good(rows) == [{"id": "1", "title": "plain"}]
-    assert bad(rows) == {3: "it holds text that is not valid UTF-8"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from core.access import LOCAL, Principal
 from core.platform.errors import Forbidden, Invalid, NotFound
 from core.records import intake
 from core.records.owners import stand_in
+from core.records.storable import NUL
 from core.storage import db
 from core.storage.models import UNASSIGNED, Kind
 from tests.conftest import A_UUID, People
@@ -88,15 +89,18 @@ def test_an_import_takes_what_it_can_and_names_the_bad_lines(people: People, tmp
         "{",
         "",
         '{"id": "", "status": "new"}',
-        '{"id": "2", "privacy_score": "much"}',
+        '{"id": "2", "privacy_score": "much", "status": "n\\u0000w"}',
+        '["no object"]',
         '{"id": "3", "status": "new"}',
     ]
     file = tmp_path / "scans.ndjson"
     file.write_text("\n".join(lines))
     done = intake.import_file(people.a, Kind.SCAN, file)
-    assert (done.total, done.new, done.bad_count) == (5, 2, 3)
-    assert [line for line, _ in done.bad] == [2, 4, 5]
-    assert done.bad[1:] == [(4, "it has no id"), (5, 'privacy_score "much" is not a whole number')]
+    assert (done.total, done.new, done.bad_count, done.noted_count) == (6, 3, 3, 1)
+    assert [line for line, _ in done.bad] == [2, 4, 6]
+    assert done.bad[1:] == [(4, "it has no id"), (6, "it is not an object of fields and values")]
+    changed = 'privacy_score "much" is not a whole number; it is left empty'
+    assert done.noted == [(5, f"status {NUL}; {changed}")]
 
 
 def test_an_import_repeated_changes_nothing(people: People) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sqlmodel import col, select
 
 from core import records
-from core.records import Stored
+from core.records import Stored, storable
 from core.records.owners import stand_in
 from core.records.parse import looks_like
+from core.records.storable import NOTES
 from core.storage import db
 from core.storage.models import UNASSIGNED, CatalogEntry, Category, Connection, Kind, User
 from tests.conftest import A_UUID, People
@@ -86,24 +87,9 @@ def test_alert_columns_are_coerced(people: People) -> None:
         (7, "not an object"),
         ({"id": None, "status": "new"}, "no id"),
         ({"id": "  ", "status": "new"}, "no id"),
-        ({"id": "x" * 201}, "longer than 200"),
         ({"id": ["x"], "status": "new"}, "id must be text"),
-        ({"id": "1", "user_id": "x" * 255}, "longer than 254"),
-        ({"id": "1", "privacy_score": "7.5"}, "not a whole number"),
-        ({"id": "1", "privacy_score": True}, "not a whole number"),
-        ({"id": "1", "privacy_score": 10**12}, "too large"),
-        ({"id": "1", "created_at": "yesterday"}, "not a date"),
-        ({"id": "1", "created_at": 1795341600}, "not a date"),
-        ({"id": "1", "created_at": "0001-01-01T00:00:00+14:00"}, "not a date"),
-        ({"id": "1", "note": math.nan}, "NaN"),
-        ({"id": "1", "note": {"deep": [math.inf]}}, "NaN"),
-        ({"id": "1", "note": "a\0b"}, "NUL"),
-        ({"id": "1", "note": "\ud800"}, "UTF-8"),
-        ({"id": "1", "note": 2**70}, "64 bits"),
-        ({"id": "1", "username": {"a": 1}}, "username must be text"),
+        ({"id": math.nan, "status": "new"}, "no id"),
         ({"id": "1"}, "nothing but an id"),
-        ({"id": "1", "high_risk_count": -1}, 'high_risk_count "-1" is below 0'),
-        ({"id": "1", "privacy_score": "-7"}, 'privacy_score "-7" is below 0'),
         ({"id": "1", "alert_type": "data_breach", "title": "t", "severity": "high"}, "like an alert"),
         ({"id": "1", "title": "t", "priority": "high", "status": "open"}, "like a case"),
     ],
@@ -116,6 +102,115 @@ def test_a_row_that_cannot_be_kept_is_a_problem_and_the_others_go_in(
     ((index, reason),) = stored.problems
     assert index == 1
     assert words in reason
+
+
+DEEP: Any = [0]
+for _ in range(300):
+    DEEP = [DEEP]
+SHALLOW: Any = None
+for _ in range(storable.MAX_DEPTH):
+    SHALLOW = [SHALLOW]
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "kept", "note"),
+    [
+        ("username", "a\0b", "a\ufffdb", storable.NUL),
+        ("username", "\ud83d lone \ude00", "\ufffd lone \ufffd", storable.HALF),
+        ("username", "\0\udcff", "\ufffd\ufffd", f"{storable.NUL}; {storable.HALF}"),
+        ("username", {"a": 1}, '{"a":1}', 'was no text; kept as {"a":1}'),
+        ("username", math.nan, None, storable.NAN),
+        ("note", "a\0b", "a\ufffdb", storable.NUL),
+        (
+            "note",
+            {"deep": ["\ud800"], "k\0": 1},
+            {"deep": ["\ufffd"], "k\ufffd": 1},
+            f"{storable.HALF}; {storable.NUL}",
+        ),
+        ("note", math.nan, None, storable.NAN),
+        ("note", {"deep": [math.inf, -math.inf, 1.5]}, {"deep": [None, None, 1.5]}, storable.NAN),
+        ("note", 2**70, float(2**70), storable.BIG),
+        ("note", DEEP, SHALLOW, storable.DEEP),
+        ("privacy_score", "7.5", 8, '"7.5" is not a whole number; kept as 8'),
+        ("privacy_score", True, None, '"True" is not a whole number; it is left empty'),
+        ("privacy_score", "many", None, '"many" is not a whole number; it is left empty'),
+        ("privacy_score", math.nan, None, '"nan" is not a whole number; it is left empty'),
+        ("high_risk_count", 10**12, 2**31 - 1, '"1000000000000" is too large; kept as 2147483647'),
+        ("high_risk_count", math.inf, 2**31 - 1, '"inf" is too large; kept as 2147483647'),
+        pytest.param("high_risk_count", 10**5000, 2**31 - 1, '"inf" is too large; kept as', id="huge"),
+        ("high_risk_count", -1, 0, '"-1" is below 0; kept as 0'),
+        ("high_risk_count", "-7", 0, '"-7" is below 0; kept as 0'),
+        (
+            "created_at",
+            "yesterday",
+            None,
+            '"yesterday" is not a date like 2026-11-22T10:00:00Z; it is left empty',
+        ),
+        (
+            "created_at",
+            1795341600,
+            None,
+            '"1795341600" is not a date like 2026-11-22T10:00:00Z; it is left empty',
+        ),
+        (
+            "created_at",
+            "0001-01-01T00:00:00+14:00",
+            None,
+            "is not a date like 2026-11-22T10:00:00Z; it is left empty",
+        ),
+        ("created_at", "2026-11-22\0", None, f'{storable.NUL}; "2026-11-22\ufffd" is not a date'),
+        ("user_id", "x" * 255, "x" * 237 + "-bb4cb36ab5b30eb9", "was longer than 254 characters"),
+        ("id", "x" * 201, "x" * 183 + "-07e2a2e5a1b4c7d7", "was longer than 200 characters"),
+        ("id", "a\0b", "a\ufffdb", storable.NUL),
+    ],
+)
+def test_what_cannot_be_kept_as_it_came_is_replaced_and_the_record_says_so(
+    people: People, field: str, given: Any, kept: Any, note: str
+) -> None:
+    row = {"id": "1", "status": "completed", "high_risk_count": 9, field: given}
+    told = store([row])
+    assert counts(told) == (1, 0, 0, 0)
+    ((index, notes),) = told.notes
+    found = one()
+    assert (index, found["extra"][NOTES]) == (0, notes)
+    assert (list(notes), note in notes[field]) == ([field], True)
+    if field not in ("id", "user_id") or "-" not in str(kept):
+        assert found.get(field, found["extra"].get(field)) == kept
+    else:
+        assert (len(found[field]), found[field][:100]) == (len(kept), kept[:100])
+    assert counts(store([row])) == (0, 0, 1, 0)  # the same again
+
+
+def test_alert_fields_that_cannot_be_kept_are_replaced_too(people: People) -> None:
+    rows = [
+        {"id": "1", "title": "t", "is_read": "maybe"},
+        {"id": "2", "title": "t", "metadata": '{"a": "\\u0000", "b": NaN}'},
+        {"id": "3", "title": "t", "metadata": '["\\ud800"]'},
+        {"id": "4", "title": "t", "metadata": {"a": "\0"}},
+    ]
+    told = store(rows, Kind.ALERT)
+    assert counts(told) == (4, 0, 0, 0)
+    assert [index for index, _ in told.notes] == [0, 1, 2, 3]
+    found = {row["id"]: row for row in changes(Kind.ALERT)}
+    assert found["1"]["is_read"] is False  # unread: it is sent
+    assert found["1"]["extra"][NOTES] == {"is_read": '"maybe" is neither true nor false; kept as False'}
+    assert [found[id]["metadata"] for id in "234"] == [
+        {"a": "\ufffd", "b": None},
+        {"value": ["\ufffd"]},
+        {"a": "\ufffd"},
+    ]
+
+
+def test_a_note_stays_as_long_as_what_it_is_about(people: People) -> None:
+    store([{"id": "1", "status": "completed", "username": "a\0b", "note": math.nan}])
+    store([{"id": "1", "status": "archived"}])
+    assert one()["extra"] == {"note": None, NOTES: {"username": storable.NUL, "note": storable.NAN}}
+    store([{"id": "1", "username": "ab"}])
+    assert one()["extra"] == {"note": None, NOTES: {"note": storable.NAN}}
+    store([{"id": "1", "note": 7, "email": "\ud800"}])
+    assert one()["extra"] == {"note": 7, NOTES: {"email": storable.HALF}}
+    store([{"id": "1", "email": "ana@example.org"}])
+    assert one()["extra"] == {"note": 7}
 
 
 SCAN = {
@@ -149,10 +244,6 @@ def test_a_row_of_another_kind_is_told_from_one_of_its_own(
 )
 def test_a_field_of_another_kind_beside_its_own_is_just_unknown(kind: Kind, row: dict[str, Any]) -> None:
     assert looks_like(kind, row) is None
-
-
-def test_an_alert_flag_that_is_neither_is_a_problem(people: People) -> None:
-    assert "neither true nor false" in store([{"id": "1", "is_read": "maybe"}], Kind.ALERT).problems[0][1]
 
 
 def test_the_same_again_changes_nothing(people: People) -> None:

@@ -12,17 +12,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 import scheduler as program
-from core.delivery import schedule
+from core.delivery import heartbeat, schedule
+from core.platform.settings import settings
+from core.records import source
 from core.storage import db, disk
-from core.storage.models import Connection, Heartbeat
+from core.storage.models import Connection
+from tests.records.test_footprintiq import A_UUID, T0, FootprintIQ, footprintiq
 from tests.support.live import until
 from tests.support.workplace import Workplace, sandbox, workplace
 
-__all__ = ["sandbox", "workplace"]
+__all__ = ["footprintiq", "sandbox", "workplace"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +54,7 @@ def test_it_runs_what_is_due_and_says_that_it_lives(workplace: Workplace, tmp_pa
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     with db.reading() as session:
-        assert session.execute(select(Heartbeat)).scalars().all() == []  # it said goodbye
+        assert heartbeat.read(session, db.now(session)).is_stopped  # it said goodbye
     assert workplace.sandbox.credentials("splunk")["token"] not in (tmp_path / "log").read_text()
 
 
@@ -130,7 +133,7 @@ def test_the_stop_waits_for_the_look_that_is_under_way(
     assert not any(entry.get("exc_info") for entry in log)
     assert (workplace.states("splunk"), workplace.row("splunk").run_id) == ([], None)
     with db.reading() as session:
-        assert session.execute(select(Heartbeat)).scalars().all() == []
+        assert heartbeat.read(session, db.now(session)).is_stopped
 
 
 def test_a_run_that_was_queued_at_the_stop_is_not_waited_for(workplace: Workplace) -> None:
@@ -145,6 +148,72 @@ def test_a_run_that_was_queued_at_the_stop_is_not_waited_for(workplace: Workplac
         clock._start_due()
     assert clock.stop()
     assert (clock.running, workplace.states("splunk")) == ({}, [])
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_it_pulls_its_source_by_itself_and_sends_what_came(
+    workplace: Workplace, tmp_path: Path, footprintiq: FootprintIQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("splunk", every="1h", realtime=True)
+    monkeypatch.setenv("HUB_SOURCE_URL", footprintiq.url.reveal())
+    monkeypatch.setenv("HUB_SOURCE_EVERY", "10s")
+    with scheduler(tmp_path / "log") as process:
+        until(said(tmp_path / "log", '"scheduling"'), "it did not start")
+        footprintiq.add_scan(T0, status="completed", high_risk_count=7)
+        until(lambda: workplace.states("splunk") == ["delivered"], "nothing was pulled and delivered")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert A_UUID not in (tmp_path / "log").read_text()
+    settings.cache_clear()
+    state = source.state()
+    assert state is not None
+    assert (state.error, state.is_pulling) == (None, False)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_pull_that_hangs_delays_no_sync_and_no_stop(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.connect("splunk", every="10s")
+    workplace.scans(1)
+    under_way, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(program, "GRACE_S", 0.5)
+
+    def hang(_stopping: Callable[[], bool]) -> None:
+        under_way.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(source, "is_due", lambda: True)
+    monkeypatch.setattr(source, "pull_due", hang)
+    clock = program.Clock(threads=2)
+    clock.start()
+    assert under_way.wait(60)
+    until(lambda: workplace.states("splunk") == ["delivered"], "the sync waited for the pull")
+    assert clock.stop()
+    go_on.set()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("url", ["mysql://ana:horse@h/x", "postgresql://ana:horse@127.0.0.1:1/x"])
+def test_a_source_that_cannot_be_read_is_said_once_and_syncs_go_on(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    workplace.connect("splunk", every="10s")
+    workplace.scans(1)
+    monkeypatch.setenv("HUB_SOURCE_URL", url)
+    settings.cache_clear()
+    with capture_logs() as log:
+        clock = program.Clock(threads=2)
+        clock.start()
+        until(lambda: "source" in clock.trouble, "nothing was said")
+        until(lambda: workplace.states("splunk") == ["delivered"], "the sync waited for the source")
+        clock.next_pull = 0.0
+        assert clock.stop()
+    said = [entry for entry in log if entry["event"] == "source trouble"]
+    assert len(said) == 1
+    assert not any(entry.get("exc_info") for entry in log)
+    assert "horse" not in str(log)
 
 
 def test_of_two_runs_that_end_together_the_last_word_in_the_log_holds(

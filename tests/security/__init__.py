@@ -1,0 +1,1 @@
+"""Attacks that were tried on a running hub, each as a test of what repels it."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -72,7 +72,8 @@ class Hands:
             pause, self.pause_after = self.pause_after, None
             if pause:
                 pause()
-            yield Receipt(item.key, vendor_id=f"SEC-{len(self.held)}", fault=fault)
+            ticket = Ticket(f"SEC-{len(self.held)}")
+            yield replace(Receipt.of(item.key, ticket), fault=fault)
             if fault is not None and not isinstance(fault, Rejected):
                 return
 

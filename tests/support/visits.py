@@ -19,6 +19,7 @@ from core.platform.secret import Secret
 from core.platform.settings import settings
 from core.storage import db
 from core.storage.models import User
+from core.web.ui.markup import PART
 from sandbox import Sandbox
 from tests.support import scenes
 from tests.support.live import ROOT
@@ -111,4 +112,9 @@ def said(page: AppTest) -> str:
     dialogs = page._tree[2]
     blocks = (page.main, page.sidebar, dialogs)
     sent = [str(getattr(node, "proto", "")) for block in blocks for node in block]
-    return "\n".join(sent).replace("\\", "").replace("\u2060", "")
+    return shown("\n".join(sent))
+
+
+def shown(markdown: str) -> str:
+    """What a person sees of words that were escaped."""
+    return markdown.replace("\\", "").replace(PART, "")

@@ -42,6 +42,20 @@ def test_a_connection_is_made_looked_at_changed_and_deleted(api: Api) -> None:
     refusal(api.a.get(f"{V1}/connections/{id}"), 404, "not_found")
 
 
+def test_an_unusable_mapping_is_refused_at_each_door(api: Api) -> None:
+    id = api.connect()
+    options = {"mapping": {"event": {"severity": "urgent"}}}
+    for answer in (
+        api.a.post(f"{V1}/connections", json=api.splunk(name="More", options=options)),
+        api.a.patch(f"{V1}/connections/{id}", json={"options": options}),
+        api.a.patch(f"{V1}/connections/{id}", json={"options": {"mapping": {"event": {"x": "y" * 65_536}}}}),
+    ):
+        said = refusal(answer, 422, "invalid")
+        assert said["message"].startswith("The mapping ")
+        assert said["details"] == {"fields": {"mapping": said["message"]}}
+    assert api.a.get(f"{V1}/connections/{id}").json()["options"]["mapping"] == {}
+
+
 def test_what_is_planned_is_refused_and_says_so(api: Api) -> None:
     values = {
         "url": "https://x.atlassian.net",

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from core.platform.errors import Conflict, Unusable
 from core.records import intake
+from core.records.storable import DEEP, HALF, NAN, NOTES, NUL
 from core.storage import db
 from core.storage.models import IdempotencyKey, Scan
 from core.web.api import idempotency
@@ -50,20 +51,58 @@ def test_in_an_array_each_item_has_its_own_result(api: Api, path: str) -> None:
         {"title": "no id"},
         "text",
         {"id": "2", "created_at": "soon"},
-        {"id": "a\u0000b"},
+        {"id": "a\u0000b", "colour": "\u0000"},
     ]
     answer = post(api.a, rows, path)
-    assert (answer.status_code, answer.json()["new"], answer.json()["refused"]) == (200, 1, 4)
-    reasons = [item["reason"] for item in answer.json()["items"]]
-    assert [item["status"] for item in answer.json()["items"]] == ["stored"] + ["refused"] * 4
-    assert reasons[0] is None
-    assert all(reasons[1:])
-    assert api.a.get(f"{V1}/{path}").json()["items"][0]["extra"] == {"colour": "red"}
+    assert (answer.status_code, answer.json()["new"], answer.json()["refused"]) == (200, 3, 2)
+    items = answer.json()["items"]
+    assert [item["status"] for item in items] == ["stored", "refused", "refused", "stored", "stored"]
+    assert [bool(item["reason"]) for item in items] == [False, True, True, False, False]
+    assert [item["id"] for item in items] == ["1", None, None, "2", "a\ufffdb"]
+    told = [item.get("notes") for item in items]
+    date = '"soon" is not a date like 2026-11-22T10:00:00Z; it is left empty'
+    assert told == [None, None, None, {"created_at": date}, {"id": NUL, "colour": NUL}]
+    listed = api.a.get(f"{V1}/{path}").json()["items"]
+    assert [row["extra"] for row in reversed(listed)] == [
+        {"colour": "red"},
+        {NOTES: told[3]},
+        {"colour": "\ufffd", NOTES: told[4]},
+    ]
+
+
+ODD = b'{"id": "%d", "high_risk_count": 9, "status": "completed", "username": "ana", "note": %s}'
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        (b'"\\u0000"', NUL),
+        (b'"\0"', NUL),
+        (b'"\\ud800"', HALF),
+        (b'"\xff"', HALF),
+        (b"NaN", NAN),
+        (b"[1e400]", NAN),
+        (b"9" * 5000, NAN),
+        (b"[" * 300 + b"]" * 300, DEEP),
+    ],
+)
+def test_no_character_keeps_a_record_out_nor_the_others_beside_it(
+    api: Api, written: bytes, note: str
+) -> None:
+    body = b"[" + ODD % (1, b"7") + b"," + ODD % (2, written) + b"]"
+    answer = api.a.post(f"{V1}/scans", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["new"], answer.json()["refused"]) == (200, 2, 0)
+    assert [item.get("notes") for item in answer.json()["items"]] == [None, {"note": note}]
+    api.connect()
+    (connection,) = api.a.get(f"{V1}/connections").json()["items"]
+    assert api.sync(connection["id"]).json()["count"] == 2
+    arrived = api.workplace.sandbox.accepted("splunk")
+    assert [("hub_notes" in str(one.body)) for one in arrived] == [False, True]
 
 
 def test_a_single_object_that_is_refused_is_an_error(api: Api) -> None:
-    error = refusal(post(api.a, {"id": "1", "created_at": "soon"}), 422, "invalid")
-    assert "created_at" in error["message"]
+    error = refusal(post(api.a, {"created_at": "2026-11-22T10:00:00Z"}), 422, "invalid")
+    assert "no id" in error["message"]
     assert count() == 0
 
 

@@ -262,14 +262,15 @@ def test_a_person_sees_nothing_of_anothers_connections(ana: User, open_page: Ope
         page = open_page(ana, **query)
         assert not page.exception
         assert metrics(page)["Need attention"] == "0 of 1"
-        assert "canary" not in everything(page).replace(f"{query}", "")
+        asked_for = query.get("connection", "-")  # said back to who asked
+        assert "canary" not in everything(page).replace(asked_for, "")
 
 
 @pytest.mark.parametrize("script", ["dashboard.py", "pages/health.py"])
 def test_without_a_session_no_page_shows_anything(ana: User, open_page: Open, script: str) -> None:
     scenes.hub(ana, 2)
     page = open_page(None, script)
-    assert [heading.value for heading in page.subheader] == ["You are signed out"]
+    assert "You are signed out" in said(page)
     assert not page.metric
     assert "Splunk" not in everything(page)
 
@@ -281,7 +282,7 @@ def test_an_open_tab_loses_access_with_its_session(ana: User, open_page: Open) -
     access.disable_user(LOCAL, ana.email)
     page.run()
     assert not page.metric
-    assert [heading.value for heading in page.subheader] == ["You are signed out"]
+    assert "You are signed out" in said(page)
 
 
 def test_opening_a_page_counts_as_activity(ana: User, open_page: Open) -> None:
@@ -379,7 +380,8 @@ def test_a_connection_that_is_not_there_is_a_sentence(
         connections.delete(LOCAL, splunk)
         page.run()
     assert not page.exception
-    assert "This is not there any more" in [heading.value for heading in page.subheader]
+    expected = "This was deleted" if whose == "deleted" else "Not found"
+    assert [heading.value for heading in page.subheader] == [expected]
     assert not page.metric
 
 

@@ -8,13 +8,15 @@ from sqlalchemy import make_url
 from streamlit.testing.v1 import AppTest
 
 from core import connections
+from core.delivery import sync
 from core.health import Status
+from core.records import intake
 from core.storage import db
-from core.storage.models import Connection, User
+from core.storage.models import Connection, Kind, User
 from core.web.ui import actions
 from sandbox import Sandbox
 from tests.support import scenes
-from tests.support.visits import Visit, ana, connect, crowd, own_hub, person, principal, said, visit
+from tests.support.visits import Visit, ana, connect, crowd, own_hub, person, principal, said, shown, visit
 from tests.support.workplace import sandbox
 from tests.web.test_pages import HOSTILE
 
@@ -77,6 +79,15 @@ def test_sixty_connections_come_in_pages(ana: User, visit: Visit) -> None:
     assert not last.exception
 
 
+@pytest.mark.parametrize("number", ["4", "0", "x", "9" * 23])
+def test_a_page_that_is_not_there_is_a_sentence(ana: User, visit: Visit, number: str) -> None:
+    crowd(ana, 60)
+    page = visit(ana, "connections", page=number)
+    assert not page.exception
+    assert len(page.toggle) == 25
+    assert f'There is no page "{number}": the first is shown.' in said(page)
+
+
 @pytest.mark.parametrize(
     ("query", "rows"),
     [({"state": "Off"}, 2), ({"q": "jira 01"}, 1), ({"q": "needs you"}, 2), ({"q": "nowhere"}, 0)],
@@ -118,7 +129,7 @@ def test_a_locked_database_is_a_sentence(ana: User, visit: Visit, monkeypatch: p
 
 
 def said_by_toast(page: AppTest) -> str:
-    return " ".join(toast.value for toast in page.toast).replace("\u2060\\", "")
+    return shown(" ".join(toast.value for toast in page.toast))
 
 
 def test_a_connection_whose_tool_left_the_catalog_can_still_be_paused_and_deleted(
@@ -298,3 +309,23 @@ def test_the_board_counts_the_last_day_only(ana: User) -> None:
     assert line.delivered_today == 20
     assert line.last_sync is not None
     assert connections.board(principal(ana)).at - line.last_sync < timedelta(minutes=2)
+
+
+# --- what was not taken yet ---------------------------------------------------------------------------
+
+
+def test_a_backlog_is_named_with_the_way_to_send_it_at_once(
+    ana: User, visit: Visit, sandbox: Sandbox
+) -> None:
+    ref = connect(ana, sandbox, "slack", "Chat", every="1d", batch_limit=2)
+    rows = [{"id": f"a-{number}", "title": "New exposure", "severity": "high"} for number in range(9)]
+    intake.store(principal(ana), Kind.ALERT, rows)
+    sync.run(ref, "manual")
+    with db.session() as session:
+        scenes.beat(session)
+    page = visit(ana, "connection", id=ref)
+    assert "7 records wait; at 2 every 1 d that takes 4 d." in said(page)
+    assert page.button(key="send_all").label == "Send all now"
+    sync.run(ref, "manual", drain=True)
+    page.run()
+    assert not [button for button in page.button if button.key == "send_all"]

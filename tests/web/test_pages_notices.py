@@ -9,6 +9,7 @@ from core import connections
 from core.delivery import history, housekeeping, sync
 from core.storage import db
 from core.storage.models import Connection, State, User
+from core.web.ui import actions
 from sandbox import Sandbox
 from tests.support import scenes, sendings
 from tests.support.visits import Visit, ana, connect, own_hub, person, principal, said, visit
@@ -42,16 +43,39 @@ def test_health_asks_for_a_word_and_leads_to_the_connection(ana: User, held: str
     assert page.button(key=f"see_{held}").label == "Decide"
 
 
-@pytest.mark.parametrize(("key", "state"), [("release", "pending"), ("discard", "skipped")])
-def test_a_press_decides_about_all_that_is_held(
-    ana: User, held: str, visit: Visit, key: str, state: str
-) -> None:
+def test_a_press_creates_all_that_is_held(ana: User, held: str, visit: Visit) -> None:
     page = visit(ana, "connection", id=held)
     assert "3 tickets wait for you" in said(page)
-    page.button(key=key).click().run()
+    page.button(key="release").click().run()
     assert not page.exception
-    assert states(ana, held) == {state}
+    assert states(ana, held) == {"pending"}
     assert "Tickets wait for your word" not in said(page)
+
+
+def test_a_discard_asks_first_and_says_what_is_lost_and_how_it_is_taken_back(
+    ana: User, held: str, visit: Visit
+) -> None:
+    page = visit(ana, "connection", id=held)
+    page.button(key="discard").click().run()
+    assert states(ana, held) == {"held"}
+    assert "3 tickets are not created in Jira." in said(page)
+    page.session_state["asked_action"] = (
+        actions.DISCARD,
+        held,
+    )  # AppTest draws a dialog while its opener runs
+    page.button(key="really_discard").click().run()
+    assert not page.exception
+    assert states(ana, held) == {"skipped"}
+    assert "Tickets wait for your word" not in said(page)
+    assert "Replay… with the state Skipped takes it back" in said(page)
+
+
+def test_a_discard_can_be_thought_better_of(ana: User, held: str, visit: Visit) -> None:
+    page = visit(ana, "connection", id=held)
+    page.button(key="discard").click().run()
+    page.session_state["asked_action"] = (actions.DISCARD, held)
+    page.button(key="keep_held").click().run()
+    assert states(ana, held) == {"held"}
 
 
 def test_a_viewer_sees_what_is_held_and_no_buttons(ana: User, held: str, visit: Visit) -> None:
@@ -71,6 +95,16 @@ def test_one_of_them_can_be_decided_in_its_story(ana: User, held: str, visit: Vi
         "held",
         "pending",
     ]
+
+
+def test_one_of_them_is_discarded_when_somebody_said_it_twice(ana: User, held: str, visit: Visit) -> None:
+    first = history.listing(principal(ana), held)[0].id
+    page = visit(ana, "deliveries", delivery=str(first))
+    page.button(key="discard_one").click().run()
+    assert states(ana, held) == {"held"}
+    assert "1 ticket is not created in Jira." in said(page)
+    page.button(key="really_discard_one").click().run()
+    assert history.one(principal(ana), first).state == "skipped"
 
 
 def fail(ref: str, days: float, told_day: int = 0, **fields: object) -> None:

@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 from core import integrations, records
 from core.access import Principal, visible
 from core.delivery.filters import Filter
+from core.delivery.history.lists import sees_calls
 from core.delivery.history.serialize import details, exact, holding, reason, views
 from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import ConnectionStory, RecordStory
@@ -63,8 +64,7 @@ def _story(
     (view,) = views(session, [(row, connection.name)])
     digest = session.get(Delivery, row.digest_id) if row.digest_id is not None else None
     shown = details(session, view, row.payload, tried=digest or row, row=row)
-    # A call carries other people's records too: only the connection's owner sees what was exchanged.
-    if not (who.is_admin or connection.user_id == who.user_id):
+    if not sees_calls(session, who, row):
         shown = replace(shown, attempts=[])
     said = _sentence(row, connection, view.ticket_url, digest)
     if row.record_id != record["local_id"]:

@@ -39,6 +39,13 @@ def discard(who: Principal, ref: str, delivery_id: int | None = None) -> int:
         return discarded
 
 
+def lost(number: int, vendor: str) -> str:
+    """What a discard means, before somebody says yes: the same sentence on a page and at a terminal."""
+    tickets = "1 ticket is" if number == 1 else f"{number:,} tickets are"
+    cases = "Its case stays here, marked" if number == 1 else "Their cases stay here, marked"
+    return f"{tickets} not created in {vendor}. {cases} as skipped; a replay of them takes that back."
+
+
 def _of(session: Session, who: Principal, ref: str, delivery_id: int | None) -> tuple[Connection, str]:
     if delivery_id is not None:
         row_and_name(session, who, delivery_id)  # someone else's is as good as none

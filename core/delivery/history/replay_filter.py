@@ -35,7 +35,7 @@ class ReplayFilter:
         reason = str(values.get("reason") or "").strip()
         if len(reason) > MAX_REASON:
             raise _wrong("reason", f"It is longer than {MAX_REASON} letters. Give a part of it.")
-        since, until = (_moment(name, values.get(name)) for name in ("since", "until"))
+        since, until = (moment(name, values.get(name)) for name in ("since", "until"))
         if since and until and since >= until:
             raise _wrong("until", "It is not after since. Give the later time.")
         return cls(
@@ -49,7 +49,7 @@ class ReplayFilter:
 
     def stored(self) -> dict[str, str]:
         """Return the words that `of` reads again; the connection is in a column of its own."""
-        times = {name: moment.isoformat() for name in ("since", "until") if (moment := getattr(self, name))}
+        times = {name: at.isoformat() for name in ("since", "until") if (at := getattr(self, name))}
         words = {name: str(word) for name in ("kind", "reason") if (word := getattr(self, name))}
         return {"state": str(self.state)} | words | times
 
@@ -83,7 +83,7 @@ def has_ticket() -> ColumnElement[bool]:
     """Where clause: a case whose ticket exists: it never gets a second one."""
     linked = exists().where(
         col(TicketLink.integration_id) == col(Delivery.webhook_id),
-        col(TicketLink.case_id) == col(Delivery.record_id),
+        col(TicketLink.case_local_id) == col(Delivery.record_id),
     )
     is_case = col(Delivery.record_kind) == Kind.CASE
     return and_(is_case, or_(col(Delivery.state) == State.DELIVERED, linked))
@@ -93,12 +93,13 @@ def without_ticket() -> ColumnElement[bool]:
     return not_(has_ticket())
 
 
-def _moment(name: str, value: Any) -> datetime | None:
+def moment(name: str, value: Any) -> datetime | None:
+    """Read a time as people write it; without a zone it is UTC. Raises Invalid that names the field."""
     if value is None or (isinstance(value, datetime) and value.tzinfo):
         return value
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise _wrong(name, f'"{str(value)[:40]}" is not a time. Write it like 2026-11-22T08:00Z.') from None
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select, true
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, true
 from sqlmodel import Session, col
 
 from core import integrations
@@ -15,6 +15,7 @@ from core.access.principal import require_member
 from core.access.scope import row_of
 from core.delivery.histogram import BOUNDS_MS, add_to_histogram, percentile
 from core.delivery.history import page
+from core.delivery.history.lists import theirs
 from core.delivery.history.replay_filter import ReplayFilter, has_ticket
 from core.storage import db
 from core.storage.models import CatalogEntry, Connection, Delivery, HourlyFigures, State
@@ -144,27 +145,31 @@ def planned(session: Session, who: Principal, wanted: ReplayFilter) -> Plan:
     count = _count_newest if wanted.state is State.DELIVERED else _count_all
     shares = [
         _share(session, *found[counts.connection_id], counts, wanted, now)
-        for counts in count(session, list(found), wanted)
+        for counts in count(session, who, list(found), wanted)
     ]
     return Plan(now, wanted.state, tuple(sorted(shares, key=lambda share: share.connection.lower())))
 
 
-def _count_all(session: Session, connections: Sequence[str], wanted: ReplayFilter) -> list[_Counts]:
+def _count_all(
+    session: Session, who: Principal, connections: Sequence[str], wanted: ReplayFilter
+) -> list[_Counts]:
     """What stopped is a small part of the log, and has indexes of its own."""
-    return _counted(session, wanted, col(Delivery.webhook_id).in_(connections), more=False)
+    return _counted(session, wanted, and_(col(Delivery.webhook_id).in_(connections), theirs(who)), more=False)
 
 
-def _count_newest(session: Session, connections: Sequence[str], wanted: ReplayFilter) -> list[_Counts]:
+def _count_newest(
+    session: Session, who: Principal, connections: Sequence[str], wanted: ReplayFilter
+) -> list[_Counts]:
     """What was delivered is nearly the whole log: as far as COUNTED rows go."""
     first, end = wanted.span(session)
     room = max(FEWEST, COUNTED // max(1, len(connections)))
     found = []
     for connection in connections:
-        theirs, order = page.of_one(session, Delivery, connection, end, since=first)
-        newest = select(col(Delivery.id)).where(theirs).order_by(*order).limit(room + 1)
+        rows, order = page.of_one(session, Delivery, connection, end, since=first)
+        newest = select(col(Delivery.id)).where(rows).order_by(*order).limit(room + 1)
         ids = session.execute(newest).scalars().all()
         more = len(ids) > room
-        counts = _counted(session, wanted, col(Delivery.id).in_(ids[:room]), more=more)
+        counts = _counted(session, wanted, and_(col(Delivery.id).in_(ids[:room]), theirs(who)), more=more)
         found += counts or ([_Counts(connection, more)] if more else [])
     return found
 

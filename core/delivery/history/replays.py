@@ -16,11 +16,12 @@ from core.access import Principal, changeable
 from core.access.audit import audit
 from core.access.principal import require_member
 from core.delivery import outbox
+from core.delivery.apart import apart
 from core.delivery.history.replay_filter import ReplayFilter, without_ticket
 from core.delivery.history.replay_plan import Plan, Share, counted, planned
 from core.delivery.history.single_replay import REPLAYED, map_again
 from core.delivery.outbox.queries import in_state
-from core.platform.errors import Conflict, NotFound
+from core.platform.errors import Conflict, Invalid, NotFound
 from core.storage import db, due_times
 from core.storage.models import Connection, Delivery, Replay, ReplayState, State
 
@@ -118,7 +119,25 @@ def work_off() -> int:
     with db.reading() as session:
         running = select(col(Replay.id)).where(col(Replay.state) == ReplayState.RUNNING)
         ids = [id for id in session.execute(running.order_by(col(Replay.id))).scalars() if id is not None]
-    return sum(step(id) for id in ids)
+    return sum(_step_apart(id) for id in ids)
+
+
+def _step_apart(id: int) -> int:
+    """One whose connection cannot map its records is paused, so that it stops nobody else's."""
+    with apart("replay failed", replay=id):
+        try:
+            return step(id)
+        except Invalid:
+            _halt(id)
+            raise
+    return 0
+
+
+@db.unit
+def _halt(id: int) -> None:
+    with db.session() as session:
+        running = (col(Replay.id) == id, col(Replay.state) == ReplayState.RUNNING)
+        session.execute(update(Replay).where(*running).values(state=ReplayState.PAUSED))
 
 
 @db.unit
@@ -205,7 +224,16 @@ def _row(session: Session, who: Principal, share: Share, wanted: ReplayFilter, n
     )
     session.add(row)
     session.flush()
-    audit(session, who, "deliveries.replay", str(row.id), connection=share.connection_id, wanted=row.wanted)
+    counts = {"records": share.count} | ({"more": True} if share.more else {})
+    audit(
+        session,
+        who,
+        "deliveries.replay",
+        str(row.id),
+        connection=share.connection_id,
+        wanted=row.wanted,
+        **counts,
+    )
     return row
 
 

@@ -1,7 +1,7 @@
 """The deliveries that a page lists: by state, connection, record and time, newest first, with their titles."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,24 +12,25 @@ from sqlmodel import Session, col
 from core import records
 from core.access import Principal
 from core.delivery import outbox
-from core.delivery.history import page
-from core.delivery.history.lists import owned, row_and_name
+from core.delivery.history import lookup, page
+from core.delivery.history.lists import owned, row_and_name, theirs
 from core.delivery.history.serialize import reason
 from core.delivery.outbox.queries import in_state, waiting
 from core.integrations import mapping
 from core.storage import db
-from core.storage.models import RECORD_TABLES, Connection, Delivery, HubMessage, HubMessageKind, Kind, State
+from core.storage.models import Connection, Delivery, HubMessage, HubMessageKind, Kind, State
 
 LIST_ROWS = 50
+#: deliveries that are read for one page of a search by words, and so many at a time
+LOOKED_AT, CHUNK = 5_000, 250
 Query = Select[*tuple[Any, ...]]
-KEY_PREFIX = "fiq-"  # of core.integrations.mapping.delivery_key
 
 
 @dataclass(frozen=True)
 class DeliveryFilter:
     state: str | None = None
     connection: str | None = None  # its id
-    record: str | None = None  # FootprintIQ's id of a scan, case or alert, or the delivery's key
+    record: str | None = None  # what a person typed: an id, a key, a ticket's number, words (`lookup`)
     hours: int | None = None  # queued in the last hours, this many
 
 
@@ -63,8 +64,17 @@ def search(
     """`before` is the id of the last one seen."""
     with db.reading() as session:
         now = db.now(session)
-        since = None if wanted.hours is None else now - timedelta(hours=wanted.hours)
-        ids = _ids(session, who, wanted, since, before, limit + 1)
+        list_ = _List(
+            session, who, wanted, None if wanted.hours is None else now - timedelta(hours=wanted.hours)
+        )
+        typed = (wanted.record or "").strip()
+        named = lookup.named(session, typed, list_.where()) if typed else []
+        if typed and not named:
+            return DeliveryPage(now, *_with_words(list_, typed, before, limit))
+        if typed:
+            ids = [id for id in named if before is None or id < before][: limit + 1]
+        else:
+            ids = list_.ids(before, limit + 1)
         rows = session.execute(_rows(ids[:limit])).all()
         return DeliveryPage(now, _found(session, rows), ids[limit - 1] if len(ids) > limit else None)
 
@@ -76,7 +86,7 @@ def upcoming(who: Principal, connection_id: str, limit: int = 4) -> tuple[Found,
         due = col(Delivery.next_attempt_at)
         query = (
             select(col(Delivery.id))
-            .where(waiting(connection_id), col(Delivery.webhook_id).in_(mine))
+            .where(waiting(connection_id), col(Delivery.webhook_id).in_(mine), theirs(who))
             .where(due.is_not(None))  # not what is in a digest
             .order_by(due, col(Delivery.id))
             .limit(limit)
@@ -95,26 +105,60 @@ def title(who: Principal, delivery_id: int) -> str:
         return _title(row.record_kind, record)
 
 
-def _ids(
-    session: Session,
-    who: Principal,
-    wanted: DeliveryFilter,
-    since: datetime | None,
-    before: int | None,
-    limit: int,
-) -> list[int]:
-    """The ids of a page, the highest first."""
-    where = [] if since is None else [col(Delivery.id) >= outbox.first_since(session, since)]
-    where += [in_state(State(wanted.state))] if wanted.state else []
-    mine = page.chosen(session, who, None, owned(who))
-    if wanted.connection:
-        mine = [wanted.connection] if mine is None or wanted.connection in mine else []
-    if not wanted.record:
-        find = page.newest if wanted.state in (None, "", State.DELIVERED) else page.newest_of_few
-        return find(session, Delivery, mine, *where, limit=limit, before=before)
-    where += [] if before is None else [col(Delivery.id) < before]
-    where += [] if mine is None else [col(Delivery.webhook_id).in_(mine)]
-    return _of_record(session, wanted.record.strip(), where)[:limit]
+@dataclass(frozen=True)
+class _List:
+    """What `who` may see of what is wanted, whatever was typed."""
+
+    session: Session
+    who: Principal
+    wanted: DeliveryFilter
+    since: datetime | None
+
+    def ids(self, before: int | None, limit: int) -> list[int]:
+        """The ids of a page, the highest first."""
+        state = self.wanted.state
+        find = page.newest if state in (None, "", State.DELIVERED) else page.newest_of_few
+        return find(self.session, Delivery, self._mine(), *self._fits(), limit=limit, before=before)
+
+    def where(self) -> list[ColumnElement[bool]]:
+        """The same as conditions, for those who find rows by another index."""
+        mine = self._mine()
+        return [*self._fits(), *([] if mine is None else [col(Delivery.webhook_id).in_(mine)])]
+
+    def _mine(self) -> Sequence[str] | None:
+        mine, one = page.chosen(self.session, self.who, None, owned(self.who)), self.wanted.connection
+        if not one:
+            return mine
+        return [one] if mine is None or one in mine else []
+
+    def _fits(self) -> list[ColumnElement[bool]]:
+        fits = []
+        if self.since is not None:
+            fits.append(col(Delivery.id) >= outbox.first_since(self.session, self.since))
+        if self.wanted.state:
+            fits.append(in_state(State(self.wanted.state)))
+        if not self.who.is_admin:
+            fits.append(theirs(self.who))
+        return fits
+
+
+def _with_words(
+    list_: _List, typed: str, before: int | None, limit: int
+) -> tuple[tuple[Found, ...], int | None]:
+    """Those that have the words, of the newest LOOKED_AT below `before`; and where the next page begins."""
+    fit: list[Found] = []
+    for _ in range(LOOKED_AT // CHUNK):
+        ids = list_.ids(before, CHUNK)
+        rows = list_.session.execute(_rows(ids)).all()
+        for found, record in _with_records(list_.session, rows):
+            if lookup.has_words(typed, found.title, found.vendor_id, record):
+                fit.append(found)
+            if len(fit) == limit:
+                return tuple(fit), found.id
+        if len(ids) < CHUNK:
+            return tuple(fit), None
+        before = ids[-1]
+    return tuple(fit), before
 
 
 def _rows(ids: Sequence[int]) -> Query:
@@ -141,35 +185,20 @@ def _rows(ids: Sequence[int]) -> Query:
     return query
 
 
-def _of_record(session: Session, id: str, where: list[ColumnElement[bool]]) -> list[int]:
-    """Ids of the deliveries of one record, or of one key with what is in its digest; the highest first.
-
-    Each by an index of its own: as one statement with OR, both databases read every row.
-    """
-    if id.startswith(KEY_PREFIX):
-        # a key alone is in no index, with its connection it is
-        keyed = (col(Delivery.webhook_id).in_(select(col(Connection.id))), col(Delivery.key) == id)
-        listed = col(Delivery.digest_id).in_(select(col(Delivery.id)).where(*keyed))
-        parts = [keyed, (listed,)]
-    else:
-        parts = [
-            (col(Delivery.record_kind) == kind, col(Delivery.record_id).in_(local_ids))
-            for kind in RECORD_TABLES
-            if (local_ids := records.local_ids(session, kind, id))
-        ]
-    found = [session.execute(select(col(Delivery.id)).where(*part, *where)).scalars() for part in parts]
-    return sorted({id for ids in found for id in ids if id is not None}, reverse=True)
-
-
 def _found(session: Session, rows: Any) -> tuple[Found, ...]:
+    return tuple(found for found, _ in _with_records(session, rows))
+
+
+def _with_records(session: Session, rows: Any) -> Iterator[tuple[Found, dict[str, Any] | None]]:
+    """Each with its record, if that is kept."""
     wanted: dict[str, set[int]] = defaultdict(set)
     for row in rows:
         wanted[row.record_kind].add(row.record_id)
     said = _messages(session, {id for kind in HubMessageKind for id in wanted.pop(kind, ())})
     stored = {kind: records.by_local_id(session, Kind(kind), sorted(ids)) for kind, ids in wanted.items()}
-    return tuple(
-        _one(row, stored.get(row.record_kind, {}).get(row.record_id), said.get(row.record_id)) for row in rows
-    )
+    for row in rows:
+        record = stored.get(row.record_kind, {}).get(row.record_id)
+        yield _one(row, record, said.get(row.record_id)), record
 
 
 def _messages(session: Session, ids: Collection[int]) -> dict[int, str]:

@@ -128,8 +128,9 @@ def _ticket_urls(session: Session, rows: Sequence[Delivery]) -> dict[tuple[str, 
     cases = [row for row in rows if row.record_kind == Kind.CASE]
     if not cases:
         return {}
-    links = select(col(TicketLink.integration_id), col(TicketLink.case_id), col(TicketLink.ticket_url)).where(
+    told = (col(TicketLink.integration_id), col(TicketLink.case_local_id), col(TicketLink.ticket_url))
+    links = select(*told).where(
         col(TicketLink.integration_id).in_({row.webhook_id for row in cases}),
-        col(TicketLink.case_id).in_({row.record_id for row in cases}),
+        col(TicketLink.case_local_id).in_({row.record_id for row in cases}),
     )
     return {(connection, case): url for connection, case, url in session.execute(links)}

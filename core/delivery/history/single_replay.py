@@ -55,20 +55,23 @@ def replay_one(who: Principal, delivery_id: int, *, again: bool = False) -> str:
 def map_again(session: Session, connection: Connection, rows: Sequence[Any]) -> Mapping[int, str]:
     """Give `rows` (of REPLAYED) the bodies of their records as they are now; delivery id → why it has none.
 
-    A person's replay is an answer to whether a record is wanted, so filters are not asked. What may have arrived
-    keeps the body it was sent with, and what the hub itself said has no record.
+    A person's replay is an answer to whether a record is wanted, so filters are not asked, except for whose it is.
+    What may have arrived keeps the body it was sent with, and what the hub itself said has no record.
     """
+    profile = Profile.saved(session, connection)
+    foreign = refresh.foreign(session, profile, [row for row in rows if row.record_kind in set(Kind)])
     open_rows = [
         outbox.Waiting(row.id, row.key, row.record_id, row.has_body)
         for row in rows
         if row.record_kind in set(Kind)
+        and row.id not in foreign
         and not (row.has_body and (row.in_doubt_since or row.place is not None))
     ]
     if not open_rows:
-        return {}
-    found = refresh.of(session, Profile.saved(session, connection), open_rows, anyway=True)
+        return foreign
+    found = refresh.of(session, profile, open_rows, anyway=True)
     outbox.remap(session, found.mapped)
-    return found.dead
+    return found.dead | foreign
 
 
 def _refuse(row: Delivery, connection: Connection, again: bool) -> None:

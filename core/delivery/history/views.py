@@ -93,6 +93,9 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class TicketView:
+    """`status` is open, in_progress, resolved or closed, `priority` low to critical, by the tracker's first answer;
+    `metadata` has both in its own words. `case_id` is FootprintIQ's own."""
+
     id: int
     connection: str
     connection_id: str
@@ -101,6 +104,7 @@ class TicketView:
     ticket_url: str | None
     status: str | None
     priority: str | None
+    metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
 

@@ -22,13 +22,17 @@ ALONE_AFTER = 5
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`place` is where its tickets are created, `searches` what comes before those that may exist, by row."""
+    """`target` is where its tickets are created, `searches` what comes before those that may exist, by row."""
 
     attempt_id: int
     connection_id: str
     rows: tuple[Row, ...]
-    place: str | None = None
+    target: TicketTarget | None = None
     searches: Mapping[int, Search] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str | None:
+        return self.target.place if self.target else None
 
 
 def claim(
@@ -77,7 +81,7 @@ def claim(
     )
     mine = set(taken.scalars())
     rows = tuple(row for row in rows if row.id in mine)
-    return Claim(attempt_id, connection_id, rows, target.place if target else None, searches)
+    return Claim(attempt_id, connection_id, rows, target, searches)
 
 
 def _searched(

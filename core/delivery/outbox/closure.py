@@ -1,19 +1,23 @@
 """The verdicts of an attempt, written behind the fence `WHERE attempt_id = mine`."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlmodel import Session, col
 
 from core.delivery.outbox import groups
 from core.delivery.outbox.claims import Claim
 from core.delivery.outcome import Outcome, Row
+from core.integrations import mapping
+from core.integrations.base import Ticket
 from core.storage import db
-from core.storage.models import Attempt, AttemptOutcome, Delivery, SiemEvent, State, TicketLink
+from core.storage.models import Attempt, AttemptOutcome, Case, Delivery, SiemEvent, State, TicketLink
+
+Answer = tuple[int | None, str | None]  # (status, the start of the body) of the call that delivered
 
 
 def close(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> int:
@@ -21,18 +25,28 @@ def close(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: date
     if not verdicts:
         return 0
     verdicts = groups.ended(claim, verdicts)
-    is_plain = [v.state is State.DELIVERED and not v.vendor_id and not v.reason for v in verdicts]
-    plain = [v.id for v, easy in zip(verdicts, is_plain, strict=True) if easy]
-    closed = _close_plain(session, claim, plain, now) if plain else 0
-    rest = [v for v, easy in zip(verdicts, is_plain, strict=True) if not easy]
+    plain, rest = _by_answer(verdicts)
+    closed = sum(_close_plain(session, claim, ids, answer, now) for answer, ids in plain.items())
     closed += _close_each(session, claim, rest, now) if rest else 0
     groups.close_members(session, claim, verdicts, now)
     _follow_up(session, claim, [v for v in verdicts if v.state is State.DELIVERED], now)
     return closed
 
 
-def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: datetime) -> int:
+def _by_answer(verdicts: Sequence[Outcome]) -> tuple[dict[Answer, list[int]], list[Outcome]]:
+    """(rows that arrived and have nothing of their own, by the answer to the call they went in; all others)."""
+    plain, rest = defaultdict[Answer, list[int]](list), list[Outcome]()
+    for verdict in verdicts:
+        if verdict.state is State.DELIVERED and not verdict.vendor_id and not verdict.reason:
+            plain[verdict.status, verdict.body].append(verdict.id)
+        else:
+            rest.append(verdict)
+    return plain, rest
+
+
+def _close_plain(session: Session, claim: Claim, ids: Sequence[int], answer: Answer, now: datetime) -> int:
     """The hot path: a batch that arrived whole is one statement."""
+    status, body = answer
     closed = session.execute(
         update(Delivery)
         .where(_mine(claim), col(Delivery.id).in_(ids))
@@ -42,6 +56,8 @@ def _close_plain(session: Session, claim: Claim, ids: Sequence[int], now: dateti
             attempt_count=col(Delivery.attempt_count) + 1,
             next_attempt_at=None,
             in_doubt_since=None,
+            response_status=status,
+            response_body=body,
             delivered_at=now,
         )
         .execution_options(synchronize_session=False)
@@ -120,27 +136,37 @@ def _follow_up(session: Session, claim: Claim, delivered: Sequence[Outcome], now
         .execution_options(synchronize_session=False)
     )
     rows = {row.id: row for row in claim.rows if row.record_kind == "case"}
-    tickets = [v for v in delivered if v.id in rows and v.vendor_id]
+    tickets = {v.id: v.ticket for v in delivered if v.id in rows and v.ticket}
     if not tickets:
         return
     still_mine = set(session.execute(mine).scalars())
-    for verdict in tickets:
-        if verdict.id in still_mine:
-            _link_ticket(session, claim.connection_id, rows[verdict.id], verdict, now)
+    for delivery_id, ticket in tickets.items():
+        if delivery_id in still_mine:
+            _link_ticket(session, claim, rows[delivery_id], ticket, now)
 
 
-def _link_ticket(session: Session, connection_id: str, row: Row, verdict: Outcome, now: datetime) -> None:
+def _link_ticket(session: Session, claim: Claim, row: Row, ticket: Ticket, now: datetime) -> None:
     owner = select(col(Delivery.user_id)).where(col(Delivery.id) == row.id).scalar_subquery()
+    own = {"status": ticket.status, "priority": ticket.priority}
     statement = db.upsert(session, TicketLink).values(
         user_id=owner,
-        integration_id=connection_id,
-        case_id=row.record_id,
-        external_ticket_id=verdict.vendor_id,
-        ticket_url=verdict.url,
-        status="open",
-        priority=orjson.loads(row.payload).get("priority"),
-        meta={},
+        integration_id=claim.connection_id,
+        case_id=select(col(Case.id)).where(col(Case.local_id) == row.record_id).scalar_subquery(),
+        case_local_id=row.record_id,
+        external_ticket_id=ticket.id,
+        ticket_url=ticket.url,
+        status=ticket.stage,
+        priority=_priority(claim, ticket.priority),
+        meta={name: words for name, words in own.items() if words is not None},
         created_at=now,
         updated_at=now,
     )
     session.execute(statement.on_conflict_do_nothing())
+
+
+def _priority(claim: Claim, own: Any) -> str | None:
+    """One of the hub's four words, or the tracker's own where it stands for none of them."""
+    word = mapping.word_of(own, claim.target.severity if claim.target else {})
+    if word is not None or own is None:
+        return word
+    return ", ".join(f"{name} {value}" for name, value in own.items()) if isinstance(own, dict) else str(own)

@@ -186,9 +186,10 @@ def replay_rows(session: Session, ids: Sequence[int], before: State, now: dateti
 
 
 def _replayed(now: datetime) -> dict[str, Any]:
-    """Once more from the first attempt; a mark of doubt stays."""
+    """Once more from the first attempt; a mark of doubt stays, what was answered goes with the attempts."""
     started = {"state": State.PENDING, "attempt_count": 0, "look_ups": 0, "next_attempt_at": now}
-    return started | dict.fromkeys(("reason", "skipped_by", "delivered_at", "digest_id"))
+    forgotten = ("reason", "skipped_by", "delivered_at", "digest_id", "response_status", "response_body")
+    return started | dict.fromkeys(forgotten)
 
 
 def _by_reason(reasons: Mapping[int, str]) -> list[tuple[str, list[int]]]:

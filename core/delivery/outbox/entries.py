@@ -11,7 +11,7 @@ from sqlmodel import Session, SQLModel, col
 
 from core.delivery.outbox import restore, tickets
 from core.storage.db import upsert
-from core.storage.models import RECORD_TABLES, Delivery, Kind, SiemEvent, SkippedBy, State, TicketLink
+from core.storage.models import RECORD_TABLES, Case, Delivery, Kind, SiemEvent, SkippedBy, State, TicketLink
 
 #: what a row takes over from the same record by another door
 _OF_RECORD = (
@@ -38,6 +38,7 @@ class New:
     wanted_at: datetime
     severity: str
     title: str
+    description: str = ""
     made_at: datetime | None = None
 
 
@@ -119,7 +120,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
             event_type=bindparam("new_type"),
             severity=bindparam("new_severity"),
             title=bindparam("new_title"),
-            description="",
+            description=bindparam("new_description"),
             raw_data=bindparam("new_data"),
         ),
         [
@@ -128,6 +129,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
                 "new_type": row.event_type,
                 "new_severity": row.severity,
                 "new_title": row.title,
+                "new_description": row.description,
                 "new_data": orjson.loads(row.payload or "null"),
             }
             for id, row in rows.items()
@@ -149,9 +151,15 @@ def _find_again(session: Session, connection_id: str, rows: Sequence[New]) -> No
         if found is None:
             continue
         session.execute(update(Delivery).where(col(Delivery.id) == found.id).values(record_id=row.record_id))
-        link = (col(TicketLink.integration_id) == connection_id, col(TicketLink.case_id) == found.record_id)
         if row.kind == Kind.CASE:
-            session.execute(update(TicketLink).where(*link).values(case_id=row.record_id))
+            _link_again(session, connection_id, found.record_id, row.record_id)
+
+
+def _link_again(session: Session, connection_id: str, before: int, local_id: int) -> None:
+    """The ticket of a case that has another local id now; its own id is known again."""
+    link = (col(TicketLink.integration_id) == connection_id, col(TicketLink.case_local_id) == before)
+    own = select(col(Case.id)).where(col(Case.local_id) == local_id).scalar_subquery()
+    session.execute(update(TicketLink).where(*link).values(case_local_id=local_id, case_id=own))
 
 
 def _columns(row: New, held: str | None, now: datetime) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def _put_siem_events(
                 "severity": row.severity,
                 "source": "footprintiq",
                 "title": row.title,
-                "description": row.reason or "",
+                "description": row.description,
                 "raw_data": orjson.loads(row.payload) if row.payload else None,
                 "is_exported": False,
                 "created_at": now,

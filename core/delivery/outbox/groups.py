@@ -89,6 +89,7 @@ def close_members(session: Session, claim: Claim, verdicts: Sequence[Outcome], n
             reason=None if delivered else _not_arrived(verdict.reason),
             vendor_id=verdict.vendor_id,
             response_status=verdict.status,
+            response_body=verdict.body,
             delivered_at=now if delivered else None,
         )
 

@@ -6,7 +6,7 @@ for its own connection and for every other one that writes to the same place.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 
 from core.delivery.outcome import InDoubtPolicy, Outcome, Row, still_in_doubt
 from core.integrations import manifests, place_of, site_of
-from core.integrations.base import Ticket
+from core.integrations.base import CaseStatus, Ticket
 from core.storage.models import CatalogEntry, Connection, Delivery, Kind, State, TicketLink
 
 #: where a row may be that nobody wrote down: wherever its connection writes
@@ -24,10 +24,11 @@ UNKNOWN = ""
 
 @dataclass(frozen=True, slots=True)
 class TicketTarget:
-    """Where a run creates tickets, and how it looks for one."""
+    """Where a run creates tickets, how it looks for one, and how priorities are spelt there."""
 
     place: str
     doubt: InDoubtPolicy
+    severity: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,15 @@ def _twins(
     session: Session, connection_id: str, rows: Sequence[Row], place: str, now: datetime
 ) -> list[Twin]:
     linked = (col(TicketLink.integration_id) == Delivery.webhook_id) & (
-        col(TicketLink.case_id) == Delivery.record_id
+        col(TicketLink.case_local_id) == Delivery.record_id
     )
     names = ("record_id", "key", "state", "in_doubt_since", "vendor_id", "place")
+    told = ("ticket_url", "status", "priority", "meta")
     found = session.execute(
         select(
             *(col(getattr(Delivery, name)) for name in names),
-            *(col(TicketLink.ticket_url), col(Connection.config), col(CatalogEntry.slug)),
+            *(col(getattr(TicketLink, name)).label(f"link_{name}") for name in told),
+            *(col(Connection.config), col(CatalogEntry.slug)),
         )
         .join(Connection, col(Connection.id) == Delivery.webhook_id)
         .join(CatalogEntry, col(CatalogEntry.id) == col(Connection.integration_id))
@@ -157,10 +160,21 @@ def _twins(
 
 
 def _twin(other: Any, now: datetime) -> Twin:
-    has_ticket = other.state == State.DELIVERED and other.vendor_id
-    ticket = Ticket(other.vendor_id, other.ticket_url) if has_ticket else None
+    ticket = _linked(other) if other.state == State.DELIVERED and other.vendor_id else None
     since = now if other.state == State.SENDING else other.in_doubt_since or now
     return Twin(other.record_id, other.key, since, ticket)
+
+
+def _linked(other: Any) -> Ticket:
+    """The ticket as its link has it."""
+    own = other.link_meta or {}
+    return Ticket(
+        other.vendor_id,
+        other.link_ticket_url,
+        status=own.get("status"),
+        stage=CaseStatus(other.link_status or CaseStatus.OPEN),
+        priority=own.get("priority", other.link_priority),
+    )
 
 
 def _same_cases(rows: Sequence[Row]) -> Any:

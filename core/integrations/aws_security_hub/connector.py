@@ -95,7 +95,8 @@ class SecurityHub(Connector[Config]):
         arn = re.search(r"<Arn>([^<]{1,500})</Arn>", answer.text)
         account = re.search(r"<Account>(\d{12})</Account>", answer.text)
         if not arn or not account:
-            raise Misconfigured("This is not AWS's token service. Correct the STS endpoint, or leave it out.")
+            words = "This is not AWS's token service. Correct the STS endpoint, or leave it out."
+            raise Misconfigured(words, stage="target")
         return arn[1], account[1]
 
     def _check_account(self, actual: str) -> Step:
@@ -146,7 +147,8 @@ class SecurityHub(Connector[Config]):
         config = self.config
         token = config.session_token.reveal() if config.session_token else None
         if config.access_key_id.startswith("ASIA") and not token:
-            raise Misconfigured("Keys that begin with ASIA are temporary. Enter their session token, too.")
+            words = "Keys that begin with ASIA are temporary. Enter their session token, too."
+            raise Misconfigured(words, stage="credentials")
         return Keys(config.access_key_id, config.secret_access_key.reveal(), token)
 
     def _refuse_mismatch(self) -> None:
@@ -157,7 +159,8 @@ class SecurityHub(Connector[Config]):
         for name, found in (("product ARN", arn), ("endpoint", endpoint)):
             if found and found[1] != config.region:
                 raise Misconfigured(
-                    f"The {name} is of {found[1]}, but the region is {config.region}. Correct one of them."
+                    f"The {name} is of {found[1]}, but the region is {config.region}. Correct one of them.",
+                    stage="target",
                 )
 
     @property

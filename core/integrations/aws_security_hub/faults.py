@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected, Throttled, Unavailable
+from core.http.errors import (
+    CORRECT_MAPPING,
+    DeliveryError,
+    Misconfigured,
+    Rejected,
+    Stage,
+    Throttled,
+    Unavailable,
+)
 from core.integrations.answers import body_of, foreign
 from core.platform.text import is_web_page, one_line
 
@@ -21,7 +29,15 @@ _DENIED = (
     "not allowed. Grant securityhub:BatchImportFindings, and enter the account whose keys these are: "
     "AWS refuses findings for any other account than that ({account} is entered)."
 )
-_SLOW = "too many calls. The findings wait."
+_SLOW = "too many calls."
+#: what fails in a connection test by it
+_STAGES: dict[str, Stage] = {
+    **dict.fromkeys((_SKEW, _SIGNATURE, _KEY, _EXPIRED), "credentials"),
+    _PROXY: "network",
+    _OFF: "target",
+    _DENIED: "permission",
+}
+_NEXT: dict[type[DeliveryError], str] = {Rejected: CORRECT_MAPPING, Throttled: "The findings wait."}
 
 #: error name → what it is and what to do; the names are those of AWS's API model and of its common errors
 NAMES: dict[str, tuple[type[DeliveryError], str]] = {
@@ -47,7 +63,7 @@ NAMES: dict[str, tuple[type[DeliveryError], str]] = {
     "LimitExceededException": (Throttled, _SLOW),
     "InvalidInputException": (
         Rejected,
-        "the findings were not accepted ({told}). Correct the mapping, then replay.",
+        "the findings were not accepted ({told}).",
     ),
 }
 
@@ -78,10 +94,12 @@ def explain(fault: DeliveryError, region: str, account: str) -> DeliveryError:
     sentence = words.format(region=region, account=account, told=told) if "{" in words else words
     return kind(
         f"AWS answered {fault.status} ({name}): {sentence}",
+        _NEXT.get(kind, ""),
         status=fault.status,
         body=fault.body,
         retry_after_s=fault.retry_after_s,
         headers=fault.headers,
+        stage=_STAGES.get(words),
     )
 
 
@@ -90,14 +108,14 @@ def of_finding(failure: Mapping[str, Any], region: str) -> DeliveryError:
     code = str(failure.get("ErrorCode") or "")
     told = one_line(f"{code}: {failure.get('ErrorMessage')}", 400)
     if code.startswith("InvalidInput"):
-        return Rejected(f"Security Hub refused the finding ({told}). Correct the mapping, then replay.")
+        return Rejected(f"Security Hub refused the finding ({told}).", CORRECT_MAPPING)
     if code.startswith(("InvalidAccess", "AccessDenied")):
         return Misconfigured(
             f"Security Hub did not let the finding in ({told}). "
             f"Check that it is on in {region}, and the product ARN; then press Test."
         )
     kind = Throttled if code.startswith(("Throttl", "LimitExceeded", "TooMany")) else Unavailable
-    return kind(f"Security Hub could not take the finding now ({told}). It waits and is sent again.")
+    return kind(f"Security Hub could not take the finding now ({told}).", "It waits and is sent again.")
 
 
 def _told(fault: DeliveryError) -> str:

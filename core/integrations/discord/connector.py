@@ -56,7 +56,8 @@ class Discord(Connector[Config]):
         hook = json_answer(self._call("GET"), "Discord")
         yield from reached(self.config.webhook_url.reveal(), "Discord")
         if not isinstance(hook.get("id"), str):
-            raise Misconfigured("What answers there is no webhook of Discord. Copy its URL again.")
+            words = "What answers there is no webhook of Discord. Copy its URL again."
+            raise Misconfigured(words, stage="target")
         name = one_line(str(hook.get("name") or "without a name"), 80)
         yield Step("credentials", True, f"The webhook is “{name}”.")
         if self.config.thread_id:

@@ -9,7 +9,15 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
+from core.http.errors import (
+    CORRECT_MAPPING,
+    DeliveryError,
+    InDoubt,
+    Misconfigured,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from core.integrations.answers import READS_ONLY, body_of, foreign, json_answer, reached
 from core.integrations.base import Connector, Item, Receipt, Step
 from core.integrations.batches import Encoded, batches, ends
@@ -92,7 +100,8 @@ class Elastic(Connector[Config]):
         key = self.config.api_key.reveal()
         if HALF_KEY.fullmatch(key):
             raise Misconfigured(
-                "This is a part of an API key. Paste the value that Kibana calls Encoded (API: encoded)."
+                "This is a part of an API key. Paste the value that Kibana calls Encoded (API: encoded).",
+                stage="credentials",
             )
         return key
 
@@ -103,11 +112,14 @@ class Elastic(Connector[Config]):
     def _explain(self, fault: DeliveryError) -> DeliveryError:
         words = None
         if isinstance(fault, Misconfigured | Rejected | InDoubt) and self._is_kibana(fault):
-            words = (
+            return Misconfigured(
                 f"{httpx.URL(self._base).host} is Kibana. Enter Elasticsearch's own address: on port 9200 "
-                "unless changed, on Elastic Cloud the one with .es. in its name."
+                "unless changed, on Elastic Cloud the one with .es. in its name.",
+                status=fault.status,
+                body=fault.body,
+                stage="target",
             )
-        elif isinstance(fault, Misconfigured | Rejected) and is_web_page(fault.body):
+        if isinstance(fault, Misconfigured | Rejected) and is_web_page(fault.body):
             return foreign(fault, "Elasticsearch")
         elif fault.status == 401:
             words = (
@@ -157,7 +169,7 @@ def _judge(entry: Any, target: str) -> DeliveryError | None:
     status, error = result.get("status"), result.get("error") or {}
     if result.get("failure_store") == "used":
         return Rejected(
-            f"{target} could not take the document; Elasticsearch put it into the failure store. "
+            f"{target} could not take the document; Elasticsearch put it into the failure store.",
             "Correct the field's mapping here or there, then replay.",
             status=status,
         )
@@ -167,11 +179,11 @@ def _judge(entry: Any, target: str) -> DeliveryError | None:
         return None
     kind = _kind(status, str(error.get("type")))
     told = one_line(f"{error.get('type')}: {error.get('reason')}", 400)
-    return kind(f"Elasticsearch answered {status} for {target} ({told}). {_NEXT[kind]}", status=status)
+    return kind(f"Elasticsearch answered {status} for {target} ({told}).", _NEXT[kind], status=status)
 
 
 _NEXT: dict[type[DeliveryError], str] = {
-    Rejected: "Correct the mapping, then replay.",
+    Rejected: CORRECT_MAPPING,
     Misconfigured: "Correct the target or the key's privileges, then press Test.",
     Throttled: "The records wait.",
     Unavailable: "The records wait and are sent again.",

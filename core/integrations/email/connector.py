@@ -39,7 +39,7 @@ class Email(Connector[Config]):
         with self._session(b"") as session:
             yield Step("network", True, f"A mail server answers at {config.host}:{config.port}.")
             if config.security == "none":
-                yield Step("tls", None, "Mails and password cross the network unencrypted.")
+                yield Step("tls", None, "Mails and password cross the network unencrypted.", warning=True)
             else:
                 yield Step("tls", True, "The connection is encrypted and the certificate trusted.")
             if config.username:
@@ -76,7 +76,8 @@ class Email(Connector[Config]):
         """A session on which TLS, where it is wanted, is up; always ended."""
         config = self.config
         if config.port == 465 and config.security == "starttls":
-            raise Misconfigured("Port 465 speaks TLS from the start. Set security to tls, or port to 587.")
+            words = "Port 465 speaks TLS from the start. Set security to tls, or port to 587."
+            raise Misconfigured(words, stage="tls")
         line = self.tools.dial(config.host, config.port, DEADLINE_S, mail, plain=config.security == "none")
         session = SmtpSession(line, config.from_address, self.tools.heard)
         try:
@@ -97,12 +98,14 @@ class Email(Connector[Config]):
                 raise
             where = f"Port {self.config.port} of {self.config.host}"
             raise Misconfigured(
-                f"{where} does not speak TLS from the start. Set security to starttls, or port to 465."
+                f"{where} does not speak TLS from the start. Set security to starttls, or port to 465.",
+                stage="tls",
             ) from None
 
     def _sign_in(self, session: SmtpSession) -> None:
         if self.config.password is None:
-            raise Misconfigured("A username is given without a password. Enter both or neither.")
+            words = "A username is given without a password. Enter both or neither."
+            raise Misconfigured(words, stage="credentials")
         session.sign_in(self.config.username, self.config.password.reveal())
 
 

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, TooLarge, Unavailable
+from core.http.errors import (
+    DeliveryError,
+    InDoubt,
+    Misconfigured,
+    Rejected,
+    Stage,
+    Throttled,
+    TooLarge,
+    Unavailable,
+)
 from core.integrations.base import Line
 from core.platform.text import one_line
 
@@ -41,7 +50,8 @@ class SmtpSession(smtplib.SMTP):
         if not self.has_extn("starttls"):
             raise Misconfigured(
                 "The mail server does not offer STARTTLS, so nothing was sent. Use security=tls with port 465, "
-                "or ask its operator."
+                "or ask its operator.",
+                stage="tls",
             )
         self._expect("STARTTLS", lambda: self.docmd("STARTTLS"), 220)
         self.file = None  # what was said before counts no more: it may have been put in on the way
@@ -59,7 +69,8 @@ class SmtpSession(smtplib.SMTP):
         except smtplib.SMTPException:
             raise Misconfigured(
                 "The mail server offers no sign-in the hub knows (PLAIN, LOGIN, CRAM-MD5). "
-                "Leave username and password out if it needs none, or use the port for submission (587 or 465)."
+                "Leave username and password out if it needs none, or use the port for submission (587 or 465).",
+                stage="credentials",
             ) from None
         except OSError:
             raise self._silent(_SIGN_IN) from None
@@ -110,13 +121,14 @@ class SmtpSession(smtplib.SMTP):
         try:
             return ask()
         except smtplib.SMTPResponseException:
-            raise Misconfigured(_NO_SMTP) from None
+            raise Misconfigured(_NO_SMTP, stage="target") from None
         except OSError:  # smtplib's own for a broken line is one too
             raise self._silent(stage) from None
 
     def _silent(self, stage: str) -> Unavailable:
         self.told(None, "")
-        return Unavailable(f"The mail server broke off or did not answer at {stage}. Nothing was sent.")
+        said = f"The mail server broke off or did not answer at {stage}."
+        return Unavailable(said, "Nothing was sent.", stage="network")
 
     def _refused(self, stage: str, code: int, words: str) -> DeliveryError:
         if stage == _SIGN_IN:
@@ -125,19 +137,31 @@ class SmtpSession(smtplib.SMTP):
         words = self.told(code, words)
         said = f"The mail server answered {code} ({words}) to {stage}"
         if not 400 <= code < 600:
-            return Misconfigured(_NO_SMTP)
+            return Misconfigured(_NO_SMTP, stage="target")
         if code < 500:
             kind = Throttled if _RATE.search(words) and stage != _SIGN_IN else Unavailable
-            return kind(f"{said}.", status=code, body=words)
+            return kind(f"{said}.", status=code, body=words, stage=_STAGES[stage])
         if stage == "the mail" and code not in _OF_SENDER and not _NOT_ALLOWED.search(words):
             fault = TooLarge if code == 552 else Rejected
             return fault(
-                f"{said}. Correct the mapping or the server's filter, then replay.", status=code, body=words
+                f"{said}.",
+                "Correct the mapping or the server's filter, then replay.",
+                status=code,
+                body=words,
             )
-        return Misconfigured(f"{said}. {_ADVICE.get(stage, 'Ask its operator.')}", status=code, body=words)
+        advice = _ADVICE.get(stage, "Ask its operator.")
+        return Misconfigured(f"{said}. {advice}", status=code, body=words, stage=_STAGES[stage])
 
 
 _NO_SMTP = "What answers there speaks no SMTP. Correct host and port."
+#: what fails in a connection test by a refusal there; what comes after `the sender` sends a mail
+_STAGES: dict[str, Stage] = {
+    **dict.fromkeys(("the connection", "EHLO", "DATA", "the mail"), "answer"),
+    "STARTTLS": "tls",
+    _SIGN_IN: "credentials",
+    "the sender": "permission",
+    **dict.fromkeys(("the recipients", "every recipient"), "target"),
+}
 _ADVICE = {
     _SIGN_IN: "Check username and password; with multi-factor sign-in it must be an app password, and the "
     "provider must allow SMTP sign-in.",

@@ -104,6 +104,8 @@ class GoogleSecOps(Connector[Config]):
         if config.mode == "udm":
             return f"{base.rstrip('/')}/{VERSION}/{self._instance}/events:import"
         if not config.log_type:
-            raise Misconfigured("The mode logs needs log_type: the name of your log type in Google SecOps.")
+            raise Misconfigured(
+                "The mode logs needs log_type: the name of your log type in Google SecOps.", stage="target"
+            )
         log_type = quote(config.log_type, safe="")
         return f"{base.rstrip('/')}/{VERSION}/{self._instance}/logTypes/{log_type}/logs:import"

@@ -1,6 +1,6 @@
 """Pure: what refusals of Google's APIs mean, in words that name what to correct."""
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
+from core.http.errors import CORRECT_MAPPING, DeliveryError, Misconfigured, Rejected, Stage, TooLarge
 from core.integrations.answers import body_of, foreign, is_foreign
 from core.platform.text import one_line
 
@@ -33,13 +33,15 @@ def explain(fault: DeliveryError, instance: str, log_type: str | None) -> Delive
 def _of_request(fault: DeliveryError, status: str, told: str, log_type: str | None) -> DeliveryError:
     """400 is the record's, unless Google names its size, the log type or a setting."""
     kind: type[DeliveryError] = Rejected
-    sentence = f"Google SecOps refused the request ({told}). Correct the mapping, then replay."
+    sentence, next_step = f"Google SecOps refused the request ({told}).", CORRECT_MAPPING
     named = told.lower().replace("_", " ")
     if _SIZE in named:
-        kind, sentence = TooLarge, f"Google SecOps refused the size of the request ({told})."
+        kind, next_step = TooLarge, ""
+        sentence = f"Google SecOps refused the size of the request ({told})."
     elif status == "FAILED_PRECONDITION" or (log_type and ("logtype" in named or "log type" in named)):
-        kind = Misconfigured
+        kind, next_step = Misconfigured, ""
         sentence = (
             f"Google SecOps does not take it as it is set up ({told}). Correct the log type or the mode."
         )
-    return kind(sentence, status=fault.status, body=fault.body)
+    stage: Stage | None = "target" if kind is Misconfigured else None
+    return kind(sentence, next_step, status=fault.status, body=fault.body, stage=stage)

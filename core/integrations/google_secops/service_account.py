@@ -32,15 +32,20 @@ def read_key(text: str) -> dict[str, str]:
     try:
         key = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise Misconfigured(f"The service account key is not JSON. {_ANOTHER}") from None
+        raise _unusable("is not JSON") from None
     if not isinstance(key, dict) or key.get("type") != "service_account":
         raise Misconfigured(
-            f"This JSON is not a service account key: its type is not service_account. {_ANOTHER}"
+            f"This JSON is not a service account key: its type is not service_account. {_ANOTHER}",
+            stage="credentials",
         )
     missing = [name for name in NEEDED if not isinstance(key.get(name), str)]
     if missing:
-        raise Misconfigured(f"The service account key lacks {' and '.join(missing)}. {_ANOTHER}")
+        raise _unusable(f"lacks {' and '.join(missing)}")
     return {name: key[name] for name in NEEDED}
+
+
+def _unusable(flaw: str) -> Misconfigured:
+    return Misconfigured(f"The service account key {flaw}. {_ANOTHER}", stage="credentials")
 
 
 def sign_in(key: Mapping[str, str], token_url: str, now_s: int) -> TokenGrant:
@@ -59,7 +64,7 @@ def sign_in(key: Mapping[str, str], token_url: str, now_s: int) -> TokenGrant:
         signer = crypt.RSASigner.from_string(key["private_key"], key["private_key_id"])
     except ValueError:
         raise Misconfigured(
-            f"The private key in the service account key cannot be read. {_ANOTHER}"
+            f"The private key in the service account key cannot be read. {_ANOTHER}", stage="credentials"
         ) from None
     return TokenGrant(token_url, {"grant_type": GRANT, "assertion": jwt.encode(signer, claims).decode()})
 
@@ -73,5 +78,8 @@ def explain_sign_in(fault: DeliveryError) -> DeliveryError:
     because = words or f"it refuses the service account key. {_ANOTHER}"
     said = f" ({told})" if told else ""
     return Misconfigured(
-        f"Google's sign-in answered {fault.status}{said}: {because}", status=fault.status, body=fault.body
+        f"Google's sign-in answered {fault.status}{said}: {because}",
+        status=fault.status,
+        body=fault.body,
+        stage="credentials",
     )

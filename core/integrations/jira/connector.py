@@ -11,7 +11,7 @@ import orjson
 
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Unavailable
 from core.integrations.answers import READS_ONLY, json_answer, one_by_one, reached
-from core.integrations.base import Item, Receipt, Step, Ticket, Tracker
+from core.integrations.base import CaseStatus, Item, Receipt, Step, Ticket, Tracker
 from core.integrations.jira import adf
 from core.integrations.jira.faults import OF_RECORD, explain, field_errors
 from core.platform.errors import did_you_mean
@@ -21,6 +21,14 @@ from core.platform.text import cut, one_line
 SUMMARY_CHARS = LABEL_CHARS = 255  # "Summary can't exceed 255 characters."
 OWN_LABEL = "fiq"
 FILLED = OF_RECORD | {"project", "issuetype", "labels"}
+#: of an issue that is looked for
+FOUND = ["labels", "status", "priority"]
+#: statuses are named by the site, their categories are Jira's own
+STAGES = {
+    "new": CaseStatus.OPEN,
+    "indeterminate": CaseStatus.IN_PROGRESS,
+    "done": CaseStatus.RESOLVED,
+}
 PERMISSIONS = {"BROWSE_PROJECTS": "Browse projects", "CREATE_ISSUES": "Create issues"}
 
 
@@ -51,19 +59,18 @@ class Jira(Tracker[Config]):
         """By label; what Jira returns is believed only if it really bears it."""
         project = self.config.project_key
         jql = f"project = {jql_text(project)} AND labels = {jql_text(key)} ORDER BY created ASC"
-        asked = {"jql": jql, "fields": ["labels", "status"], "maxResults": 10}
+        asked = {"jql": jql, "fields": FOUND, "maxResults": 10}
         try:
             if self._is_cloud:
                 answer = self._call("POST", "search/jql", asked, extensions=READS_ONLY)
             else:
-                answer = self._call("GET", "search", params=asked | {"fields": "labels,status"})
+                answer = self._call("GET", "search", params=asked | {"fields": ",".join(FOUND)})
         except Rejected as fault:  # a query says nothing about the record
             raise Misconfigured(fault.message, status=fault.status, body=fault.body) from None
         for issue in answer.get("issues") or []:
             fields = issue.get("fields") or {}
             if key in (fields.get("labels") or []) and issue.get("key"):
-                status = (fields.get("status") or {}).get("name")
-                return Ticket(issue["key"], self._link(issue["key"]), status)
+                return self._found(issue["key"], fields)
         return None
 
     def check(self) -> Iterator[Step]:
@@ -87,7 +94,19 @@ class Jira(Tracker[Config]):
         key = answer.get("key")
         if not isinstance(key, str) or not key:
             raise InDoubt("Jira answered without an issue key. The issue may exist; the hub looks for it.")
-        return Receipt(item.key, vendor_id=key, url=self._link(key))
+        return Receipt.of(
+            item.key, Ticket(key, self._link(key), priority=_named(issue["fields"], "priority"))
+        )
+
+    def _found(self, key: str, fields: Mapping[str, Any]) -> Ticket:
+        category = ((fields.get("status") or {}).get("statusCategory") or {}).get("key")
+        return Ticket(
+            key,
+            self._link(key),
+            _named(fields, "status"),
+            STAGES.get(str(category), CaseStatus.OPEN),
+            _named(fields, "priority"),
+        )
 
     def _issue(self, item: Item) -> dict[str, Any]:
         body, config = item.body, self.config
@@ -199,6 +218,12 @@ def jql_text(value: str) -> str:
     """A JQL string that holds `value` and nothing else, whatever is in it."""
     escaped = re.sub(r'(["\\])', r"\\\1", value)
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda c: f"\\u{ord(c[0]):04x}", escaped) + '"'
+
+
+def _named(fields: Mapping[str, Any], field: str) -> str | None:
+    """The name of a field that holds one thing of a list; None where it is empty or given by its id."""
+    value = fields.get(field)
+    return value.get("name") if isinstance(value, dict) else None
 
 
 def _has(granted: Mapping[str, Any], name: str) -> bool:

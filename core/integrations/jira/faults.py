@@ -1,6 +1,6 @@
 """Pure: what Jira's refusals mean, in words that name the field, project or credential to correct."""
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
+from core.http.errors import CORRECT_MAPPING, DeliveryError, Misconfigured, Rejected, TooLarge
 from core.integrations.answers import body_of, foreign, is_foreign
 from core.platform.text import one_line
 
@@ -35,11 +35,12 @@ def explain(fault: DeliveryError, project: str, flavor: str) -> DeliveryError:
 def _of_fields(fault: DeliveryError, errors: dict[str, str], flavor: str) -> DeliveryError:
     told = one_line("; ".join(f"{name}: {text}" for name, text in errors.items()), 500)
     kind: type[DeliveryError] = Misconfigured
+    next_step = ""
     if "Atlassian Document" in told:
         sentence = f'Jira wants another form of text ({told}). Choose another flavor than "{flavor}".'
     elif set(errors) <= OF_RECORD:
-        kind = Rejected
-        sentence = f"Jira refused the issue ({told}). Correct the mapping, then replay."
+        kind, next_step = Rejected, CORRECT_MAPPING
+        sentence = f"Jira refused the issue ({told})."
     else:
         sentence = f"Jira refused the issue ({told}). Correct the project, issue type or extra_fields."
-    return kind(sentence, status=fault.status, body=fault.body)
+    return kind(sentence, next_step, status=fault.status, body=fault.body, stage="target")

@@ -8,13 +8,15 @@ second time, and characters that nobody can see are taken out. Escaping for the 
 from core.integrations.mapping.keys import delivery_key
 from core.integrations.mapping.lifecycle import DUE_STATUS, event_type, has_risen, why_not_due
 from core.integrations.mapping.record_facts import facts, message_facts
-from core.integrations.mapping.severity import RANK, severity_of
-from core.integrations.mapping.template import Mapper, Unmappable, compile
+from core.integrations.mapping.severity import RANK, severity_of, word_of
+from core.integrations.mapping.template import MAX_BODY_BYTES, Mapper, TooLong, Unmappable, compile, refused
 
 __all__ = [
     "DUE_STATUS",
+    "MAX_BODY_BYTES",
     "RANK",
     "Mapper",
+    "TooLong",
     "Unmappable",
     "compile",
     "delivery_key",
@@ -22,6 +24,8 @@ __all__ = [
     "facts",
     "has_risen",
     "message_facts",
+    "refused",
     "severity_of",
     "why_not_due",
+    "word_of",
 ]

@@ -19,9 +19,13 @@ _COMPUTED = {
     *("severity", "priority", "vendor_severity", "created", "created_epoch", "created_text"),
     *("raw", "metadata"),
 }
+#: whole objects, as they came
+CONTAINERS = frozenset({"raw", "metadata"})
 _COLUMNS = {name for table in RECORD_TABLES.values() for name in table.model_fields}
 #: a name outside these and outside the record's extra fields prints as it was written
 NAMES = frozenset(_COMPUTED | _COLUMNS | set(_COUNTS))
+#: … and of those, what every record has in the same form, whatever its source wrote
+REGULAR = frozenset((_COMPUTED | set(_COUNTS) | {"privacy_score"}) - {"metadata"})
 _SUBJECTS = ("username", "full_name", "email", "phone", "domain", "subject")
 
 

@@ -13,6 +13,11 @@ _COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "severity"}
 _SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
 
 
+def word_of(spelt: Any, spellings: Mapping[str, Any]) -> str | None:
+    """Find the word of the four that a vendor spells so (`spellings` is its manifest's [severity]), or None."""
+    return next((word for word, own in spellings.items() if own == spelt), None)
+
+
 def severity_of(kind: str, record: Mapping[str, Any]) -> str:
     """Find the severity of a record: low | medium | high | critical.
 

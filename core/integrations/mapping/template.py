@@ -3,18 +3,21 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from core.integrations.mapping.record_facts import NAMES
+from core.integrations.mapping.record_facts import CONTAINERS, NAMES, REGULAR
 from core.integrations.mapping.schema import Check, Schema, compile_check
 from core.integrations.mapping.values import as_iso, as_moment, clean, many_lines, one_line
 from core.platform.errors import HubError, Invalid, did_you_mean
 
 Facts = Mapping[str, Any]
-Render = Callable[[Facts], Any]
+Look = Callable[[Facts], Any]
 
+#: of a body, unless its vendor takes less: a template may name a record's largest field any number of times
+MAX_BODY_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _JSON = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 #: how control characters inside a raw record look in orjson's output. Backslashes and signs (£, °) of a text
@@ -32,16 +35,41 @@ class Unmappable(HubError):
         self.reasons = reasons
 
 
-class Mapper:
-    """One connection's mapping, ready to run."""
+class TooLong(Unmappable):
+    """The body would pass its limit; what was made of it is thrown away."""
 
-    def __init__(self, render: Render, check: Check) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__((f"the body would be larger than {most_bytes:,} bytes",))
+
+
+class Room:
+    """What is left for one body, counted while it grows. A character has one byte at least."""
+
+    __slots__ = ("left", "most_bytes")
+
+    def __init__(self, most_bytes: int) -> None:
+        self.left = self.most_bytes = most_bytes
+
+    def take(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise TooLong(self.most_bytes)
+
+
+Render = Callable[[Facts, Room], Any]
+
+
+class Mapper:
+    """One connection's mapping, ready to run; no body has more than `most_bytes`."""
+
+    def __init__(self, render: Render, check: Check, most_bytes: int = MAX_BODY_BYTES) -> None:
         self._render = render
         self._check = check
+        self._most_bytes = most_bytes
 
     def body(self, facts: Facts) -> str:
-        """The body as JSON text, its fields in the template's order. Raises Unmappable."""
-        value = self._render(facts)
+        """The body as JSON text, its fields in the template's order. Raises Unmappable, and its kind TooLong."""
+        value = self._render(facts, Room(self._most_bytes))
         self._refuse_misfit(value)
         payload = _dump(value)
         if payload is None or any(mark in payload for mark in _SUSPECT):
@@ -49,6 +77,8 @@ class Mapper:
             payload = _dump(value)
         if payload is None:
             raise Unmappable(("it is nested too deeply to be JSON",))
+        if len(payload) > self._most_bytes:
+            raise TooLong(self._most_bytes)
         return payload.decode()
 
     def _clean(self, value: Any) -> Any:
@@ -69,6 +99,7 @@ def compile(
     record_schema: Schema,
     severity_map: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
+    most_bytes: int = MAX_BODY_BYTES,
 ) -> Mapper:
     """The mapper of one connection. `overrides` replace the tree's fields by name; None removes one.
 
@@ -78,7 +109,8 @@ def compile(
     """
     check = compile_check(record_schema)
     merged = _merge(tree, overrides or {}, record_schema, "")
-    return Mapper(_compile(merged, record_schema, severity_map), check)
+    builder = _Builder(severity_map, weighs=_containers(merged) > 1)
+    return Mapper(builder.render(merged, record_schema), check, most_bytes)
 
 
 def _merge(
@@ -89,14 +121,9 @@ def _merge(
         where = f"{path}{name}"
         fields = schema.get("properties", {})
         if name not in fields and not schema.get("additionalProperties", True):
-            raise Invalid(
-                f'The mapping names "{where}", which the body does not have.{did_you_mean(name, fields)}',
-                {"mapping": where},
-            )
+            raise refused(f'names "{where}", which the body does not have.{did_you_mean(name, fields)}')
         if value is None and name in schema.get("required", ()):
-            raise Invalid(
-                f'The mapping removes "{where}", which the body needs; give it a value.', {"mapping": where}
-            )
+            raise refused(f'removes "{where}", which the body needs; give it a value.')
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, Mapping):
@@ -108,54 +135,102 @@ def _merge(
     return merged
 
 
-def _compile(node: Any, schema: Schema, severity_map: Mapping[str, Any]) -> Render:
+def refused(flaw: str) -> Invalid:
+    """The mapping that a person wrote cannot be used; `flaw` ends the sentence."""
+    sentence = f"The mapping {flaw}"
+    return Invalid(sentence, {"mapping": sentence})
+
+
+def is_regular(template: Any) -> bool:
+    """Whether a value is the same for every source: it names nothing that only some records have."""
+    if isinstance(template, list):
+        return all(map(is_regular, template))
+    return not isinstance(template, str) or REGULAR.issuperset(_PLACEHOLDER.findall(template))
+
+
+def _containers(node: Any) -> int:
+    """How many values of the body may be whole objects and lists of the record, and so of any size."""
     if isinstance(node, Mapping):
-        properties = schema.get("properties", {})
-        return _object({k: _compile(v, properties.get(k, {}), severity_map) for k, v in node.items()})
+        return sum(map(_containers, node.values()))
     if isinstance(node, list):
-        return _list([_compile(entry, schema.get("items", {}), severity_map) for entry in node])
-    if isinstance(node, str):
-        return _string(node, schema, severity_map)
-    constant = _plain(node)
-    return lambda facts: constant
+        return sum(map(_containers, node))
+    found = _PLACEHOLDER.fullmatch(node) if isinstance(node, str) else None
+    return found is not None and (found[1] in CONTAINERS or found[1] not in NAMES)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """`weighs`: objects and lists are counted, too; one alone is no larger than its record."""
+
+    severity_map: Mapping[str, Any]
+    weighs: bool
+
+    def render(self, node: Any, schema: Schema) -> Render:
+        if isinstance(node, Mapping):
+            properties = schema.get("properties", {})
+            return _object({k: self.render(v, properties.get(k, {})) for k, v in node.items()})
+        if isinstance(node, list):
+            return _list([self.render(entry, schema.get("items", {})) for entry in node])
+        if isinstance(node, str):
+            return self._string(node, schema)
+        constant = _plain(node)
+        return lambda facts, room: constant
+
+    def _string(self, template: str, schema: Schema) -> Render:
+        texts = _PLACEHOLDER.split(template)  # text, name, text, name, …, text
+        finish = _finisher(schema)
+        looks = [_look_up(name, self.severity_map) for name in texts[1::2]]
+        if not looks:
+            constant = finish(template)
+            return lambda facts, room: constant
+        if len(looks) == 1 and not any(texts[::2]):
+            return self._value(looks[0], finish)
+        return _text(texts, looks, finish)
+
+    def _value(self, look: Look, finish: Callable[[Any], Any]) -> Render:
+        weighs = self.weighs
+
+        def render(facts: Facts, room: Room) -> Any:
+            value = finish(look(facts))
+            if isinstance(value, str):
+                room.take(len(value))
+            elif weighs and isinstance(value, dict | list):
+                room.take(len(_dump(value) or b""))
+            return value
+
+        return render
 
 
 def _object(fields: dict[str, Render]) -> Render:
     pairs = tuple(fields.items())
 
-    def render(facts: Facts) -> dict[str, Any]:
-        return {name: value for name, make in pairs if (value := make(facts)) is not None}
+    def render(facts: Facts, room: Room) -> dict[str, Any]:
+        return {name: value for name, make in pairs if (value := make(facts, room)) is not None}
 
     return render
 
 
 def _list(entries: list[Render]) -> Render:
-    def render(facts: Facts) -> list[Any]:
-        return [value for make in entries if (value := make(facts)) is not None]
+    def render(facts: Facts, room: Room) -> list[Any]:
+        return [value for make in entries if (value := make(facts, room)) is not None]
 
     return render
 
 
-def _string(template: str, schema: Schema, severity_map: Mapping[str, Any]) -> Render:
-    texts = _PLACEHOLDER.split(template)  # text, name, text, name, …, text
-    finish = _finisher(schema)
-    looks = [_look_up(name, severity_map) for name in texts[1::2]]
-    if not looks:
-        constant = finish(template)
-        return lambda facts: constant
-    if len(looks) == 1 and not any(texts[::2]):
-        look = looks[0]
-        return lambda facts: finish(look(facts))
+def _text(texts: list[str], looks: list[Look], finish: Callable[[Any], Any]) -> Render:
+    """Values with words around them: each is counted before the next is made."""
 
-    def render(facts: Facts) -> Any:
+    def render(facts: Facts, room: Room) -> Any:
         filled = list(texts)
-        filled[1::2] = [_as_text(look(facts)) for look in looks]
+        for place, look in enumerate(looks):
+            filled[2 * place + 1] = text = _as_text(look(facts))
+            room.take(len(text))
         return finish("".join(filled))
 
     return render
 
 
-def _look_up(name: str, severity_map: Mapping[str, Any]) -> Render:
+def _look_up(name: str, severity_map: Mapping[str, Any]) -> Look:
     if name == "vendor_severity":
         return lambda facts: severity_map.get(facts["severity"])
     if name in NAMES:

@@ -5,7 +5,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-_BROKEN = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: PostgreSQL and UTF-8 refuse them
+from core.platform.text import mended
+
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab, line feed, carriage return
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # control characters, and the bidirectional ones that make a line read otherwise than it is (CVE-2021-42574)
@@ -16,7 +17,7 @@ def many_lines(text: str) -> str:
     """Readable text in which the only control character left is the line feed."""
     if text.replace("\n", "").isprintable():
         return text
-    return _HIDDEN.sub("", _BREAKS.sub("\n", _BROKEN.sub("\ufffd", text))).replace("\t", " ")
+    return _HIDDEN.sub("", _BREAKS.sub("\n", mended(text))).replace("\t", " ")
 
 
 def one_line(text: str) -> str:
@@ -75,7 +76,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH:
         raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, str):
-        return _CONTROL.sub("", _BROKEN.sub("\ufffd", value))
+        return _CONTROL.sub("", mended(value))
     if isinstance(value, dict):
         return {clean(str(name)): clean(inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -110,7 +110,8 @@ class MicrosoftSentinel(Connector[Config]):
         if ".ods.opinsights." in host:
             raise Misconfigured(
                 f"{host} is the HTTP Data Collector API, which Microsoft switched off on 2026-09-14. "
-                "Make a data collection rule and enter its logs ingestion endpoint instead."
+                "Make a data collection rule and enter its logs ingestion endpoint instead.",
+                stage="target",
             )
         rule, stream = quote(config.dcr_immutable_id, safe=""), quote(config.stream_name, safe="")
         base = config.endpoint_url.rstrip("/")

@@ -2,7 +2,7 @@
 
 import re
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected
+from core.http.errors import CORRECT_MAPPING, DeliveryError, Misconfigured, Rejected, Stage
 from core.integrations.answers import body_of, foreign, is_foreign
 from core.platform.text import one_line
 
@@ -29,7 +29,10 @@ def explain_sign_in(fault: DeliveryError) -> DeliveryError:
     said = f" (AADSTS{code[1]})" if code else ""
     because = words or f"it refuses the app. {one_line(told, 200)}".strip()
     return Misconfigured(
-        f"Microsoft's sign-in answered {fault.status}{said}: {because}", status=fault.status, body=fault.body
+        f"Microsoft's sign-in answered {fault.status}{said}: {because}",
+        status=fault.status,
+        body=fault.body,
+        stage="credentials",
     )
 
 
@@ -40,8 +43,8 @@ def explain(fault: DeliveryError, rule: str, stream: str) -> DeliveryError:
     error = error if isinstance(error, dict) else {}
     told = one_line(str(error.get("message") or ""), 300)
     if fault.status == 400 and error.get("code") != "InvalidStream":
-        sentence = f"Sentinel refused the rows ({told}). Correct the mapping, then replay."
-        return Rejected(sentence, status=400, body=fault.body)
+        sentence = f"Sentinel refused the rows ({told})."
+        return Rejected(sentence, CORRECT_MAPPING, status=400, body=fault.body)
     words = {
         401: "Sentinel refused a new token. Check that cloud fits the endpoint.",
         403: f"The app may not write through {rule}. Give it the role Monitoring Metrics Publisher on that data "
@@ -53,4 +56,5 @@ def explain(fault: DeliveryError, rule: str, stream: str) -> DeliveryError:
     if words is None:
         return fault
     said = f" Microsoft said: {told}" if told else ""
-    return Misconfigured(words + said, status=fault.status, body=fault.body)
+    stage: Stage | None = "target" if fault.status == 400 else None
+    return Misconfigured(words + said, status=fault.status, body=fault.body, stage=stage)

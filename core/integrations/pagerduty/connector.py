@@ -64,7 +64,7 @@ class PagerDuty(Connector[Config]):
         content = orjson.dumps({"routing_key": self.config.routing_key.reveal(), **event})
         if len(content) > EVENT_BYTES:
             raise Rejected(
-                "The event is larger than the 512 KB PagerDuty takes. Shorten the mapping, then replay."
+                "The event is larger than the 512 KB PagerDuty takes.", "Shorten the mapping, then replay."
             )
         try:
             return self.http.post(
@@ -119,5 +119,5 @@ def _explain(fault: DeliveryError) -> DeliveryError:
     words = orjson.dumps(body_of(fault).get("errors", [])).decode() + str(body_of(fault).get("message", ""))
     if fault.status in (401, 403) or (fault.status == 400 and "routing_key" in words):
         sentence = f"PagerDuty answered {fault.status} to the integration key: {_WRONG_KEY}"
-        return Misconfigured(sentence, status=fault.status, body=fault.body)
+        return Misconfigured(sentence, status=fault.status, body=fault.body, stage="credentials")
     return fault

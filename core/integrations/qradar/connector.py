@@ -52,7 +52,7 @@ class QRadar(Connector[Config]):
     def check(self) -> Iterator[Step]:
         config = self.config
         if config.console_url and _origin(config.console_url) == _origin(config.url):
-            raise Misconfigured(CONSOLE)
+            raise Misconfigured(CONSOLE, stage="target")
         self._knock()
         yield from reached(config.url, "QRadar's HTTP Receiver")
         if config.console_url and config.sec_token:
@@ -105,21 +105,21 @@ class QRadar(Connector[Config]):
         status, host = fault.status or 0, httpx.URL(self.config.url).host
         is_page = isinstance(fault, Misconfigured | Rejected) and is_web_page(fault.body)
         if is_page or 300 <= status < 400:
-            return Misconfigured(CONSOLE, status=status, body=fault.body)
+            return Misconfigured(CONSOLE, status=status, body=fault.body, stage="target")
         if status in (401, 403):
             words = (
                 f"QRadar answered {status}: the log source does not accept the header "
                 f"{self.config.auth_header}. Compare its name and value with the log source; a receiver "
                 "without such a setting needs a newer HTTP Receiver protocol."
             )
-            return Misconfigured(words, status=status, body=fault.body)
+            return Misconfigured(words, status=status, body=fault.body, stage="credentials")
         if status == 404:
             return Misconfigured(
                 f"{host} answered 404: no HTTP Receiver is there. {RECEIVER}", status=status, body=fault.body
             )
         if isinstance(fault, Unavailable) and not status:
             hint = "For a new log source, run Deploy Changes in QRadar and open its port in the firewall."
-            return Unavailable(f"{fault.message} {hint}")
+            return Unavailable(f"{fault.said} {hint}", fault.next_step, stage=fault.stage)
         return fault
 
 

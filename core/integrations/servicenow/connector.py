@@ -11,7 +11,7 @@ import orjson
 
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected
 from core.integrations.answers import json_answer, one_by_one, reached
-from core.integrations.base import Item, Receipt, Step, Ticket, Tracker
+from core.integrations.base import CaseStatus, Item, Receipt, Step, Ticket, Tracker
 from core.integrations.servicenow.faults import explain
 from core.integrations.servicenow.text import description, short_description
 from core.platform.secret import Secret
@@ -20,13 +20,15 @@ KEY = re.compile(r"[A-Za-z0-9:._-]{1,100}")  # correlation_id holds 100
 SYS_ID = re.compile(r"[0-9a-f]{32}")
 #: state of the default incident model, as people read it
 STATES = {
-    "1": "New",
-    "2": "In Progress",
-    "3": "On Hold",
-    "6": "Resolved",
-    "7": "Closed",
-    "8": "Canceled",
+    "1": ("New", CaseStatus.OPEN),
+    "2": ("In Progress", CaseStatus.IN_PROGRESS),
+    "3": ("On Hold", CaseStatus.IN_PROGRESS),
+    "6": ("Resolved", CaseStatus.RESOLVED),
+    "7": ("Closed", CaseStatus.CLOSED),
+    "8": ("Canceled", CaseStatus.CLOSED),
 }
+#: what is asked of a ticket; ServiceNow computes its priority from impact and urgency
+TICKET = "sys_id,number,state,impact,urgency,correlation_id"
 #: fields that hold a reference → the table they refer to
 REFERENCES = {"assignment_group": "sys_user_group", "caller_id": "sys_user"}
 
@@ -55,7 +57,7 @@ class ServiceNow(Tracker[Config]):
             raise Misconfigured(f"The key {key[:100]!r} cannot be searched for in ServiceNow.")
         query = f"correlation_id={key}^ORDERBYsys_created_on"
         try:
-            rows = self._rows(self.config.table, query, "sys_id,number,state,correlation_id", 10)
+            rows = self._rows(self.config.table, query, TICKET, 10)
         except Rejected as fault:  # a query says nothing about the record
             raise Misconfigured(
                 f"The ticket cannot be looked for: {fault.message}", status=fault.status, body=fault.body
@@ -92,15 +94,15 @@ class ServiceNow(Tracker[Config]):
         # so nothing here carries a date
         by_name = any(not SYS_ID.fullmatch(value) for value in self._references().values())
         params = {
-            "sysparm_fields": "sys_id,number,correlation_id",
+            "sysparm_fields": TICKET,
             "sysparm_input_display_value": str(by_name).lower(),
         }
         answer = self._call("POST", self.config.table, params, self._incident(item))
         row = answer.get("result")
         if not isinstance(row, dict) or not row.get("sys_id"):
             raise InDoubt("ServiceNow answered without a sys_id. The ticket may exist; the hub looks for it.")
-        ticket = self._ticket(row)
-        return Receipt(item.key, vendor_id=ticket.id, url=ticket.url)
+        told = {name: value for name, value in row.items() if value}  # what it may not read is empty
+        return Receipt.of(item.key, self._ticket(item.body["severity"] | told))
 
     def _incident(self, item: Item) -> dict[str, Any]:
         body = item.body
@@ -155,7 +157,9 @@ class ServiceNow(Tracker[Config]):
         state = str(row.get("state") or "")
         number, sys_id = str(row.get("number") or row["sys_id"]), quote(str(row["sys_id"]), safe="")
         url = f"{self._base}/{quote(self.config.table, safe='')}.do?sys_id={sys_id}"
-        return Ticket(number, url, STATES.get(state, state) or None)
+        status, stage = STATES.get(state, (state or None, CaseStatus.OPEN))
+        priority = {name: str(row.get(name) or "") for name in ("impact", "urgency")}
+        return Ticket(number, url, status, stage, priority if all(priority.values()) else None)
 
     @property
     def _base(self) -> str:

@@ -1,6 +1,6 @@
 """Pure: what ServiceNow's refusals mean, in words that name what to correct."""
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
+from core.http.errors import CORRECT_MAPPING, DeliveryError, Misconfigured, Rejected, TooLarge
 from core.integrations.answers import body_of, foreign, is_foreign
 from core.platform.text import one_line
 
@@ -43,6 +43,6 @@ def _forbidden(table: str, told: str) -> str:
 def _of_request(fault: DeliveryError, table: str, told: str) -> DeliveryError:
     if "invalid table" in told.lower():
         sentence = f"ServiceNow has no table {table} ({told}). Correct the table."
-        return Misconfigured(sentence, status=fault.status, body=fault.body)
-    sentence = f"ServiceNow refused the ticket ({told}). Correct the mapping, then replay."
-    return Rejected(sentence, status=fault.status, body=fault.body)
+        return Misconfigured(sentence, status=fault.status, body=fault.body, stage="target")
+    sentence = f"ServiceNow refused the ticket ({told})."
+    return Rejected(sentence, CORRECT_MAPPING, status=fault.status, body=fault.body)

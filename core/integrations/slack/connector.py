@@ -109,9 +109,8 @@ class Slack(Connector[Config]):
                 "permission", None, "Whether people see it in the right channel shows the first message."
             )
             return
-        raise Misconfigured(
-            "Something accepted an empty message, which Slack never does. Correct the address."
-        )
+        words = "Something accepted an empty message, which Slack never does. Correct the address."
+        raise Misconfigured(words, stage="target")
 
     def _post_to_hook(self, item: Item) -> Receipt:
         self._post(message(item))

@@ -2,23 +2,32 @@
 
 import re
 
-from core.http.errors import DeliveryError, Gone, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
+from core.http.errors import (
+    CORRECT_MAPPING,
+    DeliveryError,
+    Gone,
+    InDoubt,
+    Misconfigured,
+    Rejected,
+    Stage,
+    Throttled,
+    Unavailable,
+)
 from core.integrations.answers import foreign, is_foreign
 
 _NEW_HOOK = "Make a new webhook in Slack and enter its address."
 _COPY_AGAIN = "Copy the Bot User OAuth Token (xoxb-…) from the app's page in Slack again."
-_MAPPING = "Correct the mapping, then replay."
 Words = dict[str, tuple[type[DeliveryError], str]]
 
 #: words that mean the same for both
 _BOTH: Words = {
-    "invalid_payload": (Rejected, f"the message could not be read. {_MAPPING}"),
-    "invalid_blocks": (Rejected, f"the message's blocks are not valid. {_MAPPING}"),
-    "too_many_attachments": (Rejected, f"the message has too many parts. {_MAPPING}"),
-    "msg_too_long": (Rejected, f"the message is too long. {_MAPPING}"),
-    "no_text": (Rejected, f"the message has no text. {_MAPPING}"),
-    "rate_limited": (Throttled, "too many messages. They wait."),
-    "ratelimited": (Throttled, "too many messages. They wait."),
+    "invalid_payload": (Rejected, "the message could not be read."),
+    "invalid_blocks": (Rejected, "the message's blocks are not valid."),
+    "too_many_attachments": (Rejected, "the message has too many parts."),
+    "msg_too_long": (Rejected, "the message is too long."),
+    "no_text": (Rejected, "the message has no text."),
+    "rate_limited": (Throttled, "too many messages."),
+    "ratelimited": (Throttled, "too many messages."),
     "team_disabled": (Misconfigured, "the workspace is switched off. Ask its owner."),
 }
 #: api.slack.com changelog 2016-05-17, and words met since
@@ -54,10 +63,29 @@ OF_BOT: Words = _BOTH | {
     "token_revoked": (Misconfigured, f"the token was revoked. {_COPY_AGAIN}"),
     "token_expired": (Misconfigured, f"the token has expired. {_COPY_AGAIN}"),
     "not_allowed_token_type": (Misconfigured, f"this is not a bot token. {_COPY_AGAIN}"),
-    "service_unavailable": (Unavailable, "Slack is busy. It is tried again."),
+    "service_unavailable": (Unavailable, "Slack is busy."),
     # "some aspect of the operation may have succeeded" (docs.slack.dev)
     "fatal_error": (InDoubt, "Slack failed; the message may have been posted."),
     "internal_error": (InDoubt, "Slack failed; the message may have been posted."),
+}
+
+
+#: what fails in a connection test by it, where the status of the answer does not say so
+_STAGES: dict[str, Stage] = {
+    **dict.fromkeys(
+        ("not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired"), "credentials"
+    ),
+    **dict.fromkeys(("not_allowed_token_type", "invalid_token"), "credentials"),
+    **dict.fromkeys(("missing_scope", "restricted_action", "action_prohibited"), "permission"),
+    "posting_to_general_channel_denied": "permission",
+    **dict.fromkeys(("channel_not_found", "is_archived", "not_in_channel", "team_disabled"), "target"),
+    **dict.fromkeys(("channel_is_archived", "user_not_found", "no_team"), "target"),
+    **dict.fromkeys(("ratelimited", "rate_limited", "service_unavailable", "fatal_error"), "answer"),
+}
+_NEXT: dict[type[DeliveryError], str] = {
+    Rejected: CORRECT_MAPPING,
+    Throttled: "They wait.",
+    Unavailable: "It is tried again.",
 }
 
 
@@ -69,15 +97,26 @@ def explain_hook(fault: DeliveryError) -> DeliveryError:
     if found is None:
         return fault
     kind, words = found
-    sentence = f"Slack answered {fault.status} ({fault.body.strip()}): {words}"
-    return kind(sentence, status=fault.status, body=fault.body, retry_after_s=fault.retry_after_s)
+    word = fault.body.strip()
+    return kind(
+        f"Slack answered {fault.status} ({word}): {words}",
+        _NEXT.get(kind, ""),
+        status=fault.status,
+        body=fault.body,
+        retry_after_s=fault.retry_after_s,
+        stage=_STAGES.get(word),
+    )
 
 
 def refusal(said: object) -> DeliveryError:
     """The fault behind `{"ok": false, "error": said}`; a word nobody knows is the record's fault."""
     # an answer with 200 passes unredacted: what is no word of Slack's may be the token
     word = said if isinstance(said, str) and re.fullmatch("[a-z0-9_]{1,60}", said) else "no word of its own"
-    kind, words = OF_BOT.get(
-        word, (Rejected, "the message was refused. Look the word up in Slack's reference.")
-    )
-    return kind(f"Slack answered {word}: {words}", status=200, body=word)
+    if word not in OF_BOT:
+        refused = f"Slack answered {word}: the message was refused."
+        return Rejected(
+            refused, "Look the word up in Slack's reference.", status=200, body=word, stage="answer"
+        )
+    kind, words = OF_BOT[word]
+    said = f"Slack answered {word}: {words}"
+    return kind(said, _NEXT.get(kind, ""), status=200, body=word, stage=_STAGES.get(word, "answer"))

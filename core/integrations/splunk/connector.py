@@ -8,7 +8,16 @@ from typing import Any
 import httpx
 import orjson
 
-from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Throttled, Unavailable
+from core.http.errors import (
+    CORRECT_MAPPING,
+    DeliveryError,
+    InDoubt,
+    Misconfigured,
+    Rejected,
+    Stage,
+    Throttled,
+    Unavailable,
+)
 from core.integrations.answers import READS_ONLY, body_of, foreign, is_foreign, json_answer, reached
 from core.integrations.base import Connector, Item, Receipt, Step
 from core.platform.secret import Secret
@@ -29,29 +38,40 @@ CODES: dict[int, tuple[type[DeliveryError], str]] = {
     2: (Misconfigured, "no token arrived. Let the proxy in between pass the Authorization header."),
     3: (Misconfigured, f"the token was not understood. Copy its value again from {_TOKENS}."),
     4: (Misconfigured, f"the token is not known. Copy its value again from {_TOKENS}, then press Test."),
-    5: (Rejected, "no event was found in the request. Correct the mapping, then replay."),
-    6: (Rejected, "the event could not be read. Correct the mapping, then replay."),
+    5: (Rejected, "no event was found in the request."),
+    6: (Rejected, "the event could not be read."),
     7: (Misconfigured, "the token may not write to {index}. Allow that index for the token, or change it."),
-    8: (Unavailable, "Splunk failed inside. The events wait and are sent again."),
-    9: (Unavailable, "Splunk is busy. The events wait and are sent again."),
+    8: (Unavailable, "Splunk failed inside."),
+    9: (Unavailable, "Splunk is busy."),
     10: (Misconfigured, "the token has indexer acknowledgement on. Switch it on here, or use another token."),
     11: (Misconfigured, "the channel is not accepted. Enter a GUID as the channel, or leave it empty."),
-    12: (Rejected, "the event has no content. Correct the mapping, then replay."),
-    13: (Rejected, "the event is blank. Correct the mapping, then replay."),
+    12: (Rejected, "the event has no content."),
+    13: (Rejected, "the event is blank."),
     14: (
         Misconfigured,
         "the token has indexer acknowledgement off. Switch it off here, or use another token.",
     ),
-    15: (Rejected, "an indexed field is not accepted. Correct the mapping, then replay."),
+    15: (Rejected, "an indexed field is not accepted."),
     16: (Misconfigured, "the token is expected in the header only. Take it out of the address."),
-    18: (Unavailable, "Splunk's queues are full. Try again later."),
-    19: (Unavailable, "Splunk's acknowledgement service is away. Try again later."),
-    20: (Unavailable, "Splunk's queues are full and its acknowledgement service is away. Try again later."),
+    18: (Unavailable, "Splunk's queues are full."),
+    19: (Unavailable, "Splunk's acknowledgement service is away."),
+    20: (Unavailable, "Splunk's queues are full and its acknowledgement service is away."),
     21: (Misconfigured, f"the token is not known. Copy its value again from {_TOKENS}, then press Test."),
     22: (Misconfigured, f"the token is disabled. Enable it under {_TOKENS}, then press Test."),
-    23: (Unavailable, "Splunk is shutting down. The events wait and are sent again."),
-    26: (Throttled, "Splunk's queue is full. The events wait."),
-    27: (Throttled, "Splunk's acknowledgement channel is full. The events wait."),
+    23: (Unavailable, "Splunk is shutting down."),
+    26: (Throttled, "Splunk's queue is full."),
+    27: (Throttled, "Splunk's acknowledgement channel is full."),
+}
+_NEXT: dict[type[DeliveryError], str] = {
+    Rejected: CORRECT_MAPPING,
+    Unavailable: "The events wait and are sent again.",
+    Throttled: "The events wait.",
+}
+#: what fails in a connection test by a code, where the status of the answer does not say so
+STAGES: dict[int, Stage] = {
+    **dict.fromkeys((1, 2, 3, 4, 16, 21, 22), "credentials"),
+    7: "permission",
+    **dict.fromkeys((10, 11, 14), "target"),
 }
 
 
@@ -117,9 +137,8 @@ class Splunk(Connector[Config]):
             if _code(body_of(fault)) == NO_DATA:
                 return Step("credentials", True, "Splunk accepts the token.")
             raise
-        raise Misconfigured(
-            "Something accepted an empty request, which Splunk never does. Correct the address."
-        )
+        words = "Something accepted an empty request, which Splunk never does. Correct the address."
+        raise Misconfigured(words, stage="target")
 
     def _call(self, method: str, path: str, content: bytes = b"") -> dict[str, Any]:
         reads_only = {} if content else READS_ONLY
@@ -167,6 +186,7 @@ class Splunk(Connector[Config]):
                 f"{address.host}:{address.port} is Splunk's {PORTS[address.port]}; the HTTP Event Collector "
                 "listens on 8088 unless changed. Correct the port in the address.",
                 status=fault.status,
+                stage="target",
             )
         if fault.status == 404:
             return Misconfigured(
@@ -178,15 +198,17 @@ class Splunk(Connector[Config]):
         return foreign(fault, "Splunk") if is_foreign(fault) else fault
 
     def _judged(self, code: int | None, fault: DeliveryError) -> DeliveryError | None:
-        if code not in CODES:
+        if code is None or code not in CODES:
             return None
         kind, words = CODES[code]
         sentence = words.format(index=self._index) if code == 7 else words
         return kind(
             f"Splunk answered {fault.status} (code {code}): {sentence}",
+            _NEXT.get(kind, ""),
             status=fault.status,
             body=fault.body,
             retry_after_s=fault.retry_after_s,
+            stage=STAGES.get(code),
         )
 
 

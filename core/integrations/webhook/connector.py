@@ -72,6 +72,7 @@ def key_of(secret: Secret) -> bytes:
     if not SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1]:
         raise Misconfigured(
             "The signing secret is not whsec_ and the base64 of 24 to 64 bytes. Enter the receiver's own secret, "
-            "or make one with: echo whsec_$(openssl rand -base64 32)"
+            "or make one with: echo whsec_$(openssl rand -base64 32)",
+            stage="credentials",
         )
     return key

@@ -11,7 +11,7 @@ import orjson
 
 from core.http.errors import DeliveryError, InDoubt, Misconfigured, Rejected, Unavailable
 from core.integrations.answers import json_answer, one_by_one, reached
-from core.integrations.base import Item, Receipt, Step, Ticket, Tracker
+from core.integrations.base import CaseStatus, Item, Receipt, Step, Ticket, Tracker
 from core.integrations.zendesk.faults import KeyReused, explain
 from core.platform.secret import Secret
 from core.platform.text import cut, cut_bytes, one_line, printable, web_link
@@ -19,6 +19,15 @@ from core.platform.text import cut, cut_bytes, one_line, printable, web_link
 SUBJECT_CHARS = 150
 COMMENT_BYTES = 60_000  # a comment holds 64 KB; the rest is for the link and the key
 OWN_TAG = "fiq"
+#: an account may name statuses of its own, each of which belongs to one of these
+STAGES = {
+    "new": CaseStatus.OPEN,
+    "open": CaseStatus.OPEN,
+    "pending": CaseStatus.IN_PROGRESS,
+    "hold": CaseStatus.IN_PROGRESS,
+    "solved": CaseStatus.RESOLVED,
+    "closed": CaseStatus.CLOSED,
+}
 #: {{ticket.requester.email}} and {% … %} are filled in by Zendesk when a comment is saved
 _PLACEHOLDER = re.compile(r"\{(?=[{%])")
 
@@ -91,17 +100,17 @@ class Zendesk(Tracker[Config]):
             raise InDoubt(
                 "Zendesk answered without a ticket's id. The ticket may exist; the hub looks for it."
             )
-        made = self._ticket(ticket)
-        return Receipt(item.key, vendor_id=made.id, url=made.url)
+        return Receipt.of(item.key, self._ticket({"priority": item.body["priority"]} | ticket))
 
     def _found_or_later(self, key: str) -> Receipt:
         """The connection was changed between two tries of one record, so its body is another one now."""
         ticket = self.find(key)
         if ticket is None:
             raise Unavailable(
-                "Zendesk remembers an earlier try of this ticket with other content for two hours. It waits."
+                "Zendesk remembers an earlier try of this ticket with other content for two hours.",
+                "It waits.",
             )
-        return Receipt(key, vendor_id=ticket.id, url=ticket.url)
+        return Receipt.of(key, ticket)
 
     def _new(self, item: Item) -> dict[str, Any]:
         body, config = item.body, self.config
@@ -133,8 +142,14 @@ class Zendesk(Tracker[Config]):
             raise explain(fault) from None
 
     def _ticket(self, ticket: Mapping[str, Any]) -> Ticket:
-        number = str(ticket["id"])
-        return Ticket(number, f"{self._base}/agent/tickets/{quote(number, safe='')}", ticket.get("status"))
+        number, status = str(ticket["id"]), str(ticket.get("status") or "")
+        return Ticket(
+            number,
+            f"{self._base}/agent/tickets/{quote(number, safe='')}",
+            status or None,
+            STAGES.get(status, CaseStatus.OPEN),
+            ticket.get("priority"),
+        )
 
     @property
     def _email(self) -> str:

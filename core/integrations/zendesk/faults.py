@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.http.errors import DeliveryError, Misconfigured, Rejected, TooLarge
+from core.http.errors import CORRECT_MAPPING, DeliveryError, Misconfigured, Rejected, TooLarge
 from core.integrations.answers import body_of, foreign, is_foreign
 from core.platform.text import one_line
 
@@ -19,7 +19,7 @@ def explain(fault: DeliveryError) -> DeliveryError:
         return foreign(fault, "Zendesk")
     body = body_of(fault)
     if fault.status == 400 and "idempot" in fault.body.lower():
-        return KeyReused(fault.message, status=fault.status, body=fault.body)
+        return KeyReused(fault.said, fault.next_step, status=fault.status, body=fault.body)
     if fault.status in (400, 422) and not isinstance(fault, TooLarge):
         return _of_fields(fault, body)
     words = {
@@ -40,9 +40,9 @@ def _of_fields(fault: DeliveryError, body: dict[str, Any]) -> DeliveryError:
         sentence = (
             f"Zendesk refused the ticket ({told}). Correct requester_email, group_id or tags, or the form."
         )
-        return Misconfigured(sentence, status=fault.status, body=fault.body)
-    sentence = f"Zendesk refused the ticket ({told}). Correct the mapping, then replay."
-    return Rejected(sentence, status=fault.status, body=fault.body)
+        return Misconfigured(sentence, status=fault.status, body=fault.body, stage="target")
+    sentence = f"Zendesk refused the ticket ({told})."
+    return Rejected(sentence, CORRECT_MAPPING, status=fault.status, body=fault.body)
 
 
 def _words(found: Any) -> str:

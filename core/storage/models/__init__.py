@@ -18,7 +18,16 @@ from core.storage.models.outbox import (
     TicketLink,
 )
 from core.storage.models.people import ApiToken, SignIn, User
-from core.storage.models.records import RECORD_TABLES, Alert, Case, Counter, PullCursor, RecordBase, Scan
+from core.storage.models.records import (
+    RECORD_TABLES,
+    Alert,
+    Case,
+    Counter,
+    PullCursor,
+    RecordBase,
+    Scan,
+    SourcePull,
+)
 from core.storage.models.words import (
     STUCK,
     UNASSIGNED,
@@ -71,6 +80,7 @@ __all__ = [
     "SiemEvent",
     "SignIn",
     "SkippedBy",
+    "SourcePull",
     "State",
     "TicketLink",
     "User",

@@ -17,9 +17,10 @@ class CatalogEntry(SQLModel, table=True):
     category: str = Field(max_length=20)
     provider: str
     description: str
-    logo_url: str | None = None
+    logo_url: str | None = None  # an operator's; the hub ships no vendor's logo
+    icon: str | None = Field(default=None, max_length=40)  # of Material Symbols
     config_schema: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    is_active: bool = True  # hidden from the catalog when off
+    is_active: bool = True  # an operator's: when off, it is hidden and not connected anew
     created_at: datetime = utc()
 
 
@@ -90,6 +91,7 @@ class Connection(SQLModel, table=True):
     run_id: str | None = Field(default=None, max_length=36)
     run_worker: str | None = Field(default=None, max_length=100)
     lease_until: datetime | None = utc(default=None)
+    mixed: bool = False  # sends everybody's records, or once did: others' are in its log
     drain_to: int | None = Field(
         default=None, sa_type=BigInt
     )  # up to this change a person wants all sent now

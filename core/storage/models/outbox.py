@@ -196,18 +196,23 @@ class SiemEvent(SQLModel, table=True):
 class TicketLink(SQLModel, table=True):
     __tablename__ = "ticket_integrations"
     __table_args__ = (
-        UniqueConstraint("integration_id", "case_id", name="uq_ticket_integrations_case"),
+        UniqueConstraint("integration_id", "case_local_id", name="uq_ticket_integrations_case"),
         UniqueConstraint("integration_id", "external_ticket_id", name="uq_ticket_integrations_ticket"),
         Index("ix_ticket_integrations_connection", "integration_id", "id"),
+        Index("ix_ticket_integrations_case_id", "case_id"),  # for whoever looks into the table
     )
     id: int | None = big_pk()
     user_id: str = Field(max_length=36)
     integration_id: str = connection_fk()
-    case_id: int = Field(sa_type=BigInt)  # the case's local_id
+    case_id: str | None = Field(
+        default=None, max_length=200
+    )  # the case's own; two people may have one of that id
+    case_local_id: int = Field(sa_type=BigInt)
     external_ticket_id: str = Field(max_length=200)
     ticket_url: str | None = None
-    status: str | None = None
-    priority: str | None = None
+    status: str | None = None  # open | in_progress | resolved | closed, by the tracker's first answer
+    priority: str | None = None  # one of SEVERITIES, or the tracker's word where it stands for none of them
+    #: `status` and `priority` in the tracker's own words
     meta: dict[str, Any] = Field(default_factory=dict, sa_type=JSON, sa_column_kwargs={"name": "metadata"})
     created_at: datetime = utc()
     updated_at: datetime = utc()

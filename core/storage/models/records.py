@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, UniqueConstraint
+from sqlalchemy import JSON, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.storage.models.columns import BigInt, big_pk, utc
@@ -104,6 +104,25 @@ class PullCursor(SQLModel, table=True):
         default=None, sa_type=BigInt
     )  # every transaction below it had ended and was seen
     table_id: int | None = Field(default=None, sa_type=BigInt)  # the table (its oid) that this is true of
+
+
+class SourcePull(SQLModel, table=True):
+    """The source that is pulled: who reads it (the lease), and how the last pulls went."""
+
+    __tablename__ = "source_pulls"
+    source: str = Field(primary_key=True, max_length=64)  # as in `pull_cursors`
+    address: str = Field(max_length=254)  # host, port and database: what may be shown
+    pull_id: str | None = Field(default=None, max_length=36)  # of the pull under way
+    lease_until: datetime | None = utc(default=None)
+    began_at: datetime | None = utc(default=None)
+    ended_at: datetime | None = utc(default=None)
+    read_until: datetime | None = utc(default=None)  # when the last pull began that came through
+    error: str | None = Field(default=None, sa_type=Text)  # why the last one did not
+    new: int = 0
+    changed: int = 0
+    refused: int = 0  # by the last pull that refused any
+    refused_reason: str | None = Field(default=None, sa_type=Text)
+    refused_at: datetime | None = utc(default=None)
 
 
 RECORD_TABLES: dict[Kind, type[RecordBase]] = {Kind.SCAN: Scan, Kind.CASE: Case, Kind.ALERT: Alert}

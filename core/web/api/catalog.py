@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core import integrations
+from core import connections
 from core.integrations import Manifest
 from core.web.api.errors import documented
 from core.web.api.paging import PageQuery, sliced
@@ -48,13 +48,13 @@ class Detail(Entry):
 
 @routes.get("/catalog", response_model=Entries, summary="List the catalog")
 def entries(page: PageQuery) -> Any:
-    every = [_shown(entry) for entry in integrations.manifests().values()]
+    every = [_shown(entry) for entry in connections.offered().values()]
     return sliced(page, "catalog", every, lambda entry: [entry["name"].lower(), entry["slug"]])
 
 
 @routes.get("/catalog/{slug}", response_model=Detail, summary="One entry", responses=documented(404))
 def entry(slug: str) -> Any:
-    return _shown(integrations.get(slug))
+    return _shown(connections.offer(slug))
 
 
 def _shown(manifest: Manifest) -> dict[str, Any]:

@@ -51,13 +51,15 @@ def connections_(page: PageQuery, who: Asker) -> Any:
 )
 def create(body: NewConnection, who: Editor) -> Any:
     """Saved without a test: call `…/test` next, and `…/preview` to see what would be sent."""
-    if body.slug not in integrations.manifests():
-        sentence = f"The catalog has no such entry. It has {', '.join(sorted(integrations.manifests()))}."
+    offered = connections.offered()
+    if body.slug not in offered:  # what was sent is not repeated: it may be a secret in the wrong place
+        sentence = f"The catalog has no such entry. It has {', '.join(sorted(offered))}."
+        sentence = connections.why_off(body.slug) or sentence
         raise Invalid(sentence, {"slug": sentence})
     owner = body.owner.strip().lower() if body.owner else None
     if owner is not None and owner != who.email and not who.is_admin:
         raise Forbidden("Only an admin may connect for somebody else. Leave `owner` out.")
-    generated = integrations.generated(integrations.get(body.slug), body.values)
+    generated = integrations.generated(offered[body.slug], body.values)
     try:
         made = connections.create(
             who,

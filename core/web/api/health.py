@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core import health
 from core.access import Principal
 from core.health import Overview, Strip, self_check
+from core.records import source
 from core.web.api.auth import Asker
 from core.web.api.connections import known
 from core.web.api.errors import documented
@@ -62,17 +63,34 @@ class HealthStatus(BaseModel):
 
 
 class HubTrouble(BaseModel):
-    """`what`: disk, key or scheduler, until which is over what is to be sent waits; or clock, which is over."""
+    """`what`: disk, key or scheduler, until which is over what is to be sent waits; source, until which is over no
+    record comes from there; or clock, which is over."""
 
     model_config = ConfigDict(from_attributes=True)
     what: str
     sentence: str
 
 
+class SourceHealth(BaseModel):
+    """The FootprintIQ database that is pulled. What it had `lag_s` ago is in the hub; null: it was never read."""
+
+    model_config = ConfigDict(from_attributes=True)
+    address: str
+    sentence: str
+    is_pulling: bool
+    every_s: int | None
+    lag_s: float | None
+    error: str | None
+    new: int
+    changed: int
+    refused: int
+
+
 class Health(Figures):
     """`needs_attention` and the worst sixty of the connections, worst first; `trouble` is the hub's own."""
 
     trouble: list[HubTrouble]
+    source: SourceHealth | None
 
     connections: int
     needs_attention: int
@@ -88,6 +106,7 @@ def overview(span: Annotated[HealthSpan, Query()], who: Asker) -> Any:
     found = _overview(who, span)
     return _figures(found) | {
         "trouble": self_check.standing(),
+        "source": source.state(),
         "connections": found.connections,
         "needs_attention": len(found.needs_you),
         "standings": [_standing(strip) for strip in found.strips],

@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from core.access import Principal
 from core.platform.errors import Invalid
+from core.platform.text import mended
 from core.records import Stored, intake
 from core.records.parse import COERCE
+from core.records.storable import read_json
 from core.storage.models import Kind
 from core.web.api import idempotency
 from core.web.api.auth import Asker, Editor
@@ -30,12 +32,17 @@ INNER = frozenset({"local_id", "owner_id", "content_hash", "change_seq", "risen_
 
 
 class StoredItem(BaseModel):
-    """`stored`: on disk, also when nothing was new. `refused`: `reason` says why."""
+    """`stored`: on disk, also when nothing was new. `refused`: `reason` says why.
+
+    `notes` is there when something could not be stored as it came: field → what was changed. The record has the same
+    in its `extra`, under `hub_notes`.
+    """
 
     index: int
     id: str | None
     status: str
     reason: str | None = None
+    notes: dict[str, str] | None = None
 
 
 class StoredItems(BaseModel):
@@ -98,7 +105,8 @@ def _add(kind: Kind) -> None:
         response_model=StoredItems,
         summary=f"Store {kind}s",
         description=f"One {kind} or an array of at most {MOST:,}; safe to repeat, by `id`. "
-        "A single object that is refused is a 422; in an array each item has its own result.",
+        "A single object that is refused is a 422; in an array each item has its own result. What cannot be stored as "
+        "it came (NUL, NaN, half a character, a date that is none) is replaced, and `notes` say so.",
         responses=documented(403, 409),
         openapi_extra=_schema(kind),
     )
@@ -137,7 +145,7 @@ def _once(who: Principal, key: str, request: bytes, work: Callable[[], KeptAnswe
 
 
 def _store(who: Principal, kind: Kind, body: bytes) -> KeptAnswer:
-    given = parse(body) if body else None
+    given = parse(body, read_json) if body else None
     if isinstance(given, dict):
         return _one(intake.store(who, kind, [given]), given)
     if not isinstance(given, list):
@@ -154,7 +162,7 @@ def _one(stored: Stored, given: Mapping[str, Any]) -> KeptAnswer:
 
 
 def _told(stored: Stored, given: Sequence[Any]) -> str:
-    reasons = dict(stored.problems)
+    reasons, notes = dict(stored.problems), dict(stored.notes)
     items = [
         {
             "index": index,
@@ -162,6 +170,7 @@ def _told(stored: Stored, given: Sequence[Any]) -> str:
             "status": "refused" if index in reasons else "stored",
             "reason": reasons.get(index),
         }
+        | ({"notes": notes[index]} if index in notes else {})
         for index, row in enumerate(given)
     ]
     counts = {"new": stored.new, "changed": stored.changed, "same": stored.same, "refused": len(reasons)}
@@ -170,7 +179,7 @@ def _told(stored: Stored, given: Sequence[Any]) -> str:
 
 def _id(row: Any) -> str | None:
     id = row.get("id") if isinstance(row, Mapping) else None
-    return str(id)[:200] if isinstance(id, str | int) and not isinstance(id, bool) else None
+    return mended(str(id))[:200] if isinstance(id, str | int) and not isinstance(id, bool) else None
 
 
 def _shown(record: dict[str, Any]) -> dict[str, Any]:

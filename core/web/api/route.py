@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from core.platform.errors import Invalid
-from core.records.parse import unfit
+from core.records.storable import unfit
 from core.storage import disk
 from core.web.api.auth import BEARER, admit, token_of
 from core.web.api.errors import WrongType, documented
@@ -98,9 +98,10 @@ async def raw_body(request: Request) -> bytes:
     return body
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, read: Callable[[bytes], Any] = orjson.loads) -> Any:
+    """What a body says. Raises Invalid with the place where it is not JSON."""
     try:
-        return orjson.loads(body)
+        return read(body)
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         sentence = f"The body is not JSON at {place}. Correct it and send it again."

@@ -66,6 +66,7 @@ class ConnectionChange(Body):
     values: Table | None = None
     options: Table | None = None
     shared: bool | None = None
+    owner: str | None = Field(None, max_length=254, description="E-mail of its next owner; admins only.")
 
 
 class Credentials(Body):
@@ -108,12 +109,16 @@ class Connections(BaseModel):
 
 
 class TestStep(BaseModel):
-    """`ok` null: could not be proven without a side effect; `text` says so."""
+    """`ok` null: could not be proven without a side effect; `text` says so.
+
+    `warning`: it works, and how is worth knowing (plain http); `ok` is null, too.
+    """
 
     model_config = ConfigDict(from_attributes=True)
     name: str
     ok: bool | None
     text: str
+    warning: bool
 
 
 class TestResult(BaseModel):

@@ -10,13 +10,15 @@ import streamlit as st
 from core import connections
 from core.access import Principal
 from core.connections import ConnectionRow
-from core.delivery import sync
+from core.delivery import history, sync
+from core.delivery.history.held import lost
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
 from core.storage.models import Category
 from core.web.ui import test_steps
 from core.web.ui.errors import doing, flash, guarded, show_flash
 from core.web.ui.markup import escaped, muted
+from core.web.ui.session import acting
 from core.web.ui.words import capital
 
 #: one sync from a page; what is left then goes on by the schedule
@@ -27,7 +29,7 @@ Asked = tuple[str, str]  # action, connection id
 #: a page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end
 _WORKERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync-now")
 
-SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
+SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE, DISCARD = (
     "Sync now",
     "Send all now",
     "Test",
@@ -36,6 +38,7 @@ SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE = (
     "Pause",
     "Switch on",
     "Delete",
+    "Discard",
 )
 MENU_ICON = {
     SYNC: ":material/sync:",
@@ -102,7 +105,7 @@ def show_asked(who: Principal, asked: Asked | None = None) -> None:
         flash("It is not there any more: somebody deleted it, perhaps in another tab.", failed=True)
         show_flash()
     else:
-        _DIALOGS[action](who, line)
+        _DIALOGS[action](line)
 
 
 def switch(who: Principal, connection_id: str, is_on: bool) -> None:
@@ -121,12 +124,14 @@ def switch(who: Principal, connection_id: str, is_on: bool) -> None:
 
 @st.dialog("Sync now", icon=":material/sync:")
 @guarded()
+@acting
 def _sync_now(who: Principal, line: ConnectionRow) -> None:
     _sync(who, line, drain=False)
 
 
 @st.dialog("Send all now", icon=":material/fast_forward:")
 @guarded()
+@acting
 def _send_all(who: Principal, line: ConnectionRow) -> None:
     muted("Everything that waits by now, however many. The scheduler goes on with what this does not reach.")
     _sync(who, line, drain=True)
@@ -162,6 +167,7 @@ def _watch(
 
 @st.dialog("Test", icon=":material/network_check:", width="medium")
 @guarded()
+@acting
 def _test(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     steps = test_steps.watch(line.vendor, connections.stages(who, line.id))
@@ -176,6 +182,7 @@ def _test(who: Principal, line: ConnectionRow) -> None:
 
 @st.dialog("Delete this connection?", icon=":material/delete:")
 @guarded()
+@acting
 def _delete(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     lines = ["The credentials are destroyed."]
@@ -187,9 +194,11 @@ def _delete(who: Principal, line: ConnectionRow) -> None:
     lines.append(f"Nothing is removed in {escaped(line.vendor)} itself.")
     st.markdown("\n".join(f"- {line}" for line in lines))
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", key="really_delete", icon=":material/delete:"):
-            with doing(f"{line.name} is deleted."):
+        if st.button("Delete", key="really_delete", icon=":material/delete:"):
+            with doing():
                 connections.delete(who, line.id)
+                flash(f"{line.name} is deleted.")
+                st.switch_page("pages/connections.py")  # its own page is not there any more
             st.rerun()
         if st.button("Keep it", key="keep"):
             st.rerun()
@@ -197,6 +206,7 @@ def _delete(who: Principal, line: ConnectionRow) -> None:
 
 @st.dialog("What about the records that wait?", icon=":material/inventory_2:")
 @guarded()
+@acting
 def _resume(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
     st.text(f"{capital(line.facts.unsent.text)} records have been waiting while it was off.")
@@ -216,4 +226,26 @@ def _resume(who: Principal, line: ConnectionRow) -> None:
             st.rerun()
 
 
-_DIALOGS = {SYNC: _sync_now, SEND_ALL: _send_all, TEST: _test, DELETE: _delete, RESUME: _resume}
+@st.dialog("Discard what is held?", icon=":material/pan_tool:")
+@guarded()
+@acting
+def _discard(who: Principal, line: ConnectionRow) -> None:
+    st.text(line.name)
+    st.text(lost(line.facts.held, line.vendor))
+    with st.container(horizontal=True):
+        if st.button("Discard", key="really_discard"):
+            with doing("They are discarded. On Deliveries, Replay… with the state Skipped takes it back."):
+                history.discard(who, line.id)
+            st.rerun()
+        if st.button("Keep them", key="keep_held", type="primary"):
+            st.rerun()
+
+
+_DIALOGS = {
+    SYNC: _sync_now,
+    SEND_ALL: _send_all,
+    TEST: _test,
+    DELETE: _delete,
+    RESUME: _resume,
+    DISCARD: _discard,
+}

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.delivery.heartbeat import Scheduler
 from core.health import self_check
+from core.records import source
 from core.web.ui.markup import escaped
 
 
@@ -15,6 +16,13 @@ def scheduler_banner(scheduler: Scheduler) -> None:
 
 
 def trouble_banner() -> None:
-    """The disk, the key ring, the database: nothing that a connection could be blamed for."""
+    """The disk, the key ring, the database, the source: nothing that a connection could be blamed for."""
     for found in self_check.standing():
         st.error(escaped(found.sentence), title=found.title, icon=":material/error:")
+
+
+def source_line() -> None:
+    """How the FootprintIQ database is read, where there is one; what is wrong with it stands above already."""
+    found = source.state()
+    if found and not found.error:
+        st.caption(escaped(found.sentence))

@@ -12,6 +12,8 @@ from core.health import duration
 from core.integrations import Manifest, options
 from core.platform.errors import Invalid
 from core.storage.models import Category, Kind
+from core.web.ui import unsaved
+from core.web.ui.unsaved import Unsaved
 
 EVERY = ("1m", "5m", "15m", "1h", "6h", "1d")
 NOUN = {Kind.SCAN: "scan", Kind.CASE: "case", Kind.ALERT: "alert"}
@@ -28,9 +30,19 @@ def plural(manifest: Manifest) -> str:
     return f"{NOUN[manifest.kind]}s"
 
 
-def draw(who: Principal, manifest: Manifest, key: str, saved: Mapping[str, Any]) -> dict[str, Any]:
+def draw(
+    who: Principal, manifest: Manifest, key: str, saved: Mapping[str, Any], entered: Unsaved
+) -> dict[str, Any]:
     """The options as `options.parse` takes them. `saved` is what an edited connection has, or nothing."""
-    start = options.dump(options.parse(saved, manifest.category))
+    before = options.dump(options.parse(saved, manifest.category))
+    chosen = _widgets(who, manifest, key, before | entered.options)
+    for name, value in chosen.items():
+        unsaved.note(entered.options, name, value, before[name])
+    return chosen
+
+
+def _widgets(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]) -> dict[str, Any]:
+    """`start` is what they begin with."""
     left, right = st.columns(2)
     chosen: dict[str, Any] = {}
     with left:

@@ -16,10 +16,11 @@ from core.access import Principal
 from core.integrations import Manifest
 from core.integrations.base import Step
 from core.platform.errors import Invalid
-from core.web.ui import choices, requests, test_steps
+from core.web.ui import choices, requests, test_steps, unsaved
 from core.web.ui.errors import flash, guarded
 from core.web.ui.forms import Form
 from core.web.ui.markup import muted
+from core.web.ui.unsaved import Unsaved
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,23 @@ class Draft:
 
     who: Principal
     manifest: Manifest
-    key: str
+    form: str
     view: connections.ConnectionView | None = None
     only_secrets: bool = False
 
     @property
     def ref(self) -> str | None:
         return self.view.id if self.view else None
+
+    @property
+    def key(self) -> str:
+        """Parts its widgets from those of other forms, and from its own before somebody started again."""
+        begun = st.session_state.get(_begun(self.form), 0)
+        return f"{self.form}_{begun}" if begun else self.form
+
+    @property
+    def entered(self) -> Unsaved:
+        return unsaved.of_form(self.who, self.form)
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,34 @@ def asked_for(who: Principal) -> Draft | None:
         view = connections.find(who, ref)
         only_secrets = st.query_params.get("only") == "secrets"
         return Draft(who, integrations.get(view.slug), f"edit_{view.id}", view, only_secrets)
-    return Draft(who, integrations.get(slug), f"new_{slug}") if slug in integrations.manifests() else None
+    return Draft(who, integrations.get(slug), f"new_{slug}") if slug in connections.offered() else None
+
+
+def start_again(draft: Draft) -> None:
+    """Draw the button that takes back what was entered; always, so that nothing moves when there is something."""
+    entered = draft.entered
+    if entered.is_back:
+        muted("What you had entered is here again, without its secrets: enter those once more.", "content")
+    st.button(
+        "Take the changes back" if draft.view else "Start again",
+        type="tertiary",
+        icon=":material/undo:",
+        key="start_again",
+        on_click=_start,
+        args=(draft,),
+        disabled=not (entered or entered.is_back),
+    )
+
+
+def _start(draft: Draft) -> None:
+    """From the beginning: other widgets, another test, another secret that the hub makes."""
+    _forget(draft, "trial", "problems", "made")
+    draft.entered.clear()
+    st.session_state[_begun(draft.form)] = st.session_state.get(_begun(draft.form), 0) + 1
+
+
+def _begun(form: str) -> str:
+    return f"begun_{form}"
 
 
 # --- 1. address and credentials -----------------------------------------------------------------------
@@ -77,7 +115,7 @@ def fill_in(draft: Draft) -> dict[str, Any]:
     st.subheader(f"1. {title}", anchor=False)
     saved = draft.view.config if draft.view else {}
     problems = st.session_state.get(f"{draft.key}_problems", {})
-    values = Form(draft.manifest, draft.key, saved, problems, draft.only_secrets).draw()
+    values = Form(draft.manifest, draft.key, saved, problems, draft.only_secrets, draft.entered).draw()
     return values if draft.view else values | _make_secrets(draft, values)
 
 
@@ -104,13 +142,13 @@ def _correcting(draft: Draft) -> Iterator[None]:
     except Invalid as error:
         if not set(error.fields) & set(draft.manifest.config["properties"]):
             raise
-        _forget(draft)
+        _forget(draft, "trial")
         st.session_state[f"{draft.key}_problems"] = error.fields
         st.rerun()
 
 
-def _forget(draft: Draft) -> None:
-    for name in ("trial", "problems"):
+def _forget(draft: Draft, *names: str) -> None:
+    for name in names:
         st.session_state.pop(f"{draft.key}_{name}", None)
 
 
@@ -158,18 +196,32 @@ def choose(draft: Draft, values: Mapping[str, Any]) -> Choice:
     """Its name, its options, and how many records they come to."""
     st.subheader("3. What and how often", anchor=False)
     view, manifest = draft.view, draft.manifest
-    name = st.text_input("Name", view.name if view else _free_name(draft), key=f"{draft.key}_name")
+    name = _name(draft)
     with st.container(gap="small"):
-        chosen = choices.draw(draft.who, manifest, draft.key, view.options if view else {})
-    shared = st.toggle(
-        "Everybody on this hub may look at it",
-        bool(view and view.shared),
-        key=f"{draft.key}_shared",
-        help="Only its owner and admins may change it.",
-    )
+        chosen = choices.draw(draft.who, manifest, draft.key, view.options if view else {}, draft.entered)
+    shared = _shared(draft, saved=bool(view and view.shared))
     with guarded():
         requests.matching(draft.who, manifest, chosen, draft.ref, values)
     return Choice(name, chosen, shared)
+
+
+def _name(draft: Draft) -> str:
+    saved, entered = draft.view.name if draft.view else _free_name(draft), draft.entered.other
+    name: str = st.text_input("Name", entered.get("name", saved), key=f"{draft.key}_name", live="500ms")
+    unsaved.note(entered, "name", name, saved)
+    return name
+
+
+def _shared(draft: Draft, *, saved: bool) -> bool:
+    entered = draft.entered.other
+    shared = st.toggle(
+        "Everybody on this hub may look at it",
+        entered.get("shared", saved),
+        key=f"{draft.key}_shared",
+        help="Only its owner and admins may change it.",
+    )
+    unsaved.note(entered, "shared", shared, saved)
+    return shared
 
 
 def _free_name(draft: Draft) -> str:
@@ -191,8 +243,12 @@ def look(draft: Draft, values: dict[str, Any], chosen: Mapping[str, Any], curren
         return
     muted("Exactly as they would be sent, but for the credentials. Nothing has been sent yet.")
     with guarded():
-        slug = draft.manifest.slug
-        found = connections.preview_draft(draft.who, slug, values, chosen, ref=draft.ref)
+        slug, shown = draft.manifest.slug, f"{draft.key}_shown"
+        again = st.session_state.get(shown) == current.values_hash  # the form is drawn anew at every choice
+        found = connections.preview_draft(
+            draft.who, slug, values, chosen, ref=draft.ref, is_drawn_again=again
+        )
+        st.session_state[shown] = current.values_hash
         requests.show_requests(draft.manifest, found)
 
 
@@ -213,8 +269,7 @@ def save(draft: Draft, values: dict[str, Any], choice: Choice, current: Trial | 
     if pressed:
         with guarded(), _correcting(draft):
             said = _write(draft, values, choice)
-            _forget(draft)
-            st.session_state.pop(f"{draft.key}_made", None)
+            _start(draft)
             flash(said)
             st.switch_page("pages/connections.py")
 

@@ -11,6 +11,7 @@ from core.health import FAILURES, duration
 from core.web.ui import actions
 from core.web.ui.markup import escaped, muted
 from core.web.ui.run_strip import strip
+from core.web.ui.session import acting
 from core.web.ui.theme import STATE_COLOR, STATE_ICON
 from core.web.ui.words import ago, compact
 
@@ -78,14 +79,15 @@ def _controls(who: Principal, shown: ConnectionRow) -> None:
     st.session_state[key] = shown.is_active  # what the database says, whatever another tab did
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.toggle(
-            f"{escaped(shown.name)} is on",
+            f"{shown.name} is on",  # not drawn, but read aloud
             key=key,
             label_visibility="collapsed",
             on_change=_switch,
-            args=(who, shown.id, not shown.is_active),
+            args=(shown.id, not shown.is_active),
         )
         actions.menu(who, shown.id, shown.is_active, is_known=shown.slug in integrations.manifests())
 
 
+@acting
 def _switch(who: Principal, connection_id: str, is_on: bool) -> None:
     actions.switch(who, connection_id, is_on)

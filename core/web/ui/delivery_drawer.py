@@ -10,6 +10,7 @@ from core import connections, integrations
 from core.access import Principal
 from core.delivery import history
 from core.delivery.history import search
+from core.delivery.history.held import lost
 from core.delivery.history.states import StateFacts, sentence
 from core.delivery.history.views import AttemptView, DeliveryDetails
 from core.integrations.in_doubt import WHEN_SENT_AGAIN
@@ -19,6 +20,7 @@ from core.storage.models import AttemptOutcome, HubMessageKind, Kind, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped
 from core.web.ui.requests import pretty
+from core.web.ui.session import acting
 from core.web.ui.tables import STATE
 from core.web.ui.words import ago, exact, size, within
 
@@ -27,23 +29,13 @@ _MOST_MOMENTS = 6
 _PARAMETER = "delivery"
 
 
-def asked() -> int | None:
-    """The delivery that the address names."""
-    given = st.query_params.get(_PARAMETER, "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
-
-
-def ask(delivery_id: int) -> None:
-    """Open this one when the page is drawn next."""
-    st.query_params[_PARAMETER] = str(delivery_id)
-
-
 def close() -> None:
     st.query_params.pop(_PARAMETER, None)
 
 
 @st.dialog("Delivery", width=820, position="right", icon=":material/outbox:", on_dismiss=close)
 @guarded()
+@acting
 def show(who: Principal, delivery_id: int) -> None:
     """A drawer over the list."""
     found, title = history.one(who, delivery_id), search.title(who, delivery_id)
@@ -132,14 +124,22 @@ def _replay(who: Principal, found: DeliveryDetails) -> None:
 
 
 def _decide(who: Principal, found: DeliveryDetails) -> None:
-    """One of those that are held; all of them are decided on the connection's page."""
+    """One of those that are held; all of them are decided on the connection's page. A discard is asked twice."""
     if found.state != State.HELD or who.is_viewer:
         return
+    asked = f"discarding_{found.id}"
+    is_sure = st.session_state.get(asked, False)
+    if is_sure:
+        st.text(lost(1, connections.find(who, found.connection_id).vendor), wrap=True)
     with st.container(horizontal=True, gap="small"):
         release = st.button("Send it", type="primary", key="release_one", icon=":material/send:")
-        discard = st.button("Discard", key="discard_one", help="It is skipped, and can be replayed.")
+        if is_sure:
+            discard = st.button("Discard it", key="really_discard_one")
+        else:
+            discard = False
+            st.button("Discard", key="discard_one", on_click=st.session_state.update, args=({asked: True},))
     if release or discard:
-        verb, done = (history.release, "sent") if release else (history.discard, "not sent")
+        verb, done = (history.release, "sent") if release else (history.discard, "discarded")
         with doing(f"It is {done}."):
             verb(who, found.connection_id, found.id)
         st.rerun()

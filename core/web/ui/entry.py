@@ -1,12 +1,11 @@
 """One entry of the catalog in words: how to set it up, what is sent, what happens when it fails."""
 
-from typing import Any
-
 import streamlit as st
 
-from core.integrations import Manifest, mapping
+from core.integrations import Manifest, own_mapping
+from core.integrations.example import facts
 from core.integrations.in_doubt import AFTER_A_LOST_ANSWER
-from core.storage.models import Category, Kind
+from core.storage.models import Category
 from core.web.ui.markup import muted
 from core.web.ui.requests import pretty
 
@@ -19,33 +18,6 @@ TIER = {
     "verified": ("Verified", "Tried on a live account."),
     "documented": ("Documented", "Built from the vendor's documentation and tried on a local stand-in."),
 }
-_AT = "2026-11-20T10:00:00Z"
-_ID = "689eaef8-0da0-4e7e-a86b-efd7c0d1ae69"
-_EXAMPLES: dict[Kind, dict[str, Any]] = {
-    Kind.SCAN: {
-        "scan_type": "email",
-        "email": "ines.novak@example.net",
-        "privacy_score": 38,
-        "high_risk_count": 7,
-        "medium_risk_count": 3,
-        "low_risk_count": 8,
-        "status": "completed",
-    },
-    Kind.CASE: {
-        "title": "Home address of Ines Novak is public",
-        "description": "Found on a people search site.",
-        "status": "open",
-        "priority": "high",
-    },
-    Kind.ALERT: {
-        "alert_type": "data_breach",
-        "severity": "high",
-        "title": "Ines Novak is in a breach: password hashes",
-        "description": "Seen by the scheduled scan.",
-    },
-}
-
-
 #: a link inside a sentence is known by more than its colour (WCAG 1.4.1)
 _UNDERLINED = "<style>.st-key-guide li a {text-decoration: underline}</style>"
 
@@ -74,12 +46,7 @@ def sent(manifest: Manifest) -> None:
 
 def example(manifest: Manifest) -> str:
     """The mapped body of a made-up record."""
-    kind = manifest.kind
-    record = {"id": _ID, "user_id": "ana@example.org", "created_at": _AT} | _EXAMPLES[kind]
-    key = mapping.delivery_key(kind, _ID, "")
-    known = mapping.facts(kind, record, key=key, hub_url="https://hub.example.org", include_raw=False)
-    mapper = mapping.compile(manifest.mapping[kind], manifest.record, manifest.severity, {})
-    return pretty(mapper.body(known))
+    return pretty(own_mapping.mapper(manifest, {}).body(facts(manifest.kind)))
 
 
 def good_to_know(manifest: Manifest) -> None:

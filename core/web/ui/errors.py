@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.http.errors import DeliveryError
-from core.platform.errors import HubError, NotFound
+from core.platform.errors import Gone, HubError, NotFound
 from core.web.ui.markup import escaped
 
 _FLASH = "flash"
@@ -17,17 +17,31 @@ def guarded() -> Iterator[None]:
     """Around a page, a dialog or a fragment (`with`, or as a decorator): no refusal becomes a stack."""
     try:
         yield
-    except NotFound:
-        gone()
+    except NotFound as error:
+        absent(error)
     except (HubError, DeliveryError) as error:
         st.error(escaped(error.message), icon=":material/error:")
 
 
-def gone() -> None:
-    """What the address or the button meant is not there (any more), or is somebody else's."""
+@contextmanager
+def refreshing() -> Iterator[None]:
+    """Around a fragment: what is not there any more is for the whole page to say, once, instead of all its parts."""
+    with guarded():
+        try:
+            yield
+        except NotFound:
+            st.rerun()
+
+
+def absent(error: NotFound) -> None:
+    """What the address or the button meant is not there, or is somebody else's: this and nothing else is said."""
+    title, sentence = "Not found", "There is nothing of that name or id here, or it is not yours to see."
+    if isinstance(error, Gone):
+        title, sentence = "This was deleted", "Somebody deleted it, perhaps in another tab."
+    st.session_state.pop(_FLASH, None)
     with st.container(border=True, gap="small"):
-        st.subheader("This is not there any more", anchor=False)
-        st.text("Somebody deleted it, perhaps in another tab, or it is not yours to see.")
+        st.subheader(title, anchor=False)
+        st.text(sentence)
         st.page_link("pages/connections.py", label="Back to connections", icon=":material/arrow_back:")
 
 

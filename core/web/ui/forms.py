@@ -1,7 +1,8 @@
 """A manifest's [config] (JSON Schema) → widgets, and what was entered back as values.
 
-The widgets send nothing while somebody types (`on_change="ignore"`); the next button brings everything.
-A secret that is set is never sent to the browser: its field is empty and says so.
+A line sends its text while somebody types (`live`). Otherwise Streamlit 1.67 takes it when the focus leaves the
+field, and loses it when it goes by Tab to the button that shows a secret: that one is inside the field.
+A secret that is saved is never sent to the browser: its field is empty and says so.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ import streamlit as st
 
 from core.integrations import Manifest, planned_fields, secret_fields
 from core.integrations.client import TLS_FIELDS
+from core.web.ui import unsaved
 from core.web.ui.markup import escaped
+from core.web.ui.unsaved import Unsaved
 
 #: a long secret needs many lines, and a password field has one: the browser masks the text area instead
 _MASKED = (
@@ -31,6 +34,7 @@ class Form:
     saved: Mapping[str, Any] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     only_secrets: bool = False
+    entered: Unsaved = field(default_factory=Unsaved)
 
     def draw(self) -> dict[str, Any]:
         """What is in the fields now; an edit holds only what may have changed."""
@@ -54,9 +58,20 @@ class Form:
     def _field(self, name: str) -> Any:
         schema = self.manifest.config["properties"][name]
         value = _WIDGETS[_kind(schema)](self, name, schema)
+        self._note(name, schema, value)
         if name in self.problems:
             st.markdown(f":red[:material/error: {escaped(self.problems[name])}]")
         return value
+
+    def _note(self, name: str, schema: Mapping[str, Any], value: Any) -> None:
+        saved = self._saved(name, schema)
+        unsaved.note(self._entered(schema), name, value, _as_text(saved) if isinstance(value, str) else saved)
+
+    def _entered(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        return self.entered.secrets if schema.get("writeOnly") else self.entered.config
+
+    def _saved(self, name: str, schema: Mapping[str, Any]) -> Any:
+        return None if schema.get("writeOnly") else self.saved.get(name, schema.get("default"))
 
     def label(self, name: str) -> str:
         title = str(self.manifest.config["properties"][name]["title"])
@@ -73,11 +88,11 @@ class Form:
             "label": self.label(name),
             "key": f"{prefix}{self.key}_{name}",
             "help": schema["description"],
-            "on_change": "ignore",
         }
 
     def current(self, name: str, schema: Mapping[str, Any]) -> Any:
-        return self.saved.get(name, schema.get("default"))
+        """What the field begins with."""
+        return self._entered(schema).get(name, self._saved(name, schema))
 
     def placeholder(self, name: str, schema: Mapping[str, Any]) -> str:
         if schema.get("writeOnly") and self.saved.get(name):
@@ -104,12 +119,17 @@ def _line(form: Form, name: str, schema: Mapping[str, Any]) -> Any:
         value=_as_text(value),
         placeholder=form.placeholder(name, schema),
         autocomplete="off",
+        live="500ms",
     )
 
 
 def _secret(form: Form, name: str, schema: Mapping[str, Any]) -> Any:
     return st.text_input(
-        **form.common(name, schema), type="password", placeholder=form.placeholder(name, schema)
+        **form.common(name, schema),
+        value=_as_text(form.current(name, schema)),
+        type="password",
+        placeholder=form.placeholder(name, schema),
+        live="0ms",  # it is pasted, mostly: one change
     )
 
 
@@ -122,7 +142,11 @@ def _long(form: Form, name: str, schema: Mapping[str, Any]) -> Any:
 
 
 def _long_secret(form: Form, name: str, schema: Mapping[str, Any]) -> Any:
-    return st.text_area(**form.common(name, schema), placeholder=form.placeholder(name, schema))
+    return st.text_area(
+        **form.common(name, schema),
+        value=_as_text(form.current(name, schema)),
+        placeholder=form.placeholder(name, schema),
+    )
 
 
 def _choice(form: Form, name: str, schema: Mapping[str, Any]) -> Any:

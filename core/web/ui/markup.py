@@ -5,20 +5,30 @@ from typing import Literal
 
 import streamlit as st
 
-#: invisible, and no part of any link, e-mail address, emoji code or directive
-_JOINER = "\u2060"
 #: every ASCII mark, but those that mean nothing where they stand in a sentence
-_MARKS = re.compile(r"""[,'"();?/%]|(?<=\w)-(?=\w)|(?<=[^\W\d])\.(?=\s|$)|([!-/:-@\[-`{-~])""")
+_MARKS = re.compile(r"""[,'"();?%]|(?<=\w)-(?=\w)|(?<=[^\W\d])\.(?=\s|$)|([!-/:-@\[-`{-~])""")
+#: Inside these, Streamlit makes a link, an arrow or a picture out of what it has read as plain text already.
+_READ_TWICE = re.compile(
+    r"""(?<=www)(?=\.) | (?<=http)(?=://) | (?<=https)(?=://) | (?<=[\w.+-])(?=@)
+    | (?<=[<>~=-])(?=[<>~=-]) | :[\w+/-]+(?=:)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+#: Words in small, but none: it parts what stands on its two sides, and nothing of it is shown or copied.
+PART = ":small[]"
 
 
 def escaped(text: str) -> str:
-    """Markdown that shows `text` as it was written.
+    """Markdown that shows `text` as it was written, and is copied as it was written.
 
     A backslash alone does not do: Streamlit looks for bare links, `:emoji:` and arrows after Markdown has
-    taken the backslashes away, so each mark is also parted from what stands before it.
+    taken the backslashes away, so these are also parted in the middle.
     """
     one_line = " ".join(text.split())
-    return _MARKS.sub(lambda found: f"{_JOINER}\\{found[1]}" if found[1] else found[0], one_line)
+    ends = [found.end() for found in _READ_TWICE.finditer(one_line)]
+    pieces = [one_line[start:end] for start, end in zip([0, *ends], [*ends, None], strict=True)]
+    return PART.join(
+        _MARKS.sub(lambda found: f"\\{found[1]}" if found[1] else found[0], piece) for piece in pieces
+    )
 
 
 def muted(markdown: str, width: Literal["stretch", "content"] = "stretch") -> None:

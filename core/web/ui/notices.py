@@ -62,13 +62,11 @@ def left_out_line(who: Principal, view: ConnectionView) -> None:
 
 def _decide(who: Principal, view: ConnectionView) -> None:
     release = st.button(f"Create {view.held:,}", type="primary", key="release", icon=":material/send:")
-    discard = st.button(
-        "Discard", key="discard", help="They are marked as skipped, and can be replayed from their list."
-    )
-    if release or discard:
-        verb, done = (history.release, "sent") if release else (history.discard, "not sent")
-        with doing(f"They are {done}."):
-            verb(who, view.id)
+    if st.button("Discard", key="discard", help="Asks first, and says what is lost."):
+        actions.act(who, actions.DISCARD, view.id)
+    if release:
+        with doing("They are sent."):
+            history.release(who, view.id)
         st.rerun()
 
 

@@ -14,7 +14,7 @@ from core.health import duration
 from core.storage.models import Kind, ReplayState, State
 from core.web.ui.errors import doing, flash, guarded
 from core.web.ui.markup import escaped, muted
-from core.web.ui.session import watching_user
+from core.web.ui.session import acting, watching_user
 from core.web.ui.tables import STATE
 from core.web.ui.words import ago
 
@@ -35,15 +35,16 @@ def _ask() -> None:
     st.session_state[_ASKED] = True
 
 
-def show_asked(who: Principal, chosen: str | None) -> None:
+def show_asked(chosen: str | None) -> None:
     """`chosen` is the connection that the page is filtered by."""
     if st.session_state.pop(_ASKED, False):
         st.session_state.pop(_NOW, None)
-        _dialog(who, chosen)
+        _dialog(chosen)
 
 
 @st.dialog("Replay deliveries", icon=":material/replay:", width="medium")
 @guarded()
+@acting
 def _dialog(who: Principal, chosen: str | None) -> None:
     muted("They go back in the queue under their own keys, with all their attempts. First the count.")
     wanted = _filters(who, chosen)
@@ -171,7 +172,7 @@ def _bar(who: Principal, found: Progress) -> None:
                 icon=f":material/{icon}:",
                 key=f"replay_turn_{found.id}",
                 on_click=_turn,
-                args=(who, found.id, is_paused),
+                args=(found.id, is_paused),
             )
 
 
@@ -188,6 +189,7 @@ def _sentence(found: Progress) -> str:
     return f"{done}; the rest follows as there is room."
 
 
+@acting
 def _turn(who: Principal, id: int, is_paused: bool) -> None:
     with doing():
         replays.resume(who, id) if is_paused else replays.pause(who, id)

@@ -7,7 +7,7 @@ and draws its words on a canvas, where nobody can select them and a screen reade
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from core.health import RecentRun
 from core.platform.durations import precise
 from core.storage.models import RunStatus
 from core.web.ui.theme import Color, palette
-from core.web.ui.words import ago, exact
+from core.web.ui.words import ago, exact, zone
 
 STATUS: dict[str, tuple[str, Color]] = {
     RunStatus.SUCCESS: ("Delivered", "green"),
@@ -41,11 +41,11 @@ border-bottom:1px solid var(--line)}
 
 def runs_table(runs: Sequence[RecentRun], now: datetime, told: str, *, with_connection: bool = True) -> None:
     """`told` says what they are to whoever cannot see it."""
-    colors, zone = palette(), _zone()
+    colors, local = palette(), zone()
     heads = ["When", "Time", *(["Connection"] if with_connection else []), "Result"]
     head = "".join(f"<th>{name}</th>" for name in heads)
     head += '<th class="number">Records</th><th class="number">Took</th><th>Started by</th><th>Message</th>'
-    rows = "".join(_row(run, now, zone, with_connection) for run in runs)
+    rows = "".join(_row(run, now, local, with_connection) for run in runs)
     st.html(
         f'<div style="--line:{colors.grid};--quiet:{colors.muted};overflow-x:auto" role="region" '
         f'tabindex="0" aria-label="{escape(told)}">{_STYLE}<table class="hub-runs">'
@@ -84,11 +84,3 @@ def _row(run: RecentRun, now: datetime, zone: ZoneInfo, with_connection: bool) -
         f'<td class="number">{run.records:,}</td><td class="number">{took}</td>'
         f'<td>{escape(run.sync_type.capitalize())}</td><td title="{error}">{error}</td></tr>'
     )
-
-
-def _zone() -> ZoneInfo:
-    """The browser's own; what it calls it need not be known here."""
-    try:
-        return ZoneInfo(st.context.timezone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")

@@ -1,14 +1,19 @@
-"""Deliveries as a table: human times with the exact one beside, states as coloured pills."""
+"""Deliveries as a table of plain HTML: each row is a link to its story, human times with the exact one beside.
 
-from collections.abc import Callable, Sequence
-from typing import Any
+A data grid draws its words on a canvas: it opens by mouse only, and a screen reader sees a copy of it.
+"""
 
-import pandas as pd
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from urllib.parse import quote, urlencode
+
 import streamlit as st
 
 from core.delivery.history.search import Found
 from core.storage.models import State
-from core.web.ui.theme import Color
+from core.web.ui.theme import Color, palette
+from core.web.ui.words import ago, clock, exact
 
 STATE: dict[State, tuple[str, Color]] = {
     State.PENDING: ("Pending", "blue"),
@@ -20,62 +25,63 @@ STATE: dict[State, tuple[str, Color]] = {
     State.HELD: ("Held", "violet"),
     State.SKIPPED: ("Skipped", "gray"),
 }
-_make = st.column_config
+#: on a phone: what is not `wide`, and records in as many lines as they take
+_STYLE = """<style>
+.hub-rows {width:100%;border-collapse:collapse;font-size:0.93rem}
+.hub-rows th, .hub-rows td {text-align:left;white-space:nowrap;padding:7px 14px 7px 0;border:none;
+border-bottom:1px solid var(--line)}
+.hub-rows th {font-weight:400;color:var(--quiet)}
+.hub-rows .number {text-align:right}
+.hub-rows .record {max-width:24rem;overflow:hidden;text-overflow:ellipsis}
+.hub-rows td:last-child {width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis}
+.hub-rows tbody tr {cursor:pointer}
+.hub-rows tbody tr:hover {background:var(--hover)}
+.hub-rows a {color:inherit;text-decoration:none}
+.hub-rows .record a {color:var(--link)}
+.hub-rows a:hover {text-decoration:underline}
+.hub-rows b {font-weight:600}
+@media (max-width: 640px) {
+.hub-rows .wide {display:none}
+.hub-rows th, .hub-rows td {padding-right:10px;vertical-align:top}
+.hub-rows td.record, .hub-rows td.there {white-space:normal;overflow-wrap:anywhere}
+.hub-rows td.there {min-width:5.5rem}
+}
+</style>"""
 
 
 def deliveries_table(
-    rows: Sequence[Found], key: str, on_open: Callable[[], None], *, with_connection: bool = True
+    rows: Sequence[Found], path: str, now: datetime, *, with_connection: bool = True
 ) -> None:
-    """A row opens with its button; the place of the row is then in `st.session_state[f"{key}_open"]`."""
-    frame = pd.DataFrame([_delivery(row) for row in rows])
-    columns = _delivery_columns(f"{key}_open", on_open)
-    order = [name for name in columns if with_connection or name != "connection"]
-    st.dataframe(
-        frame,
-        hide_index=True,
-        column_config=columns,
-        column_order=order,
-        key=key,
-        alt=f"{len(rows)} deliveries, newest first",
-        height="content",
+    """`path` is the page that shows them: the story opens over it, with the same filters."""
+    colors = palette()
+    heads = [("Record", "record"), *([("Connection", "")] if with_connection else []), ("State", "")]
+    heads += [("When", "wide"), ("Time", "wide"), ("Attempts", "wide number"), ("Answer", "wide")]
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in heads)
+    body = "".join(_row(row, path, now, with_connection) for row in rows)
+    variables = (
+        f"--line:{colors.grid};--quiet:{colors.muted};--hover:{colors.track};--link:{colors.named['blue']}"
+    )
+    told = f"{len(rows)} deliveries, newest first"
+    st.html(
+        f'<div style="{variables}">{_STYLE}<table class="hub-rows" aria-label="{told}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _delivery(row: Found) -> dict[str, Any]:
-    return {
-        "when": row.created_at,
-        "at": row.created_at,
-        "state": [STATE[State(row.state)][0]],
-        "record": row.title,
-        "connection": row.connection,
-        "attempts": row.attempts,
-        "told": row.vendor_id or row.reason or "",
-        "open": "Open",
-    }
+def _row(row: Found, path: str, now: datetime, with_connection: bool) -> str:
+    word, color = STATE[State(row.state)]
+    title, told = escape(row.title), escape(row.vendor_id or row.reason or "")
+    there = f'<td class="there"><a href="/connection?id={quote(row.connection_id)}">{escape(row.connection)}</a></td>'
+    return (
+        f'<tr><td class="record" title="{title}"><a href="{escape(_story(row.id, path))}">{title}</a></td>'
+        f"{there if with_connection else ''}"
+        f'<td style="color:{palette().named[color]}"><b>{word}</b></td>'
+        f'<td class="wide" title="{exact(row.created_at)}">{ago(row.created_at, now)}</td>'
+        f'<td class="wide">{clock(row.created_at)}</td>'
+        f'<td class="wide number">{row.attempts:,}</td>'
+        f'<td class="wide" title="{told}">{told}</td></tr>'
+    )
 
 
-def _delivery_columns(open_key: str, on_open: Callable[[], None]) -> dict[str, Any]:
-    return {
-        "open": _make.ButtonColumn("Story", width=62, key=open_key, on_click=on_open),
-        **_times(),
-        "state": _pills("State", list(STATE.values()), 95),
-        "record": _make.TextColumn("Record", width=280),
-        "connection": _make.TextColumn("Connection", width=135),
-        "attempts": _make.NumberColumn("Attempts", width=65),
-        "told": _make.TextColumn(
-            "Answer", width=240, help="The tool's own id of it, or why it is not there."
-        ),
-    }
-
-
-def _times() -> dict[str, Any]:
-    zone = st.context.timezone or "UTC"
-    return {
-        "when": _make.DatetimeColumn("When", format="distance", width=100, timezone=zone),
-        "at": _make.DatetimeColumn("Time", format="D MMM HH:mm:ss", width=110, timezone=zone),
-    }
-
-
-def _pills(label: str, known: Sequence[tuple[str, Color]], width: int) -> Any:
-    words, colors = [word for word, _ in known], [color for _, color in known]
-    return _make.MultiselectColumn(label, options=words, color=colors, width=width)
+def _story(delivery_id: int, path: str) -> str:
+    return f"{path}?{urlencode({**st.query_params.to_dict(), 'delivery': str(delivery_id)})}"

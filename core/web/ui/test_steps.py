@@ -8,12 +8,13 @@ import streamlit as st
 from core.integrations.base import Step
 from core.web.ui.markup import escaped
 
-#: passed, failed, could not be proven without a side effect
+#: passed, failed, could not be proven without a side effect; what works with a warning has a mark of its own
 _MARK = {
     True: ":green[:material/check_circle:]",
     False: ":red[:material/cancel:]",
     None: ":gray[:material/help:]",
 }
+_WARNING = ":orange[:material/warning:]"
 _STAGE = {
     "network": "Network",
     "tls": "Encryption",
@@ -48,7 +49,9 @@ def show(vendor: str, steps: Sequence[Step]) -> None:
 
 def _stage(step: Step) -> None:
     name, text = st.columns([3, 10], gap="small", wrap=False)
-    name.markdown(f"{_MARK[step.ok]} {_STAGE.get(step.name, escaped(step.name))}")
+    name.markdown(
+        f"{_WARNING if step.warning else _MARK[step.ok]} {_STAGE.get(step.name, escaped(step.name))}"
+    )
     text.text(step.text, wrap=True)
 
 

@@ -52,7 +52,15 @@ _LIGHT = Palette(
     muted="#5B6778",
     grid="#E8ECF2",
     track="#F1F4F8",
-    named={"red": "#C92A2A", "orange": "#B45309", "green": "#2B7A4B", "blue": "#2563EB", "gray": "#64748B"},
+    named={
+        "red": "#C92A2A",
+        "orange": "#B45309",
+        "yellow": "#8A6100",
+        "green": "#2B7A4B",
+        "blue": "#2563EB",
+        "violet": "#6D4AC4",
+        "gray": "#64748B",
+    },
     run={
         RunStatus.SUCCESS: "#B7CFC3",
         RunStatus.PARTIAL: "#E0A23C",
@@ -68,7 +76,15 @@ _DARK = Palette(
     muted="#9AA7B8",
     grid="#232D3B",
     track="#18202B",
-    named={"red": "#F0716B", "orange": "#E6984A", "green": "#58B881", "blue": "#7AA7FF", "gray": "#94A3B8"},
+    named={
+        "red": "#F0716B",
+        "orange": "#E6984A",
+        "yellow": "#D9B44A",
+        "green": "#58B881",
+        "blue": "#7AA7FF",
+        "violet": "#A78BFA",
+        "gray": "#94A3B8",
+    },
     run={
         RunStatus.SUCCESS: "#3E5A4C",
         RunStatus.PARTIAL: "#D79A3B",

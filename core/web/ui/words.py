@@ -1,6 +1,9 @@
 """Numbers and times as people say them."""
 
 from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
 
 from core.platform.durations import duration
 
@@ -42,6 +45,19 @@ def bucket(hours: int) -> str:
 
 def exact(moment: datetime) -> str:
     return f"{moment:%d %b %Y, %H:%M:%S} UTC"
+
+
+def clock(moment: datetime) -> str:
+    """`28 Nov 15:04:05`, by the clock of who looks."""
+    return f"{moment.astimezone(zone()):%d %b %H:%M:%S}"
+
+
+def zone() -> ZoneInfo:
+    """The browser's own; what it calls it need not be known here."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def within(moment: datetime, now: datetime) -> str:

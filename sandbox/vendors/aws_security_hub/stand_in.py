@@ -19,7 +19,7 @@ ACCOUNTS = {
 }
 FINDINGS_MAX, FINDING_BYTES, CALL_BYTES = 100, 240 * 1024, 6 * 1024 * 1024
 ON_FAULT = {
-    401: ("InvalidAccessException", f"Account {ACCOUNT} is not subscribed to AWS Security Hub"),
+    401: ("UnrecognizedClientException", "The security token included in the request is invalid"),
     403: ("AccessDeniedException", "User is not authorized to perform: securityhub:BatchImportFindings"),
     429: ("LimitExceededException", "The request was rejected because it exceeded the limits."),
     500: ("InternalException", "Internal server error."),

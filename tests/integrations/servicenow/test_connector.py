@@ -124,7 +124,8 @@ def test_a_group_is_taken_by_name_or_sys_id(workplace: Workplace, group: str) ->
 def test_a_sleeping_instance_is_named(workplace: Workplace) -> None:
     workplace.sandbox.fault("servicenow", "html")
     values = workplace.sandbox.credentials("servicenow")
-    (step,) = connections.test_draft(workplace.who, "servicenow", values)
+    step = connections.test_draft(workplace.who, "servicenow", values)[-1]
+    assert (step.name, step.ok) == ("target", False)
     assert "hibernating" in step.text
 
 

@@ -165,5 +165,6 @@ def test_a_wrong_token_and_a_pasted_token_suffix(workplace: Workplace) -> None:
     values = workplace.sandbox.credentials("zendesk")
     pasted = connections.test_draft(workplace.who, "zendesk", values | {"email": f"{EMAIL}/token"})
     assert [step.ok for step in pasted] == [True, None, True, True]
-    (step,) = connections.test_draft(workplace.who, "zendesk", values | {"api_token": "wrong"})
+    step = connections.test_draft(workplace.who, "zendesk", values | {"api_token": "wrong"})[-1]
+    assert (step.name, step.ok) == ("credentials", False)
     assert "not a password" in step.text

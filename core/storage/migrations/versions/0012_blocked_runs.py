@@ -1,4 +1,4 @@
-"""runs that could not call anybody are counted apart, and a backlog can be sent at once"""
+"""runs that could not call anybody are counted apart; a backlog can be sent at once; whose log has others' records"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,9 +15,15 @@ def upgrade() -> None:
     steps.add_columns(
         "hourly_figures", sa.Column("runs_blocked", sa.Integer(), nullable=False, server_default="0")
     )
-    steps.add_columns("user_integrations", sa.Column("drain_to", sa.BigInteger(), nullable=True))
+    steps.add_columns(
+        "user_integrations",
+        sa.Column("drain_to", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("mixed", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
+    op.execute(sa.text("UPDATE user_integrations SET mixed = true WHERE scope = 'all'"))
 
 
 def downgrade() -> None:
+    op.drop_column("user_integrations", "mixed")
     op.drop_column("user_integrations", "drain_to")
     op.drop_column("hourly_figures", "runs_blocked")
