@@ -1,10 +1,8 @@
 """Guessing a password is slow for whoever guesses, and for nobody else."""
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import httpx
 import pytest
 
 from core import access
@@ -14,10 +12,10 @@ from core.platform.errors import Forbidden
 from core.platform.secret import Secret
 from core.platform.settings import settings
 from core.platform.vault import create_key_file, new_key
-from core.storage import db
 from core.storage.models import User
-from tests.support.live import EMAIL, PASSWORD, Live, served
+from tests.support.api_client import on_sqlite
 
+__all__ = ["on_sqlite"]
 pytestmark = pytest.mark.security
 
 RIGHT, WRONG = Secret("a long enough one"), Secret("a wrong password")
@@ -198,33 +196,3 @@ def test_what_is_remembered_of_guessers_is_bounded(ana: User) -> None:
         for number in range(brake.size + 100):
             brake.fail(f"name {number}")
         assert len(brake._failed) == brake.size
-
-
-# --- the same with browsers -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hub(tmp_path: Path, sqlite_database: str) -> Iterator[Live]:
-    db.configure(sqlite_database)
-    access.add_user(LOCAL, EMAIL, "member", Secret(PASSWORD))
-    with served(sqlite_database, tmp_path, HUB_SECRET_KEYS=new_key()) as live:
-        yield live
-
-
-def tried(client: httpx.Client, password: str) -> int:
-    return client.post("/auth/login", data={"email": EMAIL, "password": password}).status_code
-
-
-def test_a_browser_that_signed_in_before_is_let_in_while_strangers_wait(hub: Live) -> None:
-    with hub.client() as mine, hub.client() as guesser, hub.client() as stranger:
-        answer = mine.post("/auth/login", data={"email": EMAIL, "password": PASSWORD})
-        session, device = sorted(answer.headers.get_list("set-cookie"), reverse=True)
-        assert session.startswith("hub_session=")
-        assert device.startswith("hub_device=")
-        assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(device.split("; "))
-        mine.post("/auth/logout")
-        assert list(mine.cookies) == ["hub_device"]
-        assert [tried(guesser, "a wrong password") for _ in range(9)] == [401] * 5 + [429] * 4
-        assert tried(stranger, PASSWORD) == 429  # the same address as the guesser's
-        assert tried(mine, PASSWORD) == 303
-        assert "hub_device" not in guesser.cookies

@@ -18,6 +18,8 @@ from tests.support.live import EMAIL, PASSWORD, Live, served
 pytestmark = pytest.mark.security
 
 PUBLIC = "https://hub.example.org"
+#: whose password strangers guess
+GUESSED = "bea@example.org"
 NAMES = host_names(PUBLIC, "127.0.0.1")
 BEHIND = {"Host": "hub.example.org", "Origin": PUBLIC}
 
@@ -29,15 +31,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     url = f"sqlite:///{folder}/hub.db"
     db.configure(url)
     db.migrate()
-    access.add_user(LOCAL, EMAIL, "member", Secret(PASSWORD))
+    for email in (EMAIL, GUESSED):
+        access.add_user(LOCAL, email, "member", Secret(PASSWORD))
     with served(url, folder, HUB_PUBLIC_URL=PUBLIC, HUB_SECRET_KEYS=new_key()) as live:
         yield live
 
 
 @pytest.fixture
 def browser(hub: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=hub.url, trust_env=False, timeout=30, headers=BEHIND) as client:
+    with asking(hub) as client:
         yield client
+
+
+def asking(hub: Live) -> httpx.Client:
+    return httpx.Client(base_url=hub.url, trust_env=False, timeout=30, headers=BEHIND)
 
 
 def signed_in(browser: httpx.Client) -> dict[str, str]:
@@ -70,6 +77,20 @@ def test_signing_out_takes_the_session_and_leaves_the_device(browser: httpx.Clie
     assert dropped.startswith('__Host-hub_session=""; ')
     assert {"Max-Age=0", "Secure", "Path=/"} <= set(dropped.split("; "))
     assert browser.get("/", headers={"Cookie": session}).status_code == 303
+
+
+def tried(client: httpx.Client, password: str, cookie: str = "") -> int:
+    form, headers = {"email": GUESSED, "password": password}, {"Cookie": cookie} if cookie else {}
+    return client.post("/auth/login", data=form, headers=headers).status_code
+
+
+def test_a_browser_that_signed_in_before_is_let_in_while_strangers_wait(hub: Live) -> None:
+    with asking(hub) as mine, asking(hub) as guesser, asking(hub) as stranger:
+        answer = mine.post("/auth/login", data={"email": GUESSED, "password": PASSWORD})
+        (device,) = (c.partition(";")[0] for c in answer.headers.get_list("set-cookie") if "device" in c)
+        assert [tried(guesser, "a wrong password") for _ in range(9)] == [401] * 5 + [429] * 4
+        assert tried(stranger, PASSWORD) == 429  # the same address as the guesser's
+        assert tried(mine, PASSWORD, device) == 303
 
 
 # --- what may be kept by whoever stands in between ------------------------------------------------------
