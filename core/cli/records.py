@@ -14,7 +14,7 @@ from core.platform.errors import Invalid, NotFound, did_you_mean
 if TYPE_CHECKING:
     from core.access import Principal
     from core.delivery.history.views import RecordStory
-    from core.records.intake import Progress
+    from core.records.intake import Imported, Progress
     from core.storage.models import Kind
 
 KINDS = {"scans": "scan", "cases": "case", "alerts": "alert"}
