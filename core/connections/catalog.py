@@ -67,7 +67,7 @@ def why_off(slug: str) -> str | None:
         return None
     return (
         f"{integrations.get(slug).name} is switched off in this hub: what is connected goes on, and nothing new is "
-        "connected. Whoever runs the hub switches it on by is_active in the table integration_catalog."
+        "connected. Whoever runs the hub allows it again by is_active in the table integration_catalog."
     )
 
 
