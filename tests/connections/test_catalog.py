@@ -22,7 +22,7 @@ __all__ = ["ana", "api", "own_hub", "sandbox", "visit", "workplace"]
 
 OFF = (
     "Splunk is switched off in this hub: what is connected goes on, and nothing new is connected. "
-    "Whoever runs the hub switches it on by is_active in the table integration_catalog."
+    "Whoever runs the hub allows it again by is_active in the table integration_catalog."
 )
 VALUES = {"url": "https://splunk.example.com:8088", "token": "x"}
 
