@@ -22,6 +22,7 @@ from core.web import openapi, probes, sign_in
 from core.web.api import Syncs, create_api
 from core.web.middleware import OPEN, Gate, KnownHosts, SafeHeaders
 from core.web.origins import host_names
+from core.web.proxies import Proxies
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard.py"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -35,6 +36,7 @@ def create_app(routes: Sequence[BaseRoute] = ()) -> st.App:
         lifespan=partial(_living, api.state.syncs),
         routes=[*routes, *_api_routes(api), *_routes()],
         middleware=[
+            Middleware(Proxies, trusted=known.trusted_networks),
             Middleware(SafeHeaders, public_url=known.public_url),
             Middleware(KnownHosts, names=host_names(known.public_url, known.host)),
             Middleware(Gate, public_url=known.public_url),
