@@ -1,5 +1,6 @@
 """Environment → one frozen Settings, read once. An empty variable is as good as none."""
 
+import ipaddress
 import re
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.platform import durations
 from core.platform.errors import Unusable
 from core.platform.secret import Secret
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: scheme, host and no user name; what follows is the caller's
 _WEB = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", re.ASCII)
@@ -34,6 +37,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8501
     public_url: str = ""
+    trusted_proxies: str = ""
     egress_allow: str = ""
     ca_bundle: Path | None = None
     proxy: str | None = None
@@ -57,6 +61,11 @@ class Settings(BaseSettings):
     def source_every_s(self) -> int | None:
         """How often the source is pulled; None: by hand only."""
         return None if self.source_every == OFF else durations.parse_whole(self.source_every)
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """Of `trusted_proxies`; a single address is a network of one."""
+        return tuple(map(ipaddress.ip_network, self.trusted_proxies.replace(",", " ").split()))
 
     @field_validator("secret_keys", "source_url", "admin_password", mode="before")
     @classmethod
@@ -122,6 +131,18 @@ class Settings(BaseSettings):
     def _is_proxy(cls, value: str | None) -> str | None:
         if value is not None and not _PROXY.fullmatch(value):
             raise ValueError("is not the address of a proxy like http://proxy.example.com:3128")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for part in value.replace(",", " ").split():
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise ValueError(
+                    f'holds "{part}", which is neither an address nor a network like 10.0.0.0/24'
+                ) from None
         return value
 
     @field_validator("public_url")

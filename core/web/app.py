@@ -1,6 +1,7 @@
 """Puts the app together: which path goes where, and what every request passes first."""
 
 import asyncio
+import gc
 import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,10 +20,11 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from core.platform.settings import settings
-from core.web import openapi, probes, sign_in
+from core.web import openapi, pools, probes, sign_in
 from core.web.api import Syncs, create_api
 from core.web.middleware import OPEN, Gate, KnownHosts, SafeHeaders
 from core.web.origins import host_names
+from core.web.proxies import Proxies
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard.py"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -35,6 +38,7 @@ def create_app(routes: Sequence[BaseRoute] = ()) -> st.App:
         lifespan=partial(_living, api.state.syncs),
         routes=[*routes, *_api_routes(api), *_routes()],
         middleware=[
+            Middleware(Proxies, trusted=known.trusted_networks),
             Middleware(SafeHeaders, public_url=known.public_url),
             Middleware(KnownHosts, names=host_names(known.public_url, known.host)),
             Middleware(Gate, public_url=known.public_url),
@@ -89,10 +93,24 @@ def _configure_streamlit(public_url: str) -> None:
     config.set_option("server.corsAllowedOrigins", [public_url])
 
 
+def _warm_up() -> None:
+    """Import what the first page needs, and spare the garbage collector what is there for good.
+
+    It looks at everything once in a while, also in the middle of a large body; the imports alone took it 0.3 s.
+    """
+    importlib.import_module("core.web.ui.charts")
+    gc.collect()
+    gc.freeze()
+
+
 @asynccontextmanager
 async def _living(syncs: Syncs, app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Import what the first page needs while nobody waits for it; at the end no sync is left behind."""
-    slow = asyncio.create_task(asyncio.to_thread(importlib.import_module, "core.web.ui.charts"))
+    """Warm up while nobody waits for it; at the end no sync is left behind.
+
+    Streamlit has just set how many threads there are for its files; whoever has a place in a pool needs no other.
+    """
+    to_thread.current_default_thread_limiter().total_tokens += pools.SHARED_THREADS
+    slow = asyncio.create_task(asyncio.to_thread(_warm_up))
     yield {}
     await slow
     await asyncio.to_thread(syncs.stop)

@@ -5,21 +5,21 @@ Plain ASGI, because Streamlit's pages live on a websocket, which other middlewar
 
 import re
 from base64 import b64encode
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import streamlit as st
-from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import access
 from core.platform.errors import HubError
-from core.web import cookies
+from core.web import cookies, pools
 from core.web.next_page import sign_in_address
 from core.web.origins import is_known_host, is_own_page
+from core.web.proxies import subscriber_of
 
 #: these check for themselves who asks; everything else needs a session
 OPEN = (
@@ -145,7 +145,8 @@ def session_token(headers: Headers) -> str:
 
 async def _refusal(scope: Scope) -> Response | None:
     try:
-        who = await to_thread.run_sync(partial(access.signed_in, session_token(Headers(scope=scope))))
+        asker = subscriber_of(HTTPConnection(scope))
+        who = await pools.AUTHENTICATION.run(asker, access.signed_in, session_token(Headers(scope=scope)))
     except HubError as error:
         return PlainTextResponse(error.message, 503)
     return None if who else JSONResponse({"error": "Sign in first."}, 401)

@@ -4,7 +4,6 @@ import secrets
 from functools import partial
 
 import orjson
-from anyio import to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -13,11 +12,13 @@ from starlette.routing import Route
 from core import access
 from core.platform.errors import HubError
 from core.platform.settings import settings
+from core.web import pools
 from core.web.api import Unauthorized, problem
 from core.web.api.auth import token_of
 from core.web.docs_page import docs_page
 from core.web.middleware import session_token
 from core.web.next_page import sign_in_address
+from core.web.proxies import subscriber_of
 from core.web.sign_in_page import PAGE_POLICY
 
 
@@ -27,7 +28,7 @@ def routes(api: FastAPI) -> list[Route]:
 
 async def _document(api: FastAPI, request: Request) -> Response:
     try:
-        await to_thread.run_sync(_admit, request)
+        await pools.AUTHENTICATION.run(subscriber_of(request), _admit, request)
     except HubError as error:
         return problem(error)
     return Response(orjson.dumps(api.openapi()), media_type="application/json")
@@ -35,7 +36,7 @@ async def _document(api: FastAPI, request: Request) -> Response:
 
 async def _page(api: FastAPI, request: Request) -> Response:
     try:
-        await to_thread.run_sync(_admit, request)
+        await pools.AUTHENTICATION.run(subscriber_of(request), _admit, request)
     except Unauthorized as error:
         is_browser = "text/html" in request.headers.get("accept", "")
         return RedirectResponse(sign_in_address("/docs", ""), 303) if is_browser else problem(error)

@@ -1,10 +1,8 @@
 """For machines that watch the hub: is it ready, and its figures for Prometheus."""
 
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,13 +12,15 @@ from core.delivery import heartbeat
 from core.health import metrics, self_check
 from core.integrations import credentials
 from core.platform.durations import duration
-from core.platform.errors import Forbidden, HubError
+from core.platform.errors import Busy, Forbidden, HubError
 from core.platform.settings import settings
 from core.records import source
 from core.storage import db, disk
+from core.web import pools
 from core.web.api import Unauthorized, problem
 from core.web.api.auth import token_of
 from core.web.origins import LOOPBACK
+from core.web.proxies import address_of, subscriber_of
 
 
 def routes() -> list[Route]:
@@ -29,8 +29,11 @@ def routes() -> list[Route]:
 
 async def _ready(request: Request) -> Response:
     """Words only: anybody may ask."""
-    checks = await to_thread.run_sync(_checks)
-    notes = await to_thread.run_sync(_notes)
+    try:
+        checks = await pools.PROBES.run(subscriber_of(request), _checks)
+        notes = await pools.PROBES.run(subscriber_of(request), _notes)
+    except Busy as error:
+        return problem(error)
     is_ready = all(word == "ok" for word in checks.values())
     status = 200 if is_ready else 503
     body = {"status": "ok" if is_ready else "not ready", "checks": checks, "notes": notes}
@@ -75,8 +78,9 @@ def _notes() -> dict[str, str]:
 
 async def _metrics(figures: metrics.Metrics, request: Request) -> Response:
     try:
-        await to_thread.run_sync(_admit, request)
-        return Response(await to_thread.run_sync(figures.text), media_type=metrics.CONTENT_TYPE)
+        await pools.AUTHENTICATION.run(subscriber_of(request), _admit, request)
+        text = await pools.PROBES.run(subscriber_of(request), figures.text)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
     except HubError as error:
         return problem(error)
 
@@ -98,5 +102,4 @@ def _admit(request: Request) -> None:
 
 
 def _is_local(request: Request) -> bool:
-    peer: Any = request.client.host if request.client else None
-    return peer in LOOPBACK and urlsplit(settings().public_url).hostname in LOOPBACK
+    return address_of(request) in LOOPBACK and urlsplit(settings().public_url).hostname in LOOPBACK

@@ -1,27 +1,40 @@
 """Listens on one port with one process."""
 
+import asyncio
 import errno
 import socket
+from functools import partial
+from typing import Any, Literal, cast
 
 import uvicorn
 
 from core import integrations
 from core.platform.errors import Unusable
+from core.platform.settings import settings
 from core.web.app import create_app
+from core.web.sockets import BoundedSocket, SocketLimits, limits
 
 
 def serve(host: str, port: int) -> None:
     """Blocks until SIGINT or SIGTERM. Raises Unusable when the address or a built-in manifest cannot be used."""
     integrations.log_disabled()
     listening = listen(host, port)
-    config = uvicorn.Config(
-        create_app(),
+    config = configured(create_app(), limits(settings().trusted_networks))
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def configured(app: Any, limits: SocketLimits, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+    """How the hub is served. Whose word counts for an address is decided by `core.web.proxies`, not by uvicorn."""
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(BoundedSocket, limits)),
+        lifespan=lifespan,
+        proxy_headers=False,
         access_log=False,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:

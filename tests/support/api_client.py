@@ -18,7 +18,8 @@ from core.platform.settings import settings
 from core.storage import db
 from core.web.api import Syncs, create_api
 from core.web.api.auth import Rate
-from core.web.server import listen
+from core.web.server import configured, listen
+from core.web.sockets import SocketLimits
 from tests.conftest import People
 from tests.support.workplace import Workplace
 
@@ -86,10 +87,10 @@ class Api:
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[str]:
+def listening(app: Any, limits: SocketLimits = SocketLimits()) -> Iterator[str]:
     """Serves `app` in a thread of this process; its address."""
     socket = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, log_level="warning"))
+    server = uvicorn.Server(configured(app, limits, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     while not server.started:

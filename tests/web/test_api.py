@@ -219,7 +219,7 @@ def test_no_body_takes_a_field_it_does_not_know(api: Api) -> None:
 
 
 STRANGE = (
-    "[" * 100_000,
+    "[" * 10_000,
     '{"name": ' + "[" * 500 + "]" * 500 + "}",
     '{"name": NaN}',
     '{"name": 1e400}',

@@ -12,6 +12,7 @@ from core.delivery import sync
 from core.storage.models import RunStatus
 from core.web.api import Syncs, create_api
 from core.web.api.auth import Rate
+from core.web.pools import Pool
 from tests.conftest import People
 from tests.support.api_client import Api, api, client, listening, on_sqlite, refusal
 from tests.support.workplace import sandbox, workplace
@@ -76,7 +77,7 @@ def test_each_wrong_call_has_its_status(api: Api) -> None:
     assert "paused" in refusal(api.sync(id), 409, "conflict")["message"]
 
 
-def test_over_the_rate_limit_is_429_with_a_time_for_that_token_alone(api: Api) -> None:
+def test_over_the_rate_limit_is_429_with_a_time_for_that_person_alone(api: Api) -> None:
     id = api.connect()
     with another(api, rate=Rate(2, 60.0)) as limited:
         assert [limited.sync("nope").status_code for _ in range(2)] == [404, 404]
@@ -144,7 +145,7 @@ def test_a_sync_that_takes_long_is_answered_in_time_and_nothing_is_lost(api: Api
 def test_only_so_many_syncs_run_at_once(api: Api, held: Held) -> None:
     ids = [api.connect(name=f"Number {number}") for number in range(3)]
     api.workplace.scans(1)
-    with another(api, syncs=Syncs(answer_s=0.2, most=2)) as small:
+    with another(api, syncs=Syncs(0.2, Pool("syncs", size=2, share=2, wait_s=0))) as small:
         assert [small.sync(id).status_code for id in ids[:2]] == [200, 200]
         answer = small.sync(ids[2])
         refusal(answer, 503, "busy")
@@ -157,7 +158,7 @@ def test_when_the_server_ends_what_runs_is_in_doubt_at_once_and_the_connection_f
     monkeypatch.setattr("core.web.api.sync_threads.GRACE_S", 0.2)
     id = api.connect()
     api.workplace.scans(1)
-    syncs = Syncs(answer_s=0.2)
+    syncs = Syncs(0.2, Pool("syncs", size=2, share=2, wait_s=0))
     with another(api, syncs=syncs) as ending:
         assert ending.sync(id).json()["metadata"]["running"] is True
         syncs.stop()

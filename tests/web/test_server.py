@@ -11,6 +11,7 @@ import httpx
 import pytest
 import streamlit
 import websockets.exceptions
+from sqlmodel import select
 from starlette.datastructures import Headers
 from websockets.sync.client import connect
 
@@ -19,6 +20,7 @@ from core.access import LOCAL
 from core.platform.errors import Unusable
 from core.platform.secret import Secret
 from core.storage import db
+from core.storage.models import AuditEntry
 from core.web.next_page import safe_next
 from core.web.origins import host_names, is_known_host, is_own_page
 from core.web.server import listen
@@ -363,16 +365,25 @@ def test_behind_https_the_cookie_and_the_connection_stay_encrypted(
     db.configure(sqlite_database)
     access.add_user(LOCAL, EMAIL, "member", Secret(PASSWORD))
     with (
-        served(sqlite_database, tmp_path, HUB_PUBLIC_URL="https://hub.example.org") as live,
+        served(
+            sqlite_database,
+            tmp_path,
+            HUB_PUBLIC_URL="https://hub.example.org",
+            HUB_TRUSTED_PROXIES="127.0.0.1",
+        ) as live,
         live.client() as client,
     ):
         behind = {"Host": "hub.example.org", "Origin": "https://hub.example.org"}
         page = client.get("/auth/login", headers=behind)
         assert page.headers["strict-transport-security"] == "max-age=31536000"
         form = {"email": EMAIL, "password": PASSWORD}
+        behind["X-Forwarded-For"] = "198.51.100.1, 203.0.113.9"
         answer = client.post("/auth/login", data=form, headers=behind)
         assert answer.status_code == 303
         assert "Secure" in answer.headers["set-cookie"]
+    with db.reading() as session:
+        signed_in = session.exec(select(AuditEntry).where(AuditEntry.action == "sign_in")).one()
+    assert signed_in.subject == "203.0.113.9"
 
 
 def test_the_servers_log_holds_neither_password_nor_token(hub: Live) -> None:

@@ -36,4 +36,6 @@ def create_api(syncs: Syncs | None = None, rate: Rate | None = None) -> FastAPI:
     handle_in(api)
     for module in (sync, catalog, connections, deliveries, replays, records, health):
         api.include_router(module.routes)
+    for routes in (connections.tests, connections.previews):
+        api.include_router(routes)
     return api

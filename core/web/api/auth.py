@@ -1,4 +1,4 @@
-"""Who asks, and how often: bearer tokens, and a rate limit per token."""
+"""Who asks, and how often: bearer tokens, and a rate limit per person."""
 
 import threading
 import time
@@ -6,14 +6,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from core import access
 from core.access import Principal
-from core.access.principal import digest, require_member
+from core.access.principal import require_member
+from core.web import pools
 from core.web.api.errors import TooManyRequests, Unauthorized
+from core.web.proxies import subscriber_of
 
 #: documents the scheme; the check itself is `admit`
 BEARER = HTTPBearer(
@@ -31,7 +32,7 @@ def token_of(request: Request) -> str:
 async def admit(request: Request) -> Principal:
     """Who holds the request's token. Only the header counts: a cookie would let other sites ask for us."""
     token = token_of(request)
-    who = await to_thread.run_sync(access.by_token, token) if token else None
+    who = await pools.AUTHENTICATION.run(subscriber_of(request), access.by_token, token) if token else None
     if who is None:
         raise Unauthorized(
             "Send a valid API token as `Authorization: Bearer TOKEN`. `hub token create EMAIL` makes one."
@@ -39,14 +40,19 @@ async def admit(request: Request) -> Principal:
     return who
 
 
-def _asker(request: Request) -> Principal:
+def require_editor(who: Principal) -> None:
+    require_member(who, "change anything")
+
+
+async def _asker(request: Request) -> Principal:
+    """Whom the route let in, before anything else."""
     who: Principal = request.state.who
     return who
 
 
-def _editor(request: Request) -> Principal:
-    who = _asker(request)
-    require_member(who, "change anything")
+async def _editor(request: Request) -> Principal:
+    who = await _asker(request)
+    require_editor(who)
     return who
 
 
@@ -55,7 +61,7 @@ Editor = Annotated[Principal, Depends(_editor)]
 
 
 class Rate:
-    """At most `calls` in any `per_s` seconds for each token; in memory, a restart forgets it."""
+    """At most `calls` in any `per_s` seconds for each person; in memory, a restart forgets it."""
 
     def __init__(
         self, calls: int, per_s: float, clock: Callable[[], float] = time.monotonic, size: int = 10_000
@@ -64,12 +70,12 @@ class Rate:
         self._seen: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, token: str) -> None:
+    def take(self, person: str) -> None:
         """Raises TooManyRequests."""
-        name, now = digest(token), self.clock()
+        now = self.clock()
         with self._lock:
-            seen = self._seen.pop(name, deque())
-            self._seen[name] = seen
+            seen = self._seen.pop(person, deque())
+            self._seen[person] = seen
             while len(self._seen) > self.size:
                 self._seen.popitem(last=False)
             while seen and seen[0] <= now - self.per_s:
@@ -79,5 +85,5 @@ class Rate:
                 return
             wait_s = max(1, int(seen[0] + self.per_s - now) + 1)
         raise TooManyRequests(
-            f"Over {self.calls} syncs in {self.per_s:g} s with this token. Wait {wait_s} s.", wait_s
+            f"Over {self.calls} syncs in {self.per_s:g} s, with all your tokens. Wait {wait_s} s.", wait_s
         )

@@ -17,7 +17,7 @@ from core.platform.errors import Forbidden, Invalid, NotFound
 from core.web.api.auth import Asker, Editor
 from core.web.api.errors import documented
 from core.web.api.paging import PageQuery, sliced
-from core.web.api.route import router
+from core.web.api.route import Checked, Previews, Tests, router
 from core.web.api.schemas import (
     Connected,
     ConnectionChange,
@@ -32,7 +32,7 @@ from core.web.api.schemas import (
     Which,
 )
 
-routes = router("connections")
+routes, tests, previews = (router("connections", kind) for kind in (Checked, Tests, Previews))
 CHANGES = documented(403, 404, 409)
 
 
@@ -101,7 +101,7 @@ def delete(id: str, who: Editor) -> Response:
     return Response(status_code=204)
 
 
-@routes.post(
+@tests.post(
     "/connections/{id}/test", response_model=TestResult, summary="Test a connection", responses=CHANGES
 )
 def test(id: str, who: Editor) -> Any:
@@ -110,7 +110,7 @@ def test(id: str, who: Editor) -> Any:
         return tested(connections.test(who, view.id))
 
 
-@routes.post(
+@previews.post(
     "/connections/{id}/preview", response_model=Preview, summary="What would be sent", responses=CHANGES
 )
 def preview(id: str, who: Editor, body: PreviewWish | None = None) -> Any:
@@ -163,7 +163,7 @@ def discard(id: str, who: Editor, body: Which | None = None) -> Any:
         return {"records": history.discard(who, view.id, body.delivery if body else None)}
 
 
-@routes.post(
+@tests.post(
     "/connections/{id}/reauthorize",
     response_model=TestResult,
     summary="New credentials, same history",

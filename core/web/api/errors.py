@@ -38,6 +38,11 @@ class BodyTooLarge(HubError):
     code = "too_large"
 
 
+def too_large(most: int, unit: str = "bytes") -> BodyTooLarge:
+    size = f"{most // 2**20} MiB" if unit == "bytes" else f"{most:,} {unit}"
+    return BodyTooLarge(f"The body has more than {size}. Send it in smaller parts.")
+
+
 class WrongType(HubError):
     code = "wrong_type"
 
@@ -78,7 +83,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "Your role does not allow it",
         404: "No such thing, or not yours: the same answer for both",
         409: "Not in the state the thing is in",
-        413: "The body is over 5 MiB",
+        413: "The body is larger than this route takes",
         415: "The body is not plain JSON",
         422: "Something in the request is wrong",
         429: "Over the rate limit; `Retry-After` says when it is free again",

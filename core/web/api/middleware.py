@@ -7,12 +7,15 @@ import traceback
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.platform.errors import HubError, Invalid, Unusable
-from core.web.api.errors import BodyTooLarge, WrongType, answer, problem
+from core.web.api.body import OF_RECORDS
+from core.web.api.errors import WrongType, answer, problem, too_large
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
+#: of any route; most take less
+MAX_BODY_BYTES = OF_RECORDS.bytes
 
 log = structlog.get_logger("hub.api")
 
@@ -36,7 +39,7 @@ class Guard:
             return WrongType("The body is compressed. Send it as it is, without Content-Encoding.")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:20]) > self.max_bytes:
-            return _too_large(self.max_bytes)
+            return too_large(self.max_bytes)
         if "\x00" in scope["path"] or b"%00" in scope["query_string"] or b"\x00" in scope["query_string"]:
             return Invalid("The address holds a NUL character. Send it without.")
         return None
@@ -51,6 +54,8 @@ class Guard:
 
         try:
             await self.app(scope, receive, note)
+        except ClientDisconnect:
+            return  # left while its body was awaited, or was sent away by the server
         except Exception as error:  # noqa: BLE001  the last one before the socket; logged without its text
             _tell(scope, error)
             if started:
@@ -80,11 +85,7 @@ def _counted(receive: Receive, max_bytes: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         return message
 
     return counted
-
-
-def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is over {max_bytes // 2**20} MiB. Send it in smaller parts.")

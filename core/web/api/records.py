@@ -15,14 +15,13 @@ from core.platform.errors import Invalid
 from core.platform.text import mended
 from core.records import Stored, intake
 from core.records.parse import COERCE
-from core.records.storable import read_json
 from core.storage.models import Kind
 from core.web.api import idempotency
 from core.web.api.auth import Asker, Editor
 from core.web.api.errors import documented
 from core.web.api.idempotency import KeptAnswer
 from core.web.api.paging import PageQuery, before, paged
-from core.web.api.route import Raw, parse, raw_body, router
+from core.web.api.route import Raw, router
 
 MOST = 1_000
 routes = router("records", Raw)
@@ -111,10 +110,10 @@ def _add(kind: Kind) -> None:
         openapi_extra=_schema(kind),
     )
     async def store(request: Request, who: Editor) -> Response:
-        body = await raw_body(request)
         key = request.headers.get(KEY_HEADER)
-        work = partial(_store, who, kind, body)
-        work = work if key is None else partial(_once, who, key, path.encode() + b"\n" + body, work)
+        work = partial(_store, who, kind, request.state.given)
+        if key is not None:
+            work = partial(_once, who, key, path.encode() + b"\n" + await request.body(), work)
         done = await to_thread.run_sync(work)
         return Response(done.body, done.status, media_type="application/json")
 
@@ -144,8 +143,7 @@ def _once(who: Principal, key: str, request: bytes, work: Callable[[], KeptAnswe
     return done
 
 
-def _store(who: Principal, kind: Kind, body: bytes) -> KeptAnswer:
-    given = parse(body, read_json) if body else None
+def _store(who: Principal, kind: Kind, given: Any) -> KeptAnswer:
     if isinstance(given, dict):
         return _one(intake.store(who, kind, [given]), given)
     if not isinstance(given, list):

@@ -1,17 +1,21 @@
-"""A route of the API: first the token, then the body as JSON, then the verb."""
+"""A route of the API: first the token, then the role, then a place for the work, then the body, then the verb."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from typing import Any, ClassVar
 
-import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from core.platform.errors import Invalid
-from core.records.storable import unfit
+from core.records.storable import read_json
 from core.storage import disk
-from core.web.api.auth import BEARER, admit, token_of
-from core.web.api.errors import WrongType, documented
+from core.web import pools
+from core.web.api import body
+from core.web.api.auth import BEARER, admit, require_editor
+from core.web.api.errors import documented
+from core.web.pools import Pool
+from core.web.proxies import subscriber_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 TAKES_BODY = frozenset({"POST", "PATCH", "PUT"})
@@ -21,58 +25,98 @@ WRITES = TAKES_BODY | {"DELETE"}
 class Open(APIRoute):
     """No token is asked for."""
 
+    #: where its changes are made; None where the verb takes a place itself
+    writes_in: ClassVar[Pool | None] = pools.REQUESTS
+    bounds: ClassVar[body.Bounds] = body.ORDINARY
+
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            await self.admit(request)
+            person = await self.admit(request)
             if request.method in WRITES:
                 self.require_room()
-            if request.method in TAKES_BODY:
-                await self.read(request)
-            return await inner(request)
+            async with self.received(request, person), self.place(request, person):
+                if request.method in TAKES_BODY:
+                    await self.read(request, person)
+                return await inner(request)
 
         return handle
 
-    async def admit(self, request: Request) -> None: ...
+    async def admit(self, request: Request) -> str:
+        """Who asks, in the words of the pools."""
+        return subscriber_of(request)
 
     def require_room(self) -> None:
         """Raises Full before anything is written to a disk that is nearly full."""
         disk.require()
 
-    async def read(self, request: Request) -> None:
-        """Parsed here, not by FastAPI: orjson refuses NaN, lone surrogates and a thousand brackets."""
-        body = await raw_body(request)
-        if body:
-            value = parse(body)
-            reason = unfit(value)
-            if reason:
-                raise Invalid(f"The body cannot be kept: {reason}. Correct it and send it again.")
-            request._json = value
+    @asynccontextmanager
+    async def received(self, request: Request, person: str) -> AsyncIterator[None]:
+        """The body in memory, a large one in one of a few places. Before any other: how fast it comes is not ours."""
+        is_large = request.method in TAKES_BODY and body.is_large(request)
+        async with pools.BODIES.place(person) if is_large else nullcontext():
+            if request.method in TAKES_BODY:
+                await body.receive(request, self.bounds.bytes)
+            yield
+
+    def place(self, request: Request, person: str) -> AbstractAsyncContextManager[None]:
+        pool = self.writes_in if request.method in WRITES else pools.REQUESTS
+        return pool.place(person) if pool else nullcontext()
+
+    async def read(self, request: Request, person: str) -> None:
+        """Parsed here, not by FastAPI: within bounds, and not on the event loop."""
+        given = await body.value(request, partial(body.fit, bounds=self.bounds), person)
+        if await request.body():
+            request._json = given
 
 
 class Checked(Open):
-    """Needs a token."""
+    """Needs a token, and to change anything the role."""
 
-    async def admit(self, request: Request) -> None:
-        request.state.who = await admit(request)
+    async def admit(self, request: Request) -> str:
+        who = request.state.who = await admit(request)
+        if request.method in WRITES:
+            require_editor(who)
+        return who.user_id
+
+
+class Tests(Checked):
+    """Asks a vendor, which may be silent for long."""
+
+    writes_in = pools.TESTS
+
+
+class Previews(Checked):
+    """Maps records without sending them."""
+
+    writes_in = pools.PREVIEWS
 
 
 class Rated(Checked):
-    """Needs a token that has not asked too often."""
+    """Needs a person who has not asked too often."""
 
-    async def admit(self, request: Request) -> None:
-        await super().admit(request)
-        request.app.state.rate.take(token_of(request))
+    writes_in = None
+
+    async def admit(self, request: Request) -> str:
+        person = await super().admit(request)
+        request.app.state.rate.take(person)
+        return person
 
     def require_room(self) -> None:
         """A sync answers 200 and says itself why it sent nothing."""
 
 
 class Raw(Checked):
-    """Needs a token, and parses its body itself."""
+    """Takes records, `request.state.given`; whether one can be kept is a result of its own."""
 
-    async def read(self, request: Request) -> None: ...
+    writes_in = pools.INGEST
+    bounds = body.OF_RECORDS
+
+    async def read(self, request: Request, person: str) -> None:
+        request.state.given = await body.value(
+            request, partial(body.parsed, bounds=self.bounds, read=read_json), person
+        )
 
 
 def router(tag: str, kind: type[Open] = Checked, prefix: str = "/api/v1") -> APIRouter:
@@ -87,22 +131,3 @@ def router(tag: str, kind: type[Open] = Checked, prefix: str = "/api/v1") -> API
         if is_open
         else documented(401, 413, 415, 422, 503, 507),
     )
-
-
-async def raw_body(request: Request) -> bytes:
-    """The body of a request that says it is JSON; empty when there is none."""
-    body = await request.body()
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != "application/json":
-        raise WrongType("Send the body as JSON, with Content-Type: application/json.")
-    return body
-
-
-def parse(body: bytes, read: Callable[[bytes], Any] = orjson.loads) -> Any:
-    """What a body says. Raises Invalid with the place where it is not JSON."""
-    try:
-        return read(body)
-    except orjson.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        sentence = f"The body is not JSON at {place}. Correct it and send it again."
-        raise Invalid(sentence, {"body": sentence}) from None

@@ -15,42 +15,41 @@ from core.access import Principal
 from core.delivery import history, housekeeping, sync
 from core.delivery.sync import Result
 from core.platform.errors import Busy
+from core.web import pools
+from core.web.pools import Pool
 
 #: INTERFACE: the answer comes after at most 25 s; what is before and after the wait takes the rest
 ANSWER_S = 24.0
 #: share of it in which a run starts further calls: one of ordinary length then still ends in time
 CALLS = 0.8
-MOST_AT_ONCE = 8
 GRACE_S = 4.0  # of the 5 s in which the server must be gone
 
 log = structlog.get_logger("hub.api")
 
 
 class Syncs:
-    """The runs of this process. Daemon threads: one that hangs in a vendor's answer must not keep the process."""
+    """The runs that requests to this process asked for. Pages begin theirs in the same pool."""
 
-    def __init__(self, answer_s: float = ANSWER_S, most: int = MOST_AT_ONCE) -> None:
-        self.answer_s, self.most = answer_s, most
+    def __init__(self, answer_s: float = ANSWER_S, pool: Pool = pools.SYNCS) -> None:
+        self.answer_s, self.pool = answer_s, pool
         self.stopping = threading.Event()
-        self._running: set[threading.Thread] = set()
-        self._lock = threading.Lock()
 
     async def run(self, connection_id: str, action: str, who: Principal, *, drain: bool = False) -> Result:
         """What the run answers, or that it is still going. Raises what `sync.run` raises, and Busy."""
-        since = datetime.now(UTC)
+        until, since = monotonic() + self.answer_s, datetime.now(UTC)
         before = await to_thread.run_sync(history.delivered_since, connection_id, since)
-        future: Future[Result] = Future()
-        work = partial(
-            sync.run,
-            connection_id,
-            action,
-            who=who,
-            stopping=self.stopping.is_set,
-            deadline_s=self.answer_s * CALLS,
-            drain=drain,
+        future = await self._begin(
+            who,
+            lambda: sync.run(
+                connection_id,
+                action,
+                who=who,
+                stopping=self.stopping.is_set,
+                deadline_s=max(0.0, until - monotonic()) * CALLS,
+                drain=drain,
+            ),
         )
-        self._start(work, future)
-        done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=self.answer_s)
+        done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=max(0.0, until - monotonic()))
         if done:
             return done.pop().result()
         future.add_done_callback(partial(_tell_late, connection_id))
@@ -62,29 +61,17 @@ class Syncs:
         """The server ends: start nothing more, and what cannot end in time is in doubt at once."""
         self.stopping.set()
         until = monotonic() + GRACE_S
-        while self._running and monotonic() < until:
+        while self.pool.taken and monotonic() < until:
             sleep(0.05)
-        if self._running:
+        if self.pool.taken:
             housekeeping.abandon()
 
-    def _start(self, work: Callable[[], Result], future: "Future[Result]") -> None:
-        thread = threading.Thread(target=self._work, args=(work, future), name="api-sync", daemon=True)
-        with self._lock:
-            if len(self._running) >= self.most or self.stopping.is_set():
-                raise Busy("The hub runs as many syncs as it can. Try again in a few seconds.")
-            self._running.add(thread)
-        thread.start()
-
-    def _work(self, work: Callable[[], Result], future: "Future[Result]") -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001  raised again where the answer is awaited
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        finally:
-            with self._lock:
-                self._running.discard(threading.current_thread())
+    async def _begin(self, who: Principal, work: Callable[[], Result]) -> "Future[Result]":
+        await self.pool.enter(who.user_id)
+        if self.stopping.is_set():
+            self.pool.leave(who.user_id)
+            raise Busy("The hub is being stopped. Try again when it is there again.")
+        return self.pool.carry_on(who.user_id, work)
 
 
 def _tell_late(connection_id: str, future: "Future[Result]") -> None:

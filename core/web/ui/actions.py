@@ -1,8 +1,9 @@
 """What a person does to one connection, from any page: each a dialog, or a toast when it is quick."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from functools import partial
 from time import monotonic
 
 import streamlit as st
@@ -15,6 +16,7 @@ from core.delivery.history.held import lost
 from core.delivery.sync import Result
 from core.platform.errors import Conflict, HubError
 from core.storage.models import Category
+from core.web import pools
 from core.web.ui import test_steps
 from core.web.ui.errors import doing, flash, guarded, show_flash
 from core.web.ui.markup import escaped, muted
@@ -26,8 +28,6 @@ SYNC_S = 120.0
 _LOOK_EVERY_S = 0.5
 _ASKED = "asked_action"
 Asked = tuple[str, str]  # action, connection id
-#: a page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end
-_WORKERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync-now")
 
 SYNC, SEND_ALL, TEST, EDIT, SECRETS, PAUSE, RESUME, DELETE, DISCARD = (
     "Sync now",
@@ -141,13 +141,21 @@ def _sync(who: Principal, line: ConnectionRow, *, drain: bool) -> None:
     st.text(line.name)
     with st.status(f"Sending to {escaped(line.vendor)}…", expanded=True) as status:
         said = st.empty()
-        began = _WORKERS.submit(sync.run, line.id, "manual", who=who, deadline_s=SYNC_S, drain=drain)
-        result = _watch(began, who, line, lambda text: said.text(text))
+        result = _run(who, line, drain, lambda text: said.text(text))
         said.text(result.message)
         label = "Done" if result.success else "It did not work"
         status.update(label=label, state="complete" if result.success else "error", expanded=True)
     if st.button("Close", key=f"close_{line.id}"):
         st.rerun()
+
+
+def _run(who: Principal, line: ConnectionRow, drain: bool, say: Callable[[str], object]) -> Result:
+    """A page's thread may end at any moment (a click, a closed tab); the sync it began goes on to its own end."""
+    work = partial(sync.run, line.id, "manual", who=who, deadline_s=SYNC_S, drain=drain)
+    try:
+        return _watch(pools.SYNCS.begin(who.user_id, work), who, line, say)
+    except HubError as error:
+        return Result(False, 0, error.message, {})
 
 
 def _watch(
@@ -161,8 +169,6 @@ def _watch(
         except NotYet:
             waiting = connections.find(who, line.id).unsent
             say(f"{capital(waiting)} waiting, {monotonic() - start:.0f} s so far.")
-        except HubError as error:
-            return Result(False, 0, error.message, {})
 
 
 @st.dialog("Test", icon=":material/network_check:", width="medium")
@@ -170,7 +176,8 @@ def _watch(
 @acting
 def _test(who: Principal, line: ConnectionRow) -> None:
     st.text(line.name)
-    steps = test_steps.watch(line.vendor, connections.stages(who, line.id))
+    with pools.TESTS.held(who.user_id):
+        steps = test_steps.watch(line.vendor, connections.stages(who, line.id))
     if test_steps.is_well(steps):
         muted("What was wrong with it before is forgotten; it goes on by its schedule.")
     with st.container(horizontal=True):

@@ -16,6 +16,7 @@ from core.access import Principal
 from core.integrations import Manifest
 from core.integrations.base import Step
 from core.platform.errors import Invalid, NameTaken
+from core.web import pools
 from core.web.ui import choices, requests, test_steps, unsaved
 from core.web.ui.errors import flash, guarded
 from core.web.ui.forms import Form, wrong
@@ -193,7 +194,7 @@ def test(draft: Draft, values: dict[str, Any]) -> Trial | None:
 
 
 def _run_test(draft: Draft, values: dict[str, Any]) -> None:
-    with _correcting(draft):
+    with _correcting(draft), pools.TESTS.held(draft.who.user_id):
         stages = connections.stages_draft(draft.who, draft.manifest.slug, values, draft.ref)
         steps = test_steps.watch(draft.manifest.name, stages)
     st.session_state[f"{draft.key}_trial"] = Trial(_hashed(values), tuple(steps))
@@ -259,7 +260,7 @@ def look(draft: Draft, values: dict[str, Any], chosen: Mapping[str, Any], curren
         muted("After the test, the first requests are shown here exactly as they would be sent.")
         return
     muted("Exactly as they would be sent, but for the credentials. Nothing has been sent yet.")
-    with guarded():
+    with guarded(), pools.PREVIEWS.held(draft.who.user_id):
         slug, shown = draft.manifest.slug, f"{draft.key}_shown"
         again = st.session_state.get(shown) == current.values_hash  # the form is drawn anew at every choice
         found = connections.preview_draft(
