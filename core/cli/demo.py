@@ -2,6 +2,9 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+import orjson
 
 from core.platform.errors import NotFound
 
@@ -9,7 +12,9 @@ if TYPE_CHECKING:
     from sandbox.contract import Vendor
 
 #: one of each category; the sandbox stands in for more
-SHOWN = ("splunk", "jira", "slack")
+SHOWN = ("splunk", "jira", "slack", "elastic")
+#: this one is away at first, for so many calls: three to four minutes
+AWAY, AWAY_CALLS = "elastic", 4
 OPTIONS = {"every": "1m", "scope": "all"}
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 LOCAL_START = "http://127.0.0.1:"
@@ -25,14 +30,27 @@ def wanted() -> dict[str, "Vendor"]:
 def connect(sandbox: str) -> list[str]:
     """Import the samples and connect what is not there yet, by name. Returns the names connected now."""
     from core import access, connections
+    from core.delivery import sample_history
 
     missing = {name: vendor for name, vendor in wanted().items() if _stored(name) is None}
     if missing:
         _import()
-    for name, vendor in missing.items():
+    for seed, (name, vendor) in enumerate(missing.items()):
         values = vendor.credentials(f"{sandbox}/{vendor.slug}")
-        connections.create(access.LOCAL, vendor.slug, name=name, values=values, options=OPTIONS)
+        made = connections.create(access.LOCAL, vendor.slug, name=name, values=values, options=OPTIONS)
+        sample_history.back_date(made, seed)
+    if any(vendor.slug == AWAY for vendor in missing.values()):
+        _send_away(sandbox)
     return list(missing)
+
+
+def _send_away(sandbox: str) -> None:
+    """Have one tool of the sandbox refuse its first calls: how that looks, and how it ends."""
+    order = {"vendor": AWAY, "fault": "503", "times": AWAY_CALLS}
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{sandbox}/_sandbox/faults", orjson.dumps(order), headers)  # noqa: S310 - our own, on loopback
+    with urlopen(request, timeout=10):  # noqa: S310
+        return
 
 
 def repoint(sandbox: str) -> list[str]:

@@ -213,15 +213,16 @@ def _is_terminal() -> bool:
 
 
 def _demo(running: list[child_processes.Child], stop: threading.Event, port: int) -> None:
-    from core.cli import demo
+    from core.cli import demo, demo_feed
 
     if child_processes.await_answer((SANDBOX_HOST, port, "/"), running, stop):
         made = demo.connect(f"http://{SANDBOX_HOST}:{port}")
         if made:
-            say(f"Imported the sample records and connected {', '.join(made)}.")
+            say(f"Imported the sample records and connected {', '.join(made)}; their week before is made up.")
         moved = demo.repoint(f"http://{SANDBOX_HOST}:{port}")
         if moved:
             say(f"The sandbox has port {port} now: changed the address of {', '.join(moved)}.")
+        demo_feed.start(stop)
 
 
 def _banner(made: Made, sandbox_port: int | None, log: Path | None) -> str:

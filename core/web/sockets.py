@@ -54,7 +54,7 @@ class BoundedSocket(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._stalled: TimerHandle | None = None
         self._head_bytes = 0
-        self._is_in_head = self._is_in_body = False
+        self._is_in_head = self._is_in_body = self._is_upgraded = False
         self._body_until = 0.0
         self._since = self.loop.time()
 
@@ -82,7 +82,7 @@ class BoundedSocket(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
-        if self.transport.is_closing():
+        if self._is_upgraded or self.transport.is_closing():
             return
         if self._is_in_body:
             self._await_body()
@@ -109,6 +109,7 @@ class BoundedSocket(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """The socket is another protocol's from now on, which asks for a sign of life every 20 s."""
+        self._is_upgraded = True
         self._disarm()
         super().handle_websocket_upgrade()
 
@@ -156,6 +157,8 @@ class BoundedSocket(HttpToolsProtocol):
         self._arm(min(self.limits.pause_s, self._body_until - self.loop.time()))
 
     def _late(self) -> None:
+        if self.transport.is_closing():  # the other end went in the same moment
+            return
         if self._is_in_body and self.flow.read_paused:  # it is the hub that does not read
             self._body_until += self.limits.pause_s
             self._await_body()

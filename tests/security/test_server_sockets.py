@@ -12,7 +12,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.sync.client import connect
 
 from core.web import server, sockets
 from core.web.sockets import MOST, OWN_FILES, SocketLimits
@@ -54,8 +56,15 @@ async def _unread(request: Request) -> Response:
     return PlainTextResponse("no", 403)
 
 
+async def _echo(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
 APP = Starlette(
     routes=[
+        WebSocketRoute("/echo", _echo),
         Route("/", _hello),
         Route("/length", _length, methods=["POST"]),
         Route("/much", _much),
@@ -227,3 +236,10 @@ def test_the_hub_is_served_with_these_limits(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(server, "create_app", lambda: APP)
     server.serve("127.0.0.1", 0)
     assert configs[0].http.args == (sockets.limits(()),)
+
+
+def test_a_page_that_stays_open_is_no_late_request(hub: str) -> None:
+    with connect(hub.replace("http", "ws") + "/echo", proxy=None) as page:
+        time.sleep(3 * QUICK.head_s)  # nothing is to happen, so there is nothing to wait for
+        page.send("still here")
+        assert page.recv(timeout=PATIENT_S) == "still here"
