@@ -173,7 +173,7 @@ def nothing_connected() -> None:
                 st.switch_page("pages/catalog.py")
         with st.container(width=340, gap="xsmall"):
             st.markdown("**Look around first**")
-            st.caption("Sample records and three stand-ins, with one command on the hub's machine:")
+            st.caption("Sample records and four stand-ins, with one command on the hub's machine:")
             st.code("make demo", language=None)
 
 
