@@ -109,7 +109,7 @@ def test_it_is_looked_at_as_a_run_would_but_there_is_none(workplace: Workplace) 
     ran, looked = stored(by_run), stored(by_look)
     assert due is not None
     assert ran.next_sync_at == looked.next_sync_at == looked.next_wake_at == due + timedelta(minutes=1)
-    assert [run[1:] for run in looked.recent] == [run[1:] for run in ran.recent] == [["success", 0]]
+    assert [run[1:] for run in looked.recent] == [run[1:] for run in ran.recent] == [["idle", 0]]
     assert looked.last_sync is not None
     assert looked.last_sync >= due
     with db.reading() as session:
