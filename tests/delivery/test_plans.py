@@ -48,7 +48,7 @@ PARTIAL = [
 #: they read a replay by its key; the steps are asked by `work_off`
 STEERS = {"pause", "resume", "find", "step"}
 #: of `core.delivery.outbox`: what is no question to the database
-NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "TicketTarget", "Waiting", "held"}
+NOT_ASKED = {"Claim", "Known", "LOCK_ORDER", "New", "Search", "TicketTarget", "Waiting", "held", "is_new"}
 
 
 @dataclass
