@@ -18,6 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: scheme, host and no user name; what follows is the caller's
 _WEB = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", re.ASCII)
 OFF = "off"
+AUDIT_KEPT_DAYS = 30  # the trigger of migration 0013 has the same number
 SOURCE_EVERY_S = range(10, 7 * durations.DAY_S + 1)
 _PROXY = re.compile(r"http://([^\s/?#@\\]+@)?[^\s/?#@\\]+/?", re.ASCII)
 
@@ -96,8 +97,10 @@ class Settings(BaseSettings):
     @field_validator("audit_days")
     @classmethod
     def _is_kept(cls, value: int) -> int:
-        if value < 30:
-            raise ValueError("is less than the 30 days for which the database keeps the audit log")
+        if value < AUDIT_KEPT_DAYS:
+            raise ValueError(
+                f"is less than the {AUDIT_KEPT_DAYS} days for which the database keeps the audit log"
+            )
         return value
 
     @field_validator("source_every")
