@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlmodel import Session, SQLModel, col
 
 from core.delivery import journal
+from core.platform import settings
 from core.records.tables import TABLES, lock
 from core.storage import db
 from core.storage.models import (
@@ -213,7 +214,15 @@ def oldest_audit(old: datetime, session: Session, most: int) -> list[int]:
     """Find the first entries of the audit log that are old, without a gap; never the last one there is."""
     newest = select(func.max(col(AuditEntry.id))).scalar_subquery()
     wanted = select(col(AuditEntry.id), col(AuditEntry.at)).where(col(AuditEntry.id) < newest)
-    return _leading(session.execute(wanted.order_by(col(AuditEntry.id)).limit(most)).all(), old)
+    rows = session.execute(wanted.order_by(col(AuditEntry.id)).limit(most)).all()
+    return _before_kept(rows, _leading(rows, old), db.now(session))
+
+
+def _before_kept(rows: Sequence[Any], ids: list[int], now: datetime) -> list[int]:
+    """Of `ids` those before the first entry of these days, which the database gives to nobody."""
+    since, until = now - timedelta(days=settings.AUDIT_KEPT_DAYS), now + timedelta(minutes=1)
+    first = next((place for place, (_, at) in enumerate(rows) if since < at <= until), len(rows))
+    return ids[:first]
 
 
 def remove_audit(session: Session, ids: Sequence[int]) -> int:

@@ -288,6 +288,17 @@ def test_the_audit_log_has_a_time_of_its_own_and_loses_its_beginning_only(
     assert (housekeeping.sweep(), actions()) == (0, ["last"])  # what comes next goes on from it
 
 
+def test_a_clock_that_was_behind_does_not_stop_the_retention_of_the_audit_log(
+    workplace: Workplace, keep: Callable[..., None]
+) -> None:
+    for action, days in (("old", 900), ("of now", 0), ("dated long ago", 2_000), ("last", 0)):
+        with db.session() as session:
+            session.add(AuditEntry(at=db.now(session) - days * DAY, actor="ana", action=action))
+    keep(retention_days=1)
+    housekeeping.sweep()
+    assert actions() == ["of now", "dated long ago", "last"]  # the database keeps what is of these days
+
+
 def actions() -> list[str]:
     with db.reading() as session:
         return list(session.execute(select(AuditEntry.action).order_by(col(AuditEntry.id))).scalars())

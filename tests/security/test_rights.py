@@ -230,3 +230,19 @@ def test_a_tools_words_are_for_those_who_may_see_the_record(workplace: Workplace
     assert all(problem in told for told in own)
     assert not any(problem in told for told in seen)
     assert "its owner sees" in connections.find(people.b, id).standing.sentence
+
+
+def test_the_story_of_a_record_quotes_no_tool_to_others(workplace: Workplace, people: People) -> None:
+    admins = Workplace(people.admin, workplace.sandbox)
+    id = admins.connect("splunk", scope="all")
+    (record,) = workplace.scans(1)
+    workplace.sandbox.fault("splunk", "401")
+    admins.sync("splunk")
+    quoted = "Splunk answered 401: bad event ines@example.net"
+    with db.session() as session:
+        row = session.get_one(Connection, id)
+        row.shared, row.problem = True, quoted
+    assert quoted in str(history.explain(people.admin, "scan", record))
+    told = history.explain(workplace.who, "scan", record)
+    assert quoted not in str(told)
+    assert "its owner sees" in told.connections[0].sentence

@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 
 from core import integrations, records
 from core.access import Principal, visible
+from core.access.scope import may_read
 from core.delivery.filters import Filter
 from core.delivery.history.lists import sees_calls
 from core.delivery.history.serialize import details, exact, holding, reason, views
@@ -18,7 +19,7 @@ from core.integrations import mapping
 from core.integrations import options as options_
 from core.platform.errors import Invalid, NotFound
 from core.storage import db
-from core.storage.models import CatalogEntry, Connection, Delivery, Kind, State
+from core.storage.models import WAITING, CatalogEntry, Connection, Delivery, Kind, State
 from core.storage.models.words import KIND_OF
 
 
@@ -66,7 +67,10 @@ def _story(
     shown = details(session, view, row.payload, tried=digest or row, row=row)
     if not sees_calls(session, who, row):
         shown = replace(shown, attempts=[])
-    said = _sentence(row, connection, view.ticket_url, digest)
+    withheld = not may_read(who, connection.user_id)
+    if withheld and row.state in WAITING:  # what a call said of all that was in it
+        shown = replace(shown, reason=None, holding=holding(connection, withheld=True))
+    said = _sentence(row, connection, view.ticket_url, digest, withheld=withheld)
     if row.record_id != record["local_id"]:
         said = f"The hub has this {kind} twice, by two doors, and sends it once, under one key. {said}"
     return ConnectionStory(connection.name, connection.id, view.state, said, shown)
@@ -96,21 +100,27 @@ def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, An
 
 
 def _sentence(
-    row: Delivery, connection: Connection, ticket_url: str | None, digest: Delivery | None = None
+    row: Delivery,
+    connection: Connection,
+    ticket_url: str | None,
+    digest: Delivery | None = None,
+    *,
+    withheld: bool,
 ) -> str:
+    said = None if withheld and row.state in WAITING else row.reason
     told = sentence(
         StateFacts(
             State(row.state),
-            reason(row.state, row.reason) or "",
+            reason(row.state, said) or "",
             vendor_id=row.vendor_id,
             delivered=f"at {exact(row.delivered_at)}" if row.delivered_at else "",
             due=f"at {exact(row.next_attempt_at)}" if row.next_attempt_at else None,
             digest=f"in a digest (delivery {digest.id})" if digest is not None else "",
-            holding=holding(connection),
+            holding=holding(connection, withheld=withheld),
         )
     )
     if digest is not None and row.state == State.PENDING:
-        return f"{told} {_sentence(digest, connection, None)}"
+        return f"{told} {_sentence(digest, connection, None, withheld=withheld)}"
     return f"{told} {ticket_url}" if ticket_url else told
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
 
+from core.access.scope import WITHHELD
 from core.delivery.history.views import AttemptView, DeliveryDetails, DeliveryView
 from core.delivery.retry import Policy, planned
 from core.storage.models import RECORD_TABLES, WAITING, Attempt, Connection, Delivery, Kind, State, TicketLink
@@ -61,12 +62,14 @@ def details(
     )
 
 
-def holding(connection: Connection) -> str:
-    """Say why nothing leaves for the connection right now; empty when something would."""
+def holding(connection: Connection, *, withheld: bool = False) -> str:
+    """Say why nothing leaves for the connection right now; empty when something would. `withheld`: not in the words
+    of its tool."""
+    problem = WITHHELD if connection.problem and withheld else connection.problem
     if not connection.is_active:
-        return f"{connection.problem or 'The connection is paused.'} Enable it to send what waits."
-    if connection.problem:
-        return connection.problem
+        return f"{problem or 'The connection is paused.'} Enable it to send what waits."
+    if problem:
+        return problem
     if connection.next_call_at and connection.wait_reason:
         return f"The vendor is called again at {exact(connection.next_call_at)}."
     return ""
