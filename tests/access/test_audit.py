@@ -184,8 +184,8 @@ def test_an_import_that_was_broken_off_says_how_far_it_came(
     file = tmp_path / "scans.ndjson"
     file.write_text("".join(f'{{"id": "{at}", "status": "completed"}}\n' for at in range(6)))
 
-    def interrupt(_done: int, _size: int | None, rows: int) -> None:
-        if rows == 4:
+    def interrupt(_done: int, _size: int | None, so_far: intake.Imported) -> None:
+        if so_far.new == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from core.platform.errors import Invalid
 from core.web.api import create_api
-from core.web.api.body import OF_RECORDS, ORDINARY, parsed
+from core.web.api.body import OF_RECORDS, ORDINARY, Bounds, parsed
 from core.web.api.errors import BodyTooLarge
 from tests.conftest import People
 from tests.support.api_client import V1, on_sqlite, token_of, viewer
@@ -115,10 +115,14 @@ def test_too_many_values_are_refused_before_they_are_parsed(body: bytes, not_par
         parsed(body, OF_RECORDS)
 
 
-@pytest.mark.parametrize("body", [b"[" * 65 + b"]" * 65, b"[" * 100_000, b'{"a":' * 65 + b"1" + b"}" * 65])
-def test_what_is_nested_too_deeply_is_refused_before_it_is_parsed(body: bytes, not_parsed: None) -> None:
-    with pytest.raises(Invalid, match="nested more than 64 deep"):
-        parsed(body, OF_RECORDS)
+@pytest.mark.parametrize("bounds", [ORDINARY, OF_RECORDS], ids=["ordinary", "records"])
+@pytest.mark.parametrize("opens", [b"[", b'{"a":'], ids=["lists", "objects"])
+def test_what_is_nested_too_deeply_is_refused_before_it_is_parsed(
+    opens: bytes, bounds: Bounds, not_parsed: None
+) -> None:
+    for times in (bounds.depth + 1, 19_000):
+        with pytest.raises(Invalid, match=f"nested more than {bounds.depth} deep"):
+            parsed(opens * times, bounds)
 
 
 @pytest.fixture
@@ -134,10 +138,10 @@ def not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         b'{"a":"' + b"[{,:" * 1_000_000 + b'"}',
         b'{"a":"' + rb"\"[\\" * 500_000 + b'"}',
-        b"[" * 64 + b"]" * 64,
+        b"[" * 500 + b"]" * 500,
         b"[" + b"1," * 199_000 + b"1]",
     ],
-    ids=["marks in a text", "quotes in a text", "64 deep", "many numbers"],
+    ids=["marks in a text", "quotes in a text", "500 deep", "many numbers"],
 )
 def test_what_only_looks_like_too_much_is_parsed(body: bytes) -> None:
     parsed(body, OF_RECORDS)

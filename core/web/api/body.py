@@ -26,13 +26,14 @@ class Bounds:
     bytes: int
     values: int
     containers: int
+    depth: int
 
 
 #: a connection with all its options is a few hundred values
-ORDINARY = Bounds(2**20, 20_000, 20_000)
-#: 1,000 records of 250 fields, or of 100 lists and objects; 100,000 of these take 0.1 s
-OF_RECORDS = Bounds(5 * 2**20, 250_000, 100_000)
-DEEPEST = 64
+ORDINARY = Bounds(2**20, 20_000, 20_000, depth=64)
+#: 1,000 records of 250 fields, or of 100 lists and objects; 100,000 of these take 0.1 s. What is too deep to be kept
+#: is cut and noted by the record, so what bounds the depth is the parser
+OF_RECORDS = Bounds(5 * 2**20, 250_000, 100_000, depth=500)
 #: up to here a body is parsed where it came in: a thread would cost more
 SMALL_BYTES = 4_096
 #: from here on, or of unknown length, a body needs a place: so many are in memory and no more
@@ -103,8 +104,8 @@ def _check(body: bytes, bounds: Bounds) -> None:
         raise too_large(bounds.containers, "lists and objects")
     if containers + outside.count(b",") > bounds.values:
         raise too_large(bounds.values, "values")
-    if containers > DEEPEST and _depth(outside) > DEEPEST:
-        raise _wrong(f"The body is nested more than {DEEPEST} deep. Send it flatter.")
+    if containers > bounds.depth and _depth(outside) > bounds.depth:
+        raise _wrong(f"The body is nested more than {bounds.depth} deep. Send it flatter.")
 
 
 def _depth(outside: bytes) -> int:
