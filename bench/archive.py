@@ -275,6 +275,7 @@ def _deliveries(link: Link, rows: int, now: datetime) -> None:
         "revision": "1",
         "key": f"'fiq-' || c.kind || '-' || {words.digest}",
         "event_type": "'footprintiq.' || c.kind",
+        "severity": "CASE i % 4 WHEN 0 THEN 'low' WHEN 1 THEN 'medium' WHEN 2 THEN 'high' ELSE 'critical' END",
         "payload": f'CASE WHEN {open_} OR i > {rows - rows // KEPT_ONE_IN} THEN \'{{"text":"{TEXT}"}}\' END',
         "state": f"CASE {DICE} WHEN 0 THEN 'pending' WHEN 1 THEN 'retrying' WHEN 2 THEN 'in_doubt' "
         "WHEN 3 THEN 'sending' WHEN 4 THEN 'dead' WHEN 5 THEN 'held' WHEN 6 THEN 'skipped' "

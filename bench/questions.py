@@ -183,6 +183,13 @@ def _outbox() -> dict[str, Move]:
     claim = partial(o.claim, run_id="run", worker="bench", max_bytes=None, lease_s=60.0)
     return {
         "peek": lambda s, p: o.peek(s, p.mine, Kind.ALERT, 10),
+        "peek: by severity": lambda s, p: o.peek(s, p.mine, Kind.ALERT, 10, by_severity=True),
+        "stale: by severity": lambda s, p: o.stale(s, p.mine, Kind.ALERT, 500, p.now, by_severity=True),
+        "loose: by severity": lambda s, p: o.loose(s, p.mine, 500, p.now, by_severity=True),
+        "claim: by severity": lambda s, p: claim(
+            s, connection_id=p.mine, limit=100, now=p.now, by_severity=True
+        ),
+        "regrade": lambda s, p: o.regrade(s, {p.oldest: "high", p.newest: "low"}),
         "stale": lambda s, p: o.stale(s, p.mine, Kind.ALERT, 500, p.now),
         "records": lambda s, p: o.records(s, p.mine, (State.PENDING, State.RETRYING, State.HELD)),
         "earliest": lambda s, p: s.execute(select(o.earliest(literal(p.mine)))).all(),

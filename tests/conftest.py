@@ -6,6 +6,7 @@ first use, one per test process, stopped at the end). `people` are two members a
 
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("HUB_DATABASE_URL", f"sqlite:///{tmp_path}/hub.db")
     monkeypatch.setenv("HUB_SECRET_KEY_FILE", str(tmp_path / "hub.key"))
     monkeypatch.setenv("HUB_BALLAST_MB", "1")  # a reserve of 64 MiB per test would fill the disk
+    # AppTest puts a page in its place, with which the processes of a later test would start
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -23,7 +23,7 @@ from core.connections.redirection import redirected, require_again
 from core.delivery import breaker, outbox, refresh
 from core.delivery.filters import CONFIG_FIELDS
 from core.delivery.profile import Profile
-from core.delivery.selection import count_new
+from core.delivery.selection import count_new, start_after
 from core.http.errors import Misconfigured
 from core.integrations import credentials
 from core.platform.errors import Conflict, Locked
@@ -112,7 +112,7 @@ def enable(who: Principal, ref: str, backlog: Literal["send", "skip"] | None = N
                 session, row.id, "Skipped when the connection was enabled again.", SkippedBy.FILTER
             )
             row.options = row.options | {"start_from": now.isoformat()}
-            row.export_cursor = records.head(session)
+            start_after(row, records.head(session))
         row.is_active = True
         breaker.forgive(row)
         outbox.hasten(session, row.id, now)
@@ -217,5 +217,5 @@ def _readable(row: Connection) -> dict[str, Any]:
 
 def _look_again(session: Session, row: Connection) -> None:
     """Other records are wanted now: walk all of them again; what is queued or sent is recognised."""
-    row.export_cursor = 0
+    start_after(row, 0)
     refresh.refilter(session, Profile.saved(session, row))

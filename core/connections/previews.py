@@ -238,7 +238,7 @@ def _matching(session: Session, wants: Filter) -> MatchCount:
 def _next(session: Session, row: Connection, manifest: Manifest, chosen: Options, limit: int) -> list[Item]:
     """What waits, as its records are now, then what is new."""
     profile = Profile.of(row, manifest, chosen)
-    waiting = outbox.peek(session, row.id, profile.kind, limit)
+    waiting = outbox.peek(session, row.id, profile.kind, limit, by_severity=chosen.by_severity)
     new = refresh.of(session, profile, [waits for waits, payload in waiting if payload is None]).mapped
     bodies = [
         (waits.key, payload or new[waits.id].payload)

@@ -98,7 +98,7 @@ def _behind(session: Session, ids: Select[str] | Sequence[str]) -> list[tuple[st
 
 
 def _of(session: Session, connection: Connection, manifest: Manifest, newest: int) -> Backlog:
-    chosen = f"{connection.options} {connection.config.get('events')} {connection.scope}"
+    chosen = f"{connection.options} {connection.config.get('events')} {connection.scope} {connection.ahead}"
     url = str(session.get_bind().engine.url)
     basis = _Basis(url, connection.id, connection.export_cursor, chosen)
     with _lock:

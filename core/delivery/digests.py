@@ -47,7 +47,7 @@ def calm(
     if limit is None:
         return
     room = limit.room(connection.lately, now.timestamp())
-    due = outbox.loose(session, connection.id, MOST_ROWS, now)
+    due = outbox.loose(session, connection.id, MOST_ROWS, now, by_severity=options.by_severity)
     if len(due) <= room:
         return
     until = _waits_until(connection, limit, len(due), now)

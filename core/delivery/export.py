@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from time import monotonic
 
 from sqlmodel import Session
 
@@ -29,7 +30,8 @@ def export(begun: Run) -> None:
     with db.session() as session:
         connection, found = _selected(session, begun)
         now = db.now(session)
-        connection.export_cursor, begun.more = found.cursor, found.more
+        connection.export_cursor, connection.ahead = found.cursor, found.ahead
+        begun.more, begun.seen, begun.looked_at = found.more, found.head, monotonic()
         if connection.drain_to is not None and found.cursor >= connection.drain_to:
             connection.drain_to = None
         begun.drain_to = connection.drain_to
@@ -44,6 +46,7 @@ def export(begun: Run) -> None:
             held=held,
         )
         outbox.unskip_rows(session, found.back, now, held)
+        outbox.regrade(session, found.regraded)
         _count(session, begun, list(queued.values()), len(found.back), held, now)
         session.add(connection)
 
@@ -64,12 +67,13 @@ def _selected(session: Session, begun: Run) -> tuple[Connection, Selection]:
 
 def _select(session: Session, begun: Run, connection: Connection) -> Selection:
     if not connection.is_active or rights.lacks(session, [connection.id]):  # since the run began
-        return Selection([], [], connection.export_cursor, False)
+        return Selection([], [], connection.export_cursor, connection.ahead, 0, False)
     return select_new(session, Profile.of(connection, begun.manifest, begun.options), begun.room(TOGETHER))
 
 
 def _basis(connection: Connection) -> tuple[object, ...]:
-    return connection.is_active, connection.export_cursor, connection.options, connection.config
+    at = connection.export_cursor, connection.ahead
+    return connection.is_active, at, connection.options, connection.config
 
 
 def _count(

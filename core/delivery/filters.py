@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Table, func
+from sqlalchemy import ColumnElement, Table, and_, false, func, or_
 
 from core.integrations import mapping
 from core.integrations.mapping.values import as_count
@@ -96,6 +96,17 @@ class Filter:
             own = table.c.priority if self.kind is Kind.CASE else table.c.severity
             where.append(func.lower(func.coalesce(own, "")).not_in(self.unwanted_severities))
         return where
+
+    def may_be(self, table: Table, severity: str) -> list[ColumnElement[bool]]:
+        """Return the conditions of `may_fit` for records of this severity alone; none of them is missing."""
+        own = func.lower(func.coalesce(table.c.priority if self.kind is Kind.CASE else table.c.severity, ""))
+        is_said = own == severity
+        if self.kind is Kind.SCAN:
+            least = mapping.LEAST_RISKS.get(severity, 0)
+            by_count = and_(own.not_in(SEVERITIES), func.coalesce(table.c.high_risk_count, 0) >= least)
+            return [*self.may_fit(table), or_(is_said, by_count)]
+        unsaid = own.not_in(SEVERITIES) if severity == mapping.UNSAID else false()
+        return [*self.may_fit(table), or_(is_said, unsaid)]
 
     @property
     def unwanted_severities(self) -> tuple[str, ...]:

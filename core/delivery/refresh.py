@@ -6,6 +6,7 @@ A row that may have arrived keeps its body, because what is sent again must be w
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlmodel import Session
@@ -40,7 +41,10 @@ def refresh(
     Mapping happens here and never in the claim: whatever becomes of one row, the others go out.
     """
     dead = 0
-    while stale := outbox.stale(session, connection.id, manifest.kind, most, now):
+    ask = partial(
+        outbox.stale, session, connection.id, manifest.kind, most, now, by_severity=options.by_severity
+    )
+    while stale := ask():
         found = of(session, Profile.of(connection, manifest, options), stale)
         outbox.remap(session, found.mapped)
         outbox.settle_as_is(session, [row.id for row in stale if _stays(row, found)])

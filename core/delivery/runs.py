@@ -35,6 +35,8 @@ from core.storage.models.words import KIND_OF
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 #: a worker that was not heard of for so long is dead; a call ends within a third of it
 LEASE_S = 60.0
+#: between two looks for new records while a run sends: an export costs as much as a claim
+LOOK_S = 0.2
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Run:
     logged: bool = False
     exported: int = 0
     held: int = 0  # of those, for a person
+    seen: int | None = None  # the newest change when it last looked for new records …
+    looked_at: float = field(default_factory=monotonic)  # … and when that was
     more: bool = False
     fault: DeliveryError | None = None
     tally: Tally = field(default_factory=Tally)
@@ -96,7 +100,19 @@ class Run:
 
     def has_more(self) -> bool:
         """Whether this run is to look for new records once more."""
-        return self.exports and self.more and (self.drains or self._left() > 0)
+        return self.exports and self.more and self._has_room()
+
+    def has_news(self, connection: Connection, head: int, now: datetime) -> bool:
+        """Tell whether new records are to be looked at before the next claim: where the most severe go first, it
+        may be among them, however much waits already. At most every LOOK_S."""
+        if not self.options.by_severity or monotonic() - self.looked_at < LOOK_S:
+            return False
+        if not self.exports:  # the next sync may have come while this run still sends what waited
+            return connection.next_sync_at is not None and connection.next_sync_at <= now
+        return self.seen is not None and head > self.seen and self._has_room()
+
+    def _has_room(self) -> bool:
+        return self.drains or self._left() > 0
 
     def add(self, exported: int, held: int, dead: int) -> None:
         """What an export put in the queue, once it is committed."""
@@ -113,7 +129,9 @@ class Run:
         return self.fault is not None or self.stopping() or monotonic() >= self.deadline
 
     def _left(self) -> int:
-        return max(0, self.options.batch_limit - self.exported)
+        """A run that outlasts its interval has the room of the syncs in whose place it stands."""
+        syncs = 1 + int((monotonic() - self.begun) // self.options.every_s)
+        return max(0, self.options.batch_limit * syncs - self.exported)
 
 
 def options_of(connection: Connection, manifest: integrations.Manifest) -> tuple[options.Options, str | None]:

@@ -3,8 +3,9 @@
 Reads only: `core.delivery.export` queues the result and moves the cursor, `core.connections` previews it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -13,12 +14,12 @@ from sqlmodel import Session, col
 
 from core import records
 from core.delivery import outbox
-from core.delivery.outbox import New
+from core.delivery.outbox import Known, New
 from core.delivery.profile import Profile
 from core.integrations import mapping
 from core.records.tables import TABLES
 from core.storage.models import CatalogEntry, Connection, Kind
-from core.storage.models.words import KIND_OF
+from core.storage.models.words import KIND_OF, SEVERITIES
 
 PAGE = 500  # records looked at in one step
 RANGE = 50_000  # … changes that one statement walks at most, …
@@ -27,47 +28,137 @@ STEP_S = 0.1  # … and seconds in one transaction, so that no writer waits long
 
 @dataclass(frozen=True)
 class Selection:
-    """`rows` are new to the connection; `back` are deliveries that were skipped and are wanted again."""
+    """`rows` are new to the connection; `back` are deliveries that were skipped and are wanted again; `regraded`
+    says how severe the records of waiting ones have become.
+    """
 
     rows: list[New]
     back: list[int]
-    cursor: int  # where the connection stands when both are queued
+    cursor: int  # where the connection stands when all is queued …
+    ahead: dict[str, Any]  # … and where with the most severe, which were looked for ahead of the others
+    head: int  # the newest change there was
     more: bool  # whether more may be left
+    regraded: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass
 class _Found:
     rows: list[dict[str, Any]] = field(default_factory=list)
     back: list[int] = field(default_factory=list)
+    regraded: dict[int, str] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)  # local ids in `rows` and `back`
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.back)
 
 
+@dataclass
+class _Look:
+    """One look at what is new, and what it has found so far."""
+
+    session: Session
+    profile: Profile
+    limit: int
+    head: int
+    until: float
+    found: _Found = field(default_factory=_Found)
+    is_full: bool = False  # `found` holds `limit`, and one more was seen
+
+    def walk(self, after: int, severity: str | None = None) -> int:
+        """Walk the changes, those of this severity alone if one is given, until `found` is full, or time is up, or
+        the end is reached. Returns how far it got; at least one step."""
+        while after < self.head and not self.is_full:
+            after = self._step(after, min(self.head, after + RANGE), severity)
+            if monotonic() >= self.until:
+                break
+        return after
+
+    def _step(self, after: int, upto: int, severity: str | None) -> int:
+        """Look at the next page of changes, up to `upto`. Returns how far it got."""
+        size = max(PAGE, min(self.limit, 10 * PAGE))
+        kind, wants = self.profile.kind, self.profile.wants
+        fits = wants.may_fit(TABLES[kind]) if severity is None else wants.may_be(TABLES[kind], severity)
+        page = records.changes(
+            self.session, kind, after=after, owner_id=wants.owner_id, limit=size, upto=upto, where=fits
+        )
+        wanted = [record for record in page if self._is_wanted(record, severity)]
+        ids = [record["local_id"] for record in wanted]
+        known = outbox.known(self.session, self.profile.connection.id, kind, ids)
+        for record in wanted:
+            if not self._take(record, known.get(record["local_id"])):
+                self.is_full = True  # the first one left out is looked at again next time
+                return int(record["change_seq"]) - 1
+        return int(page[-1]["change_seq"]) if len(page) == size else upto
+
+    def _is_wanted(self, record: Mapping[str, Any], severity: str | None) -> bool:
+        is_meant = severity is None or mapping.severity_of(self.profile.kind, record) == severity
+        return is_meant and self.profile.wants.wants(record)
+
+    def _take(self, record: dict[str, Any], row: Known | None) -> bool:
+        """Keep what goes out. False when there is no room for it."""
+        if row is not None and row.severity is not None:
+            severity = mapping.severity_of(self.profile.kind, record)
+            if severity != row.severity:
+                self.found.regraded[row.id] = severity
+        if record["local_id"] in self.found.seen or (row is not None and not row.comes_back):
+            return True
+        if len(self.found) == self.limit:
+            return False
+        self.found.seen.add(record["local_id"])
+        if row is None:
+            self.found.rows.append(record)
+        else:
+            self.found.back.append(row.id)
+        return True
+
+
 def select_new(session: Session, profile: Profile, limit: int) -> Selection:
-    """Select at most `limit` records that a connection wants and does not have yet, mapped, oldest change first.
+    """Select at most `limit` records that a connection wants and does not have yet, mapped: the oldest change first,
+    or the most severe first where there are more than `limit` and the connection wants it so.
 
     Only what was committed before the first look counts: a record that changes meanwhile is seen next time.
     """
-    start = profile.connection.export_cursor
-    head, cursor, until = records.head(session), start, monotonic() + STEP_S
-    found = _Found()
-    while cursor < head:
-        cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), limit)
-        if is_full or monotonic() >= until:
-            break
-    keys = keys_of(session, profile.kind, found.rows)
-    rows = [profile.mapped(record, key) for record, key in zip(found.rows, keys, strict=True)]
-    return Selection(rows, found.back, max(cursor, start), cursor < head)
+    look = _Look(session, profile, limit, records.head(session), monotonic() + STEP_S)
+    start, ahead = profile.connection.export_cursor, profile.connection.ahead
+    if not (profile.options.by_severity and ahead):
+        cursor = look.walk(start)
+        if not (profile.options.by_severity and look.is_full):
+            return _selection(look, max(cursor, start), {})
+        look = replace(look, found=_Found(), is_full=False)
+    return _most_severe_first(look, start, ahead)
+
+
+def _most_severe_first(look: _Look, start: int, ahead: Mapping[str, int]) -> Selection:
+    """Each severity has a cursor of its own ahead of the connection's, so that a change is looked at once for each and
+    no more. The connection's passes every change, whatever its severity: what was queued ahead is known when it gets
+    there, and what was not is queued then, so nothing is lost to a cursor that stands too far ahead. A record that
+    becomes more severe is a new change.
+    """
+    reached: dict[str, int] = {}
+    for severity in reversed(SEVERITIES[1:]):
+        reached[severity] = look.walk(max(start, ahead.get(severity, start)), severity)
+        if reached[severity] < look.head:  # neither room nor time is left for those that are less severe
+            return _selection(look, start, {**ahead, **reached})
+    return _selection(look, look.walk(start), reached)
+
+
+def _selection(look: _Look, cursor: int, ahead: Mapping[str, int]) -> Selection:
+    found, more = look.found, cursor < look.head
+    keys = keys_of(look.session, look.profile.kind, found.rows)
+    rows = [look.profile.mapped(record, key) for record, key in zip(found.rows, keys, strict=True)]
+    return Selection(rows, found.back, cursor, dict(ahead) if more else {}, look.head, more, found.regraded)
+
+
+def start_after(connection: Connection, change: int) -> None:
+    """Let the connection look at all changes after this one, again or for the first time."""
+    connection.export_cursor, connection.ahead = change, {}
 
 
 def count_new(session: Session, profile: Profile, most: int) -> int:
     """Count the records that `select_new` would find in all; not counted further than `most`."""
-    head, cursor = records.head(session), profile.connection.export_cursor
-    found, is_full = _Found(), False
-    while cursor < head and not is_full:
-        cursor, is_full = _step(session, profile, found, cursor, min(head, cursor + RANGE), most)
-    return len(found)
+    look = _Look(session, profile, most, records.head(session), inf)
+    look.walk(profile.connection.export_cursor)
+    return len(look.found)
 
 
 def keys_of(session: Session, kind: Kind, stored: Sequence[dict[str, Any]]) -> list[str]:
@@ -76,33 +167,6 @@ def keys_of(session: Session, kind: Kind, stored: Sequence[dict[str, Any]]) -> l
     return [
         mapping.delivery_key(kind, record["id"], name) for record, name in zip(stored, names, strict=True)
     ]
-
-
-def _step(
-    session: Session, profile: Profile, found: _Found, after: int, upto: int, limit: int
-) -> tuple[int, bool]:
-    """Look at the next page of changes; (how far it got, whether `found` holds `limit` and one more was seen)."""
-    size = max(PAGE, min(limit, 10 * PAGE))
-    wants = profile.wants
-    may_fit = wants.may_fit(TABLES[profile.kind])
-    page = records.changes(
-        session, profile.kind, after=after, owner_id=wants.owner_id, limit=size, upto=upto, where=may_fit
-    )
-    wanted = [record for record in page if wants.wants(record)]
-    known = outbox.known(
-        session, profile.connection.id, profile.kind, [record["local_id"] for record in wanted]
-    )
-    for record in wanted:
-        row = known.get(record["local_id"])
-        if row is not None and not row.comes_back:
-            continue
-        if len(found) == limit:  # the first one left out is looked at again next time
-            return record["change_seq"] - 1, True
-        if row is None:
-            found.rows.append(record)
-        else:
-            found.back.append(row.id)
-    return (page[-1]["change_seq"] if len(page) == size else upto), False
 
 
 def newest_seen() -> ColumnElement[int | None]:

@@ -12,7 +12,7 @@ from time import sleep, time
 import structlog
 from sqlmodel import Session
 
-from core import integrations
+from core import integrations, records
 from core.access import rights
 from core.delivery import breaker, digests, journal, outbox, refresh, restored, runs
 from core.delivery.batch import BatchDelivery, LeaseLost
@@ -51,7 +51,8 @@ def deliver(begun: Run, live: Live) -> None:
 
 @db.unit
 def claim(begun: Run) -> Claim | None:
-    """Claim what is due first, brought up to date; None when nothing is, or the vendor may not be called now."""
+    """Claim what is due first, brought up to date; None when nothing is, when the vendor may not be called now,
+    and when new records are to be looked at before."""
     disk.require()  # before the attempt row: what cannot be closed must not be sent
     with db.session() as session:
         now = db.now(session)
@@ -61,6 +62,9 @@ def claim(begun: Run) -> Claim | None:
         if rights.lacks(session, [connection.id]):
             return None
         if connection.next_call_at and connection.next_call_at > now:
+            return None
+        if begun.has_news(connection, records.head(session), now):
+            begun.exports = begun.more = True
             return None
         limits = begun.manifest.limits
         rate_until, wait = take_call(connection.rate_until, limits.requests_per_minute, now)
@@ -81,6 +85,7 @@ def claim(begun: Run) -> Claim | None:
             lease_s=LEASE_S,
             now=now,
             target=begun.target,
+            by_severity=begun.options.by_severity,
         )
         if claimed:
             connection.rate_until = rate_until

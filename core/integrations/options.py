@@ -15,10 +15,14 @@ from core.storage.models.words import SEVERITIES
 #: seed.md: 10 scans per SIEM sync, 5 cases per ticket sync, 5 alerts per notification batch
 SEED_LIMIT = {Category.SIEM: 10, Category.TICKETING: 5, Category.COMMUNICATION: 5}
 MAX_BATCH_LIMIT = 100_000
+#: what goes out first. A SIEM reads events in their order; people and trackers read what is worst, and a tracker
+#: sorts its tickets itself, so that what counts there is which of them exist
+SEVERITY, OLDEST = "severity", "oldest"
+ORDER = {Category.SIEM: OLDEST, Category.TICKETING: SEVERITY, Category.COMMUNICATION: SEVERITY}
 MIN_EVERY_S, MAX_EVERY_S = 10, 7 * durations.DAY_S
 #: public names of what is not built yet: known, and refused
 PLANNED = (
-    *("two_way", "cost_per_event", "cost_per_gb", "monthly_budget", "order", "changes", "records", "when"),
+    *("two_way", "cost_per_event", "cost_per_gb", "monthly_budget", "changes", "records", "when"),
     *("block", "mask", "hash", "objective", "format"),
 )
 
@@ -26,6 +30,7 @@ PLANNED = (
 WORDS = {
     "every": "How often to sync: 30s, 5m, 2h, 1d.",
     "batch_limit": "New records per sync, at most. The next sync goes on where this one stopped.",
+    "order": "What goes first when more wait than one sync takes: severity or oldest (a SIEM's default).",
     "min_severity": "Only records of this severity and above: low, medium, high or critical.",
     "high_risk_threshold": "Only scans with at least this many high risks.",
     "start_from": "all, now, or a date: only records that became wanted from then on.",
@@ -44,6 +49,7 @@ WORDS = {
 class Options:
     every_s: int = 300
     batch_limit: int = 10  # new records per sync
+    order: str = OLDEST  # severity: the most severe first, then by age | oldest
     min_severity: str | None = None
     high_risk_threshold: int = 5
     start_from: str = "all"  # all | now | an ISO date; compared with the time a record became wanted
@@ -55,6 +61,10 @@ class Options:
     storm: str | None = None  # None: as the manifest says
     retry: Mapping[str, Any] = field(default_factory=dict)
     mapping: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_severity(self) -> bool:
+        return self.order == SEVERITY
 
 
 def parse_interval(value: Any) -> int:
@@ -89,6 +99,7 @@ def parse(values: Mapping[str, Any], category: Category) -> Options:
         batch_limit=_number(
             "batch_limit", given.get("batch_limit", SEED_LIMIT[category]), 1, MAX_BATCH_LIMIT
         ),
+        order=_choice("order", given.get("order"), (SEVERITY, OLDEST)) or ORDER[category],
         min_severity=_choice("min_severity", given.get("min_severity"), SEVERITIES),
         high_risk_threshold=_number("high_risk_threshold", given.get("high_risk_threshold", 5), 0, 1_000_000),
         start_from=_start(given.get("start_from", "all")),

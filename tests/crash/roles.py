@@ -145,12 +145,18 @@ def _run_due(dice: random.Random) -> None:
 def edit(order: Order, say: Say) -> None:
     """Somebody narrows filters until nothing waits any more, and widens them again."""
     dice, who = random.Random(order.seed), Principal(_shared[0].owner, "ana@example.org", Role.MEMBER)
-    with db.reading() as session:
-        every = list(session.execute(select(col(Connection.id))).scalars())
+    every: list[str] = []
+    while not _patiently(lambda: every.extend(_connections()), say):
+        pass
     while True:
         least = dice.choice((NARROW, WIDE, WIDE))
         _patiently(partial(set_filter, who, dice.choice(every), least), say)
         time.sleep(dice.uniform(0.02, 0.2))
+
+
+def _connections() -> list[str]:
+    with db.reading() as session:
+        return list(session.execute(select(col(Connection.id))).scalars())
 
 
 def set_filter(who: Principal, connection_id: str, least: str) -> None:
@@ -171,8 +177,7 @@ def schedule(order: Order, say: Say) -> None:
 def drain(order: Order, say: Say) -> None:
     """Each connection once, for a while: nobody else is at work."""
     housekeeping.housekeep()
-    with db.reading() as session:
-        every = list(session.execute(select(col(Connection.id))).scalars())
+    every = _connections()
     for connection_id in every:
         sync.run(connection_id, "manual", deadline_s=5)
 

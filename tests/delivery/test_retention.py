@@ -2,8 +2,9 @@
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import delete, event, func, insert, select, text, update
@@ -484,11 +485,20 @@ def test_old_hours_become_days_and_every_sum_stays(people: People) -> None:
                 latencies = {"delay_s": scenes.delays(1, back), "call_ms": [] if back % 2 else [1, back]}
                 scenes.figures(session, connection, back, **counts, **latencies)
     before, rows = shown(people), number(HourlyFigures)
+    over = days_over(timedelta(days=35))
     while housekeeping.sweep():
         pass
-    assert number(HourlyFigures, col(HourlyFigures.is_day)) == 2 * 25  # the 26th is not over 35 days ago yet
-    assert number(HourlyFigures) < rows - 2 * 25 * 4 + 50
+    assert number(HourlyFigures, col(HourlyFigures.is_day)) == 2 * len(over) >= 48
+    assert number(HourlyFigures) == rows - 2 * sum(hours - 1 for hours in over.values())
     assert shown(people) == before
+
+
+def days_over(age: timedelta) -> Counter[date]:
+    """How many hours with figures each day has, of one connection, that ended so long ago."""
+    with db.reading() as session:
+        hours = session.execute(select(col(HourlyFigures.hour)).distinct()).scalars().all()
+        newest = (db.now(session) - age).date()
+    return Counter(hour.date() for hour in hours if hour.date() < newest)
 
 
 def shown(people: People) -> list[object]:

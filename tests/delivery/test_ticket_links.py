@@ -49,7 +49,7 @@ def step(revision: str) -> None:
 def test_a_link_says_which_case_and_what_the_tracker_answered(workplace: Workplace, slug: str) -> None:
     status, priorities = OWN[slug]
     cases = [workplace.cases(1, priority=word)[0] for word in SEVERITIES]
-    workplace.connect(slug)
+    workplace.connect(slug, order="oldest")
     assert workplace.sync(slug).count == 4
     found = links()
     assert [link.case_id for link in found] == cases

@@ -24,7 +24,9 @@ from sqlmodel import col
 from core import access, connections, records
 from core.access import LOCAL, Principal
 from core.connections import changes
-from core.delivery import sync
+from core.delivery import export, sync
+from core.integrations.options import OLDEST
+from core.integrations.options import SEVERITY as SEVERITY_FIRST
 from core.records import intake
 from core.storage import db
 from core.storage.models import Alert, Case, Delivery, Kind
@@ -37,6 +39,7 @@ __all__ = ["sandbox", "workplace"]
 pytestmark = pytest.mark.slow
 
 KINDS = {"webhook": (Kind.ALERT, Alert, "severity"), "jira": (Kind.CASE, Case, "priority")}
+ROOM = 2  # so few at once that the most severe are looked for ahead of the others
 SEVERITY = st.sampled_from(SEVERITIES)
 STRANGER = "eva"  # another person in each example, who becomes known in some of them
 OWNERS = st.sampled_from(["admin@example.org", "ana@example.org", STRANGER, None])
@@ -80,9 +83,13 @@ class Hub(RuleBasedStateMachine):
         slug=st.sampled_from(sorted(KINDS)),
         least=SEVERITY,
         scope=st.sampled_from(["all", "mine"]),
+        order=st.sampled_from([SEVERITY_FIRST, SEVERITY_FIRST, OLDEST]),
         first=st.lists(st.tuples(OWNERS, SEVERITY), min_size=4, max_size=8),
     )
-    def connect(self, slug: str, least: str, scope: str, first: list[tuple[str | None, str]]) -> None:
+    def connect(
+        self, slug: str, least: str, scope: str, order: str, first: list[tuple[str | None, str]]
+    ) -> None:
+        self.order = order
         self.slug, (self.kind, self.table, self.severity) = slug, KINDS[slug]
         self.place.sandbox.clear_faults()
         self.records: dict[str, Record] = {}
@@ -94,13 +101,15 @@ class Hub(RuleBasedStateMachine):
             self._add(owner, severity, is_due=True)
 
     def _connect(self, options: dict[str, str]) -> None:
-        options = {"min_severity": self.wish.least, "scope": self.wish.scope} | options
+        options = {"min_severity": self.wish.least, "scope": self.wish.scope, "order": self.order} | options
         self.id = connections.create(
             self.boss,
             self.slug,
             name=f"c{next(numbers)}",
             values=self.place.sandbox.credentials(self.slug),
-            options=options | {"drain": True} | ({"storm": "off"} if self.slug == "webhook" else {}),
+            options=options
+            | {"drain": True, "batch_limit": ROOM}
+            | ({"storm": "off"} if self.slug == "webhook" else {}),
         )
 
     # --- what happens -------------------------------------------------------------------------------
@@ -197,11 +206,11 @@ class Hub(RuleBasedStateMachine):
                 steps.append(self._edit(least, scope))
 
         self._wanted_now(self.wish)  # this run's filter, or the next one's: both may send
-        sync.deliver = deliver
+        sync.deliver, export.TOGETHER = deliver, 500  # all of it is queued before the edit
         try:
             sync.run(self.id, "manual")
         finally:
-            sync.deliver = real
+            sync.deliver, export.TOGETHER = real, ROOM
         self.sync()
 
     @rule()
@@ -255,7 +264,9 @@ class Hub(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(workplace: Workplace, people: Any) -> Callable[[], Hub]:
+def machine(workplace: Workplace, people: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Hub]:
+    monkeypatch.setattr(export, "TOGETHER", ROOM)
+
     def started() -> Hub:
         parts = {"place": workplace, "boss": people.admin}
         made: Hub = type("Machine", (Hub,), parts)()

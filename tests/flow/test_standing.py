@@ -59,6 +59,23 @@ def test_what_one_sync_does_not_take_is_counted_and_catching_up(workplace: Workp
     assert line.standing == strip.standing == found.standing
 
 
+def test_what_goes_ahead_of_its_turn_is_counted_once(workplace: Workplace) -> None:
+    """The cursor of everything stands still while those of the most severe move."""
+    workplace.connect("splunk", batch_limit=5, order="severity")
+    for number, severity in ((9, "low"), (8, "critical"), (3, "low")):
+        workplace.scans(number, severity=severity)
+    for left in (15, 10, 5):
+        assert workplace.sync("splunk").count == 5
+        assert view(workplace, "splunk").backlog == left
+    workplace.scans(6, severity="high")
+    assert workplace.sync("splunk").count == 5
+    assert view(workplace, "splunk").backlog == 6
+    assert sync.run(workplace.ids["splunk"], "manual", who=workplace.who, drain=True).count == 6
+    assert (view(workplace, "splunk").backlog, workplace.row("splunk").drain_to) == (0, None)
+    words = [accepted.severity for accepted in workplace.sandbox.accepted("splunk")]
+    assert words == ["critical"] * 8 + ["low"] * 7 + ["high"] * 6 + ["low"] * 5
+
+
 def test_what_waits_for_the_next_sync_is_said_and_well(workplace: Workplace) -> None:
     beat(workplace)
     workplace.connect("splunk", every="1h")

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal_
 from sqlmodel import Session, col
 
 from core.delivery.outbox import tickets
-from core.delivery.outbox.queries import in_states, sent_by, waiting
+from core.delivery.outbox.queries import first_of, in_states, sent_by, waiting
 from core.delivery.outbox.tickets import Search, TicketTarget
 from core.delivery.outcome import Row
 from core.storage import db
@@ -46,13 +46,16 @@ def claim(
     lease_s: float,
     now: datetime,
     target: TicketTarget | None = None,
+    by_severity: bool = False,
 ) -> Claim | None:
-    """Take the oldest due rows: an open attempt, and the rows pointing at it. None when nothing is due.
+    """Take the rows that are due first: an open attempt, and the rows pointing at it. None when nothing is due.
 
+    The oldest, or of the most severe the oldest: then what comes behind is not read, and a backlog of any length
+    lets pass what is worse with the next claim.
     With a `target` they are cases, and what may have a ticket there already is not created before it was looked
     for.
     """
-    rows = _due(session, connection_id, limit, max_bytes, now)
+    rows = _due(session, connection_id, limit, max_bytes, now, by_severity)
     if not rows:
         return None
     rows, searches = _searched(session, connection_id, rows, target, now)
@@ -107,19 +110,23 @@ def _placed(
 
 
 def _due(
-    session: Session, connection_id: str, limit: int, max_bytes: int | None, now: datetime
+    session: Session,
+    connection_id: str,
+    limit: int,
+    max_bytes: int | None,
+    now: datetime,
+    by_severity: bool,
 ) -> tuple[Row, ...]:
     columns = [col(getattr(Delivery, name)) for name in Row.__dataclass_fields__]
-    found = session.execute(
+    query = (
         select(*columns)
         .where(
             waiting(connection_id), col(Delivery.next_attempt_at) <= now, col(Delivery.payload).is_not(None)
         )
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-        .limit(limit)
         .with_for_update(skip_locked=True)  # a row that somebody else is changing is not due for this claim
-    ).all()
-    rows = [Row(*row) for row in found]
+    )
+    rows = [Row(*row) for row in first_of(session, query, limit, by_severity=by_severity)]
     if max_bytes is not None:
         rows = rows[: max(1, _fitting([len(row.payload) for row in rows], max_bytes))]
     return tuple(rows[: _together(rows)])

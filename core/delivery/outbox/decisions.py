@@ -142,6 +142,12 @@ def unskip_rows(session: Session, ids: Sequence[int], now: datetime, held: str |
     _set(session, ids, (State.SKIPPED,), values | {"skipped_by": None})
 
 
+def regrade(session: Session, severities: Mapping[int, str]) -> None:
+    """Let deliveries, by id, wait as what their records have become; their bodies follow when they are claimed."""
+    for severity, ids in _by_reason(severities):
+        _set(session, ids, (*WAITING, State.HELD, State.SKIPPED), {"severity": severity})
+
+
 def bury(session: Session, reasons: Mapping[int, str]) -> None:
     """Deliveries, by id, that cannot be sent as their records are now; each with its reason."""
     for reason, ids in _by_reason(reasons):

@@ -15,7 +15,7 @@ from core.storage.models import RECORD_TABLES, Case, Delivery, Kind, SiemEvent, 
 
 #: what a row takes over from the same record by another door
 _OF_RECORD = (
-    *("record_id", "revision", "record_seq", "event_type", "payload"),
+    *("record_id", "revision", "record_seq", "event_type", "severity", "payload"),
     *("state", "reason", "skipped_by", "next_attempt_at", "wanted_at"),
 )
 
@@ -100,6 +100,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
             revision=bindparam("new_revision"),
             record_seq=bindparam("new_seq"),
             event_type=bindparam("new_type"),
+            severity=bindparam("new_severity"),
             payload=bindparam("new_payload"),
         ),
         [
@@ -108,6 +109,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
                 "new_revision": row.revision,
                 "new_seq": row.record_seq,
                 "new_type": row.event_type,
+                "new_severity": row.severity,
                 "new_payload": row.payload,
             }
             for id, row in rows.items()
@@ -171,6 +173,7 @@ def _columns(row: New, held: str | None, now: datetime) -> dict[str, Any]:
         "record_seq": row.record_seq,
         "key": row.key,
         "event_type": row.event_type,
+        "severity": row.severity,
         "payload": row.payload,
         "state": State.DEAD if is_dead else State.HELD if held else State.PENDING,
         "reason": row.reason or held,

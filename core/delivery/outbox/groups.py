@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlmodel import Session, col
 
 from core.delivery.outbox.claims import Claim
-from core.delivery.outbox.queries import in_state, in_states, sent_by, waiting
+from core.delivery.outbox.queries import first_of, in_state, in_states, sent_by, waiting
 from core.delivery.outcome import Outcome
 from core.storage.models import Delivery, HubMessageKind, Kind, State
 
@@ -22,14 +22,16 @@ CHUNK = 500
 _LOOSE = (State.PENDING, State.RETRYING)
 
 
-def loose(session: Session, connection_id: str, limit: int, now: datetime) -> dict[int, int]:
+def loose(
+    session: Session, connection_id: str, limit: int, now: datetime, *, by_severity: bool = False
+) -> dict[int, int]:
     """delivery id → record's local id, of records that are due now and would each be a message; the first ones."""
-    found = session.execute(
+    query = (
         select(col(Delivery.id), col(Delivery.record_id))
         .where(_loose(connection_id, now))
         .order_by(col(Delivery.id))
-        .limit(limit)
     )
+    found = first_of(session, query, limit, by_severity=by_severity)
     return {delivery: record for delivery, record in found if delivery is not None}
 
 

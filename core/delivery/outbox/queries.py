@@ -1,8 +1,9 @@
 """What stands in the queue. Reads only, through the partial indexes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlmodel import Session, col
 
@@ -30,6 +32,7 @@ from core.storage.models import (
     SkippedBy,
     State,
 )
+from core.storage.models.words import SEVERITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Known:
 
     id: int
     comes_back: bool  # its filter took it out: it is sent after all once the record is wanted
+    severity: str | None  # by which it waits its turn; None: it does not wait
 
 
 _WAITING = (
@@ -91,29 +95,60 @@ def sent_by(attempt_id: int) -> ColumnElement[bool]:
     return col(Delivery.webhook_id) == sender.scalar_subquery()
 
 
-def peek(session: Session, connection_id: str, kind: Kind, limit: int) -> list[tuple[Waiting, str | None]]:
+def first_of(session: Session, query: Any, most: int, *, by_severity: bool) -> list[Any]:
+    """Execute a query of waiting deliveries, part by part, until there are `most` of them: the most severe first,
+    where that is wanted, else by its own order alone.
+
+    Each part is a range of an index, so what is behind the first ones is not read, however many wait.
+    """
+    found: list[Any] = []
+    for part in _parts() if by_severity else (true(),):
+        found += session.execute(query.where(part).limit(most - len(found))).all()
+        if len(found) >= most:
+            break
+    return found
+
+
+def _parts() -> Iterator[ColumnElement[bool]]:
+    yield from (col(Delivery.severity) == severity for severity in reversed(SEVERITIES))
+    yield col(Delivery.severity).is_(None)  # written by a hub that did not keep it
+
+
+def peek(
+    session: Session, connection_id: str, kind: Kind, limit: int, *, by_severity: bool = False
+) -> list[tuple[Waiting, str | None]]:
     """List the rows that would be sent next; without their body where it is to be mapped again first."""
-    found = session.execute(
+    query = (
         select(*_WAITING, case((_is_stale(kind), None), else_=col(Delivery.payload)))
         .outerjoin(RECORD_TABLES[kind], _its_record(kind))
         .where(waiting(connection_id))
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-        .limit(limit)
     )
+    found = first_of(session, query, limit, by_severity=by_severity)
     return [(Waiting(*row[:-1]), row[-1]) for row in found]
 
 
-def stale(session: Session, connection_id: str, kind: Kind, most: int, now: datetime) -> list[Waiting]:
+def stale(
+    session: Session,
+    connection_id: str,
+    kind: Kind,
+    most: int,
+    now: datetime,
+    *,
+    by_severity: bool = False,
+) -> list[Waiting]:
     """Find, of the `most` rows that are due first, those that must be mapped again before they are sent.
 
     Their record has changed since, or they have no body. What may have arrived keeps the body it was sent with.
     """
-    first = (
+    due = (
         select(col(Delivery.id))
         .where(waiting(connection_id), col(Delivery.next_attempt_at) <= now)
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-        .limit(most)
     )
+    first: Any = due.limit(most)
+    if by_severity:
+        first = [row.id for row in first_of(session, due, most, by_severity=True)]
     found = session.execute(
         select(*_WAITING)
         .outerjoin(RECORD_TABLES[kind], _its_record(kind))
@@ -236,7 +271,8 @@ def known(session: Session, connection_id: str, kind: str, record_ids: Sequence[
     """Local id → the delivery, of those records that the connection has; the local id outlives a change of owner."""
     found = session.execute(
         select(
-            col(Delivery.record_id), col(Delivery.id), col(Delivery.state), col(Delivery.skipped_by)
+            *(col(Delivery.record_id), col(Delivery.id), col(Delivery.state)),
+            *(col(Delivery.skipped_by), col(Delivery.severity)),
         ).where(
             col(Delivery.webhook_id) == connection_id,
             col(Delivery.record_kind) == kind,
@@ -244,7 +280,11 @@ def known(session: Session, connection_id: str, kind: str, record_ids: Sequence[
         )
     )
     return {
-        record: Known(id, state == State.SKIPPED and by == SkippedBy.FILTER)
-        for record, id, state, by in found
+        record: Known(
+            id,
+            state == State.SKIPPED and by == SkippedBy.FILTER,
+            severity if state in (*WAITING, State.HELD, State.SKIPPED) else None,
+        )
+        for record, id, state, by, severity in found
         if id is not None
     }

@@ -8,13 +8,15 @@ second time, and characters that nobody can see are taken out. Escaping for the 
 from core.integrations.mapping.keys import delivery_key
 from core.integrations.mapping.lifecycle import DUE_STATUS, event_type, has_risen, why_not_due
 from core.integrations.mapping.record_facts import facts, message_facts
-from core.integrations.mapping.severity import RANK, severity_of, word_of
+from core.integrations.mapping.severity import LEAST_RISKS, RANK, UNSAID, severity_of, word_of
 from core.integrations.mapping.template import MAX_BODY_BYTES, Mapper, TooLong, Unmappable, compile, refused
 
 __all__ = [
     "DUE_STATUS",
+    "LEAST_RISKS",
     "MAX_BODY_BYTES",
     "RANK",
+    "UNSAID",
     "Mapper",
     "TooLong",
     "Unmappable",

@@ -11,6 +11,9 @@ RANK = {word: rank for rank, word in enumerate(SEVERITIES)}
 _COLUMN = {Kind.SCAN: "severity", Kind.CASE: "priority", Kind.ALERT: "severity"}
 #: high risks of a scan that has no severity of its own; fewer than the last are "low"
 _SCAN_STEPS = ((15, "critical"), (5, "high"), (1, "medium"))
+LEAST_RISKS = {word: least for least, word in _SCAN_STEPS}
+#: of a case or alert without a word we know
+UNSAID = "medium"
 
 
 def word_of(spelt: Any, spellings: Mapping[str, Any]) -> str | None:
@@ -27,6 +30,6 @@ def severity_of(kind: str, record: Mapping[str, Any]) -> str:
     if own in RANK:
         return own
     if kind != Kind.SCAN:
-        return "medium"
+        return UNSAID
     risks = as_count(record.get("high_risk_count")) or 0
     return next((word for least, word in _SCAN_STEPS if risks >= least), "low")

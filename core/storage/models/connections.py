@@ -74,6 +74,7 @@ class Connection(SQLModel, table=True):
     is_active: bool = True
     problem: str | None = None  # the sentence of "Needs you"; None when nobody must act
     export_cursor: int = Field(default=0, sa_type=BigInt)
+    ahead: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # core.delivery.selection
     next_sync_at: datetime | None = utc(default=None)
     next_call_at: datetime | None = utc(default=None)  # no call before this time …
     wait_reason: str | None = Field(

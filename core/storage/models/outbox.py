@@ -38,6 +38,14 @@ class Delivery(SQLModel, table=True):
             sqlite_where=_DUE,
             postgresql_where=_DUE,
         ),
+        Index(
+            "ix_webhook_deliveries_severity",
+            "webhook_id",
+            "severity",
+            "next_attempt_at",
+            sqlite_where=_DUE,
+            postgresql_where=_DUE,
+        ),
         Index("ix_webhook_deliveries_connection", "webhook_id", "id"),
         Index("ix_webhook_deliveries_record", "record_kind", "record_id"),
         Index(
@@ -86,6 +94,7 @@ class Delivery(SQLModel, table=True):
     record_seq: int | None = Field(default=None, sa_type=BigInt)  # the change that `payload` was mapped from
     key: str = Field(max_length=100)
     event_type: str = Field(max_length=40)
+    severity: str | None = Field(default=None, max_length=10)  # None: delivered before it was kept
     payload: str | None = Field(default=None, sa_type=Text)
     state: str = Field(default=State.PENDING, max_length=10)
     reason: str | None = Field(default=None, sa_type=Text)

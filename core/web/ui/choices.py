@@ -23,6 +23,7 @@ SEVERITIES = {
     "high": "High and above",
     "critical": "Critical only",
 }
+ORDERS = {options.SEVERITY: "The most severe", options.OLDEST: "The oldest"}
 STARTS = {"all": "Everything", "now": "From now on", "date": "From a date"}
 
 
@@ -136,6 +137,15 @@ def _more(who: Principal, manifest: Manifest, key: str, start: Mapping[str, Any]
             options.MAX_BATCH_LIMIT,
             int(start["batch_limit"]),
             key=f"{key}_limit",
+        ),
+        "order": st.segmented_control(
+            "What goes first when more wait",
+            list(ORDERS),
+            default=start["order"],
+            required=True,
+            format_func=ORDERS.__getitem__,
+            key=f"{key}_order",
+            help=f"So that a critical one never waits behind many old {nouns} of less severity.",
         ),
         "drain": st.toggle(
             "Go on until nothing is left",

@@ -26,6 +26,7 @@ _WAIT = {
 _LABEL = {
     "every": "Sync every",
     "batch_limit": "New records per sync",
+    "order": "What goes first",
     "min_severity": "From severity",
     "high_risk_threshold": "High-risk findings from",
     "start_from": "Records received from",
