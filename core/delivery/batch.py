@@ -36,6 +36,8 @@ class BatchDelivery:
         self._split = False
         #: the largest batch that went through after a 413, or None
         self.learned: int | None = None
+        #: the fault that the next call would meet too
+        self.ended_by: DeliveryError | None = None
         #: receipts for items that were not given or already settled; dropped
         self.surplus = 0
         #: what the connector raised that is no DeliveryError; for the caller to log
@@ -52,8 +54,10 @@ class BatchDelivery:
                 continue
             yield from _settle(left, fault)
             bad += bool(left) and isinstance(fault, Rejected)
+            if _ends_batch(fault):
+                self.ended_by = fault
             if waiting and (bad >= MAX_BAD or _ends_batch(fault)):
-                yield from _settle([item for rest in reversed(waiting) for item in rest], _not_tried(fault))
+                yield from _settle([item for rest in reversed(waiting) for item in rest], not_tried(fault))
                 return
 
     def _call(self, items: list[Item]) -> Generator[Receipt, None, tuple[list[Item], DeliveryError | None]]:
@@ -78,7 +82,7 @@ class BatchDelivery:
             self.surplus += stray
         if left and stray:
             return list(left.values()), InDoubt(_STRAY)
-        return list(left.values()), _not_tried(fault) if left else fault
+        return list(left.values()), not_tried(fault) if left else fault
 
     def _learn(self, batch: list[Item], fault: DeliveryError | None) -> None:
         if isinstance(fault, TooLarge):
@@ -102,7 +106,8 @@ def _ends_batch(fault: DeliveryError | None) -> bool:
     return fault is not None and not isinstance(fault, Rejected)
 
 
-def _not_tried(fault: DeliveryError | None) -> NotTried:
+def not_tried(fault: DeliveryError | None) -> NotTried:
+    """What becomes of an item whose turn did not come."""
     if isinstance(fault, NotTried):
         return fault
     reason = f" at: {fault.message}" if fault else ""

@@ -66,6 +66,12 @@ def note(connection: Connection, manifest: Manifest, options: Options, messages:
         connection.lately = [*limit.recent(connection.lately, at), *[at] * messages]
 
 
+def unnote(connection: Connection, manifest: Manifest, options: Options, messages: int) -> None:
+    """Take back what `note` counted for messages that were not tried."""
+    if messages and limit_of(manifest, options) is not None:
+        connection.lately = connection.lately[:-messages]
+
+
 def _waits_until(connection: Connection, limit: MessageLimit, due: int, now: datetime) -> datetime | None:
     """None when a digest may be made now: one per window, and never of a single record."""
     if connection.digest_at is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from core.delivery.retry import Policy, next_wait_s
@@ -115,9 +116,15 @@ def delivered(
         ticket=receipt.ticket,
         look_ups=row.look_ups,
         status=answer.status if answer else None,
-        body=cut(answer.answer, ANSWER_CHARS) or None if answer else None,
+        body=_kept(answer.answer) if answer else None,
         place=place,
     )
+
+
+@lru_cache(maxsize=8)
+def _kept(answer: str) -> str | None:
+    """What a row keeps of an answer; those of a batch have the same."""
+    return cut(answer, ANSWER_CHARS) or None
 
 
 def _failed(

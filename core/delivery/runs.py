@@ -23,6 +23,7 @@ from core.delivery import journal, outbox, schedule
 from core.delivery.batch import LeaseLost
 from core.delivery.journal import Tally
 from core.delivery.outcome import InDoubtPolicy
+from core.delivery.pace import Pace
 from core.delivery.retry import Policy
 from core.http.errors import DeliveryError
 from core.integrations import options, own_mapping
@@ -64,6 +65,10 @@ class Run:
     more: bool = False
     fault: DeliveryError | None = None
     tally: Tally = field(default_factory=Tally)
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.manifest.limits.in_flight)
 
     def require_usable(self) -> None:
         """Raise Invalid when the connection's options cannot be used: before anything is exported or sent."""
@@ -267,7 +272,8 @@ def reap(
         else InDoubtPolicy("may_repeat")
     )
     wait_s = partial(doubt.first_wait_s, policy, random=random())
-    reaped = outbox.reap(session, attempt_id, wait_s, now, worker)
+    one_by_one = manifest is not None and manifest.one_by_one
+    reaped = outbox.reap(session, attempt_id, wait_s, now, worker, one_by_one=one_by_one)
     outbox.give_up(session, attempt_id)
     if reaped:  # the run that left them is over, and another may have planned the next one without them
         due_times.wake(connection, now)

@@ -28,6 +28,7 @@ class Exchange:
     bytes_in: int
     request: str
     answer: str
+    key: str = ""  # of the one record that it was about, where a claim has several
 
 
 def exchange_of(
@@ -42,9 +43,18 @@ def exchange_of(
         ms=ms,
         bytes_out=len(request.content),
         bytes_in=answer.bytes_in if answer else 0,
-        request=WITHHELD if is_sign_in(request) else redaction.excerpt(sent_text(request), EXCERPT_CHARS),
+        request=WITHHELD if is_sign_in(request) else _request_excerpt(request, redaction),
         answer=_answer_excerpt(request, answer, redaction) if answer else "",
     )
+
+
+def _request_excerpt(request: httpx.Request, redaction: Redaction) -> str:
+    """Of a batch of a megabyte no more than the excerpt is read."""
+    if request.headers.get("content-encoding") == "gzip":
+        return redaction.excerpt(sent_text(request), EXCERPT_CHARS)
+    start = request.content[:EXCERPT_BYTES]
+    whole = len(start) == len(request.content)
+    return redaction.excerpt(start.decode("utf-8", "replace").replace("\x00", ""), EXCERPT_CHARS, whole)
 
 
 def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction) -> str:

@@ -1,8 +1,8 @@
 """Build a connector with its HTTP client: TLS, proxy, egress rules, access tokens."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +18,20 @@ from core.platform.settings import settings
 TLS_FIELDS = ("ca_bundle", "tls_fingerprint", "proxy", "client_cert", "client_key")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Live:
+    """An open connector. `another` opens the same one again, for a call beside this one's."""
+
     connector: Connector
     client: VendorClient
+    another: "Callable[[], Live] | None" = None
+    _others: "list[Live]" = field(default_factory=list)
+
+    def lanes(self, number: int) -> "list[Live]":
+        """This one and others, each with a client of its own: what one thread may use."""
+        while self.another and len(self._others) < number - 1:
+            self._others.append(self.another())
+        return [self, *self._others[: number - 1]]
 
 
 class _Tools(Dialer):
@@ -42,9 +52,17 @@ def live(
     manifest: Manifest, values: Mapping[str, Any], before_call: Callable[[], None] | None = None
 ) -> Iterator[Live]:
     """Open the connector over real HTTP. `values` is the whole config, secrets as plain strings."""
-    client = VendorClient(before_call=before_call, **_client_arguments(manifest, values))
-    with client:
-        yield Live(_build(manifest, values, client, _TOKENS.of(manifest.slug, values)), client)
+    with ExitStack() as stack:
+
+        def opened() -> Live:
+            client = stack.enter_context(
+                VendorClient(before_call=before_call, **_client_arguments(manifest, values))
+            )
+            return Live(_build(manifest, values, client, _TOKENS.of(manifest.slug, values)), client)
+
+        first = opened()
+        first.another = opened
+        yield first
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Limits:
     batch_items: int
     batch_bytes: int | None = None
     requests_per_minute: int | None = None
+    in_flight: int = 1  # calls at the same time, of one connection
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Manifest:
     def kind(self) -> Kind:
         """What its connections export."""
         return KIND_OF[self.category]
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each record is a call of its own that knows nothing of the others; a ticket may have to be looked
+        for first."""
+        return self.limits.batch_items == 1 and self.category is not Category.TICKETING
 
 
 def secret_fields(manifest: Manifest) -> frozenset[str]:

@@ -197,10 +197,9 @@ def test_look_ups_count_against_the_rate_as_well(workplace: Workplace) -> None:
     from core.delivery.rate_limit import charge
 
     until = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
-    assert charge(until, 60, 3) == until + timedelta(seconds=3)
-    assert charge(until, None, 3) == until
-    assert charge(None, 60, 3) is None
-    assert charge(until, 60, -1) == until
+    assert charge(until, 60, 3, until) == until + timedelta(seconds=3)
+    assert charge(until, None, 3, until) == until
+    assert charge(until, 60, 0, until) == until
 
 
 def test_the_halves_of_a_refused_batch_are_calls_too(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.delivery.breaker import call_wait_s
-from core.delivery.rate_limit import take_call
+from core.delivery.rate_limit import charge, room
 from core.delivery.retry import DAY_S, WAITS_S, Policy, next_wait_s, planned
 from core.http.errors import (
     DeliveryError,
@@ -176,11 +176,14 @@ def test_a_burst_runs_ahead_then_the_rate_is_kept() -> None:
     now, until, sent = datetime(2026, 11, 22, tzinfo=UTC), None, []
     for second in range(120):
         moment = now + timedelta(seconds=second)
-        for _ in range(20):
-            until, wait = take_call(until, 60, moment)
-            if wait is not None:
+        while True:
+            calls, wait = room(until, 60, moment)
+            if calls == 0:
+                assert wait is not None
                 assert moment < wait <= moment + timedelta(seconds=10)
                 break
+            assert wait is None
+            until = charge(until, 60, 1, moment)
             sent.append(second)
     assert sent[:10] == [0] * 10
     assert len(sent) == 10 + 119  # one a second, and the burst ahead of it
@@ -188,13 +191,27 @@ def test_a_burst_runs_ahead_then_the_rate_is_kept() -> None:
 
 def test_a_slow_rate_lets_one_call_through() -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
-    until, wait = take_call(None, 2, now)
-    assert wait is None
-    assert take_call(until, 2, now) == (until, now + timedelta(seconds=30))
+    assert room(None, 2, now) == (1, None)
+    until = charge(None, 2, 1, now)
+    assert room(until, 2, now) == (0, now + timedelta(seconds=30))
+
+
+def test_what_is_charged_at_once_is_one_by_one_and_given_back_where_it_was_not_used() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert room(None, 60, now) == (10, None)
+    assert room(charge(None, 60, 4, now), 60, now) == (6, None)
+    until = charge(None, 60, 10, now)
+    assert room(until, 60, now) == (0, until)
+    assert room(charge(until, 60, -9, now), 60, now) == (9, None)
+    later = now + timedelta(seconds=3.5)
+    assert room(until, 60, later) == (3, None)
+    assert charge(until, 60, 1, now + timedelta(minutes=1)) == now + timedelta(seconds=61)
 
 
 def test_without_a_limit_nothing_waits() -> None:
-    assert take_call(None, None, datetime(2026, 11, 22, tzinfo=UTC)) == (None, None)
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert room(None, None, now) == (None, None)
+    assert charge(None, None, 3, now) is None
 
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

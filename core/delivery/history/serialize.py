@@ -33,18 +33,26 @@ def attempts(session: Session, row: Delivery) -> list[AttemptView]:
     if row.attempt_id is not None:
         last = and_(col(Attempt.id) == row.attempt_id, col(Attempt.connection_id) == row.webhook_id)
         mine = or_(mine, last)
-    found = session.execute(select(Attempt).where(mine).order_by(col(Attempt.id))).scalars()
+    found = session.execute(select(Attempt).where(mine).order_by(col(Attempt.id))).scalars().all()
+    own = {attempt.started_at for attempt in found if attempt.delivery_id == row.id}
     return [
         AttemptView(
             started_at=attempt.started_at,
             closed_at=attempt.closed_at,
             outcome=attempt.outcome,
-            items=attempt.items,
+            items=1 if _is_own(attempt, row.key) else attempt.items,
             worker=attempt.worker,
-            exchanges=attempt.exchanges,
+            exchanges=[call for call in attempt.exchanges if call.get("key", "") in ("", row.key)],
         )
         for attempt in found
+        # a message that failed has its own row beside that of the claim
+        if attempt.delivery_id == row.id or attempt.started_at not in own
     ]
+
+
+def _is_own(attempt: Attempt, key: str) -> bool:
+    """Whether the record had a call of its own in an attempt of several."""
+    return any(call.get("key") == key for call in attempt.exchanges)
 
 
 def details(

@@ -8,6 +8,7 @@ Whoever locks several things takes them in the order of LOCK_ORDER, and several 
 so no two can wait for each other. A connection's own row (`db.locked`) comes before any of its deliveries.
 """
 
+from core.delivery.outbox.attempts import keep_failed
 from core.delivery.outbox.claims import Claim, claim, expired, longest_lease, reap, renew, shorten_leases
 from core.delivery.outbox.closure import close, end_attempt
 from core.delivery.outbox.decisions import (
@@ -85,6 +86,7 @@ __all__ = [
     "held",
     "highest_attempt",
     "is_new",
+    "keep_failed",
     "keep_moment",
     "known",
     "longest_lease",

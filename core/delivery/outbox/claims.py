@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal_
 from sqlmodel import Session, col
 
 from core.delivery.outbox import tickets
+from core.delivery.outbox.attempts import keep_unknown
 from core.delivery.outbox.queries import first_of, in_states, sent_by, waiting
 from core.delivery.outbox.tickets import Search, TicketTarget
 from core.delivery.outcome import Row
@@ -188,10 +189,12 @@ def reap(
     wait_s: Callable[[int], float | None],
     now: datetime,
     worker: str | None = None,
+    *,
+    one_by_one: bool = False,
 ) -> int:
     """Close an attempt as unknown, unless it was renewed or closed meanwhile; its rows become in doubt.
 
-    Returns the rows.
+    Returns the rows. `one_by_one`: each was a message of its own, and has its attempts listed.
 
     `wait_s` says after how many attempts when they are looked at, or None: a record that kills each worker that
     sends it must come to an end, too.
@@ -203,6 +206,8 @@ def reap(
     )
     if not db.affected(closed):
         return 0
+    if one_by_one:
+        keep_unknown(session, attempt_id, now)
     mine = and_(sent_by(attempt_id), col(Delivery.attempt_id) == attempt_id, in_states((State.SENDING,)))
     counts = session.execute(select(col(Delivery.attempt_count)).where(mine).distinct()).scalars().all()
     return sum(

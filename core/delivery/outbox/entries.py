@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import and_, bindparam, exists, select, update
 from sqlmodel import Session, SQLModel, col
 
 from core.delivery.outbox import restore, tickets
-from core.storage.db import upsert
+from core.storage import db
 from core.storage.models import RECORD_TABLES, Case, Delivery, Kind, SiemEvent, SkippedBy, State, TicketLink
 
 #: what a row takes over from the same record by another door
@@ -66,7 +65,7 @@ def put(
     restored = restore.restored_at(session) if is_case else None
     shared = {"user_id": user_id, "webhook_id": connection_id, "created_at": now}
     values = [shared | _columns(row, held, now) | _doubt(row, restored, held, now) for row in rows]
-    statement = upsert(session, Delivery)
+    statement = db.upsert(session, Delivery.__table__)  # type: ignore[attr-defined]
     statement = statement.on_conflict_do_update(
         index_elements=["webhook_id", "key"],
         set_={name: statement.excluded[name] for name in _OF_RECORD},
@@ -74,7 +73,9 @@ def put(
     )
     ids = {
         key: delivery_id
-        for delivery_id, key in session.execute(statement.returning(Delivery.id, Delivery.key), values)
+        for delivery_id, key in session.connection().execute(
+            statement.returning(col(Delivery.id), col(Delivery.key)), values
+        )
     }
     queued = {ids[row.key]: row for row in rows if row.key in ids}
     if len(queued) < len(rows):
@@ -132,7 +133,7 @@ def remap(session: Session, rows: Mapping[int, New]) -> None:
                 "new_severity": row.severity,
                 "new_title": row.title,
                 "new_description": row.description,
-                "new_data": orjson.loads(row.payload or "null"),
+                "new_data": db.Json(row.payload or "null"),
             }
             for id, row in rows.items()
         ],
@@ -197,9 +198,9 @@ def _put_siem_events(
     queued: Mapping[int, New],
     now: datetime,
 ) -> None:
-    statement = upsert(session, SiemEvent)
+    statement = db.upsert(session, SiemEvent.__table__)  # type: ignore[attr-defined]
     told = ("event_type", "severity", "title", "description", "raw_data")
-    session.execute(
+    session.connection().execute(
         statement.on_conflict_do_update(
             index_elements=["delivery_id"], set_={name: statement.excluded[name] for name in told}
         ),
@@ -213,7 +214,7 @@ def _put_siem_events(
                 "source": "footprintiq",
                 "title": row.title,
                 "description": row.description,
-                "raw_data": orjson.loads(row.payload) if row.payload else None,
+                "raw_data": db.Json(row.payload) if row.payload else None,
                 "is_exported": False,
                 "created_at": now,
             }

@@ -74,18 +74,14 @@ def ended(claim: Claim, verdicts: Sequence[Outcome]) -> list[Outcome]:
 
 def close_members(session: Session, claim: Claim, verdicts: Sequence[Outcome], now: datetime) -> None:
     """Close the rows of each digest that ended, if it was still this attempt's to end."""
-    for row in claim.rows:
-        verdict = next((v for v in verdicts if v.id == row.id), None)
-        if (
-            row.record_kind != HubMessageKind.DIGEST
-            or verdict is None
-            or not _ended_here(session, claim, verdict)
-        ):
+    digests = {row.id for row in claim.rows if row.record_kind == HubMessageKind.DIGEST}
+    for verdict in verdicts:
+        if verdict.id not in digests or not _ended_here(session, claim, verdict):
             continue
         delivered = verdict.state is State.DELIVERED
         _end_members(
             session,
-            row.id,
+            verdict.id,
             claim.attempt_id,
             state=State.DELIVERED if delivered else State.DEAD,
             reason=None if delivered else _not_arrived(verdict.reason),

@@ -41,8 +41,10 @@ def facts(
     known: dict[str, Any] = {**extra, **columns} if isinstance(extra, dict) else columns
     raw = {name: value for name, value in known.items() if value is not None} if include_raw else None
     id = as_line(known.get("id")) or ""
-    known |= {name: as_count(known.get(name)) for name in _COUNTS}
-    known |= {"privacy_score": as_score(known.get("privacy_score")), **_times(record)}
+    for name in _COUNTS:
+        known[name] = as_count(known.get(name))
+    known["privacy_score"] = as_score(known.get("privacy_score"))
+    known |= _times(record)
     known |= {
         "key": key,
         "kind": str(kind),
@@ -90,11 +92,17 @@ def _subject(known: Mapping[str, Any]) -> str | None:
     meta = known.get("metadata")
     if isinstance(meta, dict):
         known = {**meta, **known}
-    names = [part for part in (as_line(known.get("first_name")), as_line(known.get("last_name"))) if part]
-    named = {**known, "full_name": " ".join(names)}
     first = str(known.get("scan_type"))
     order = (first, *_SUBJECTS) if first in _SUBJECTS else _SUBJECTS
-    return next((found for name in order if (found := as_line(named.get(name)))), None)
+    for name in order:
+        if found := _full_name(known) if name == "full_name" else as_line(known.get(name)):
+            return found
+    return None
+
+
+def _full_name(known: Mapping[str, Any]) -> str | None:
+    names = (as_line(known.get("first_name")), as_line(known.get("last_name")))
+    return " ".join(part for part in names if part) or None
 
 
 def _details(known: Mapping[str, Any]) -> str | None:

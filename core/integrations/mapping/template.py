@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -184,8 +185,25 @@ class _Builder:
             constant = finish(template)
             return lambda facts, room: constant
         if len(looks) == 1 and not any(texts[::2]):
-            return self._value(looks[0], finish)
+            is_known = texts[1] in NAMES and texts[1] != "vendor_severity"
+            limit = schema.get("maxLength", math.inf)
+            return self._known(texts[1], finish, limit) if is_known else self._value(looks[0], finish)
         return _text(texts, looks, finish)
+
+    def _known(self, name: str, finish: Callable[[Any], Any], limit: float) -> Render:
+        """A name that every record has, which most of a template is: what needs no finish goes straight through."""
+        rest = self._value(itemgetter(name), finish)
+
+        def render(facts: Facts, room: Room) -> Any:
+            value = facts.get(name)
+            if value is None:
+                return None
+            if value.__class__ is str and len(value) <= limit and value.isprintable():
+                room.take(len(value))
+                return value
+            return rest(facts, room)
+
+        return render
 
     def _value(self, look: Look, finish: Callable[[Any], Any]) -> Render:
         weighs = self.weighs

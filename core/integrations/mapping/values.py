@@ -26,6 +26,8 @@ def one_line(text: str) -> str:
 
 def as_line(value: Any) -> str | None:
     """One clean line of a column, or None where there is nothing to show."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return one_line(value).strip() or None
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
@@ -34,6 +36,8 @@ def as_line(value: Any) -> str | None:
 
 def as_count(value: Any) -> int | None:
     """A count as a number; a source may send it as text."""
+    if value.__class__ is int:  # nearly always, and no bool
+        return value if 0 <= value < 2**53 else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
         return int(value)
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
