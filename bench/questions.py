@@ -28,7 +28,7 @@ from core.delivery.retention import sweep
 from core.health.metrics import Metrics
 from core.platform.errors import Conflict
 from core.storage import db
-from core.storage.models import Delivery, Kind, Role, SiemEvent, SkippedBy, State, User
+from core.storage.models import Attempt, Delivery, Kind, Role, SiemEvent, SkippedBy, State, User
 
 LOOK_UP = InDoubtPolicy("look_up", (60, 300, 900))
 
@@ -233,6 +233,7 @@ def _outbox() -> dict[str, Move]:
         "discard": lambda s, p: o.discard(s, p.mine, "No."),
         "skip": lambda s, p: o.skip(s, p.mine, "No.", SkippedBy.FILTER),
         "skip_rows": lambda s, p: o.skip_rows(s, {p.oldest: "No.", p.newest: "No."}, SkippedBy.FILTER),
+        "keep_failed": lambda s, p: o.keep_failed(s, _attempt(s), {p.oldest: None}, p.now),
         "bury": lambda s, p: o.bury(s, {p.oldest: "No."}),
         "settle_as_is": lambda s, p: o.settle_as_is(s, [p.oldest, p.newest]),
         "remap": lambda s, p: o.remap(s, {p.oldest: _new(p)}),
@@ -310,6 +311,10 @@ def _quietly(verb: Callable[..., object], *given: object) -> None:
     """Also where nothing is held."""
     with suppress(Conflict):
         verb(*given)
+
+
+def _attempt(session: Session) -> int:
+    return int(session.execute(select(func.max(col(Attempt.id)))).scalar_one())
 
 
 def _row(session: Session, p: Place) -> Row:

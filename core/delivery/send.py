@@ -149,8 +149,8 @@ def _send_batch(call: "Send", items: list[Item]) -> int | None:
 
 
 def _send_messages(call: "Send", items: list[Item]) -> None:
-    """Send each in a call of its own, several at once where that pays, until the time of a claim is over or one
-    meets a fault that the others would meet too. Raises LeaseLost."""
+    """Send each in a call of its own, several at once where that pays, until the time of a claim or of the run is
+    over, or one meets a fault that the others would meet too. Raises LeaseLost."""
     turns = _Turns(call, items)
     lanes = call.live.lanes(min(call.run.pace.lanes, len(items)))
     others = [Thread(target=turns.take, args=(lane, []), name="lane", daemon=True) for lane in lanes[1:]]
@@ -191,17 +191,23 @@ class _Turns:
         """Settle those whose turn did not come. Raises what ended a lane."""
         if self.failed is not None:
             raise self.failed
+        self.call.ended_by = None if isinstance(self.ended_by, NotTried) else self.ended_by
         fault = not_tried(self.ended_by) if self.ended_by else NotTried(TURN)
         for item in self.items[self.begun :]:
             self.call.settle(Receipt(item.key, fault=fault), None)
 
     def _next(self) -> Item | None:
         with self.call.lock:
-            is_over = self.begun and monotonic() >= self.until
-            if self.failed or self.ended_by or is_over or self.begun == len(self.items):
+            if self.failed or self.ended_by or self.begun == len(self.items):
+                return None
+            if self.begun and self._is_over():
                 return None
             self.begun += 1
             return self.items[self.begun - 1]
+
+    def _is_over(self) -> bool:
+        """Also without room on the disk: what cannot be closed must not be sent."""
+        return monotonic() >= self.until or self.call.run.over() or disk.lacking() is not None
 
     def _send(self, lane: Live, item: Item, exchanges: list[Exchange]) -> None:
         settlement, before = BatchDelivery(lane.connector, [item]), len(exchanges)
@@ -228,6 +234,7 @@ class Send:
     open_verdicts: list[Outcome] = field(default_factory=list)
     open_since: float | None = None  # of the oldest of these, monotonic s
     exchanges: list[Exchange] = field(default_factory=list)
+    ended_by: DeliveryError | None = None  # of messages: the fault that the next one would meet too
     lock: Any = field(default_factory=RLock)  # of what is above: the lanes of a claim share it
 
     @db.unit
@@ -327,7 +334,7 @@ class Send:
 
     def close(self, learned: int | None) -> None:
         """Close the claim, in its last transaction: rows, attempt, figures, and what the connection learned."""
-        fault = breaker.fault_of(self.receipts)
+        fault = self.ended_by or breaker.fault_of(self.receipts)
         with db.session() as session:
             now = db.now(session)
             connection = db.locked(session, Connection, self.claim.connection_id)

@@ -35,7 +35,7 @@ def unfit(row: Any) -> str | None:
         return _spoken(str(error))
     if b"\\u0000" in text and _ESCAPED_NUL.search(text):
         return "it holds a NUL character, which PostgreSQL cannot store"
-    if _has_nan(row):
+    if b"null" in text and _has_nan(row):  # which orjson writes NaN as
         return "it holds NaN or Infinity, which are not JSON"
     return None
 

@@ -376,7 +376,12 @@ class Json(str):
 
 
 def _to_json(value: Any) -> str:
-    return value if isinstance(value, Json) else json.dumps(value, separators=(",", ":"))
+    if isinstance(value, Json):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half a surrogate pair, a number of more than 64 bits
+        return json.dumps(value, separators=(",", ":"))
 
 
 #: JSON columns are written without spaces, and read by orjson: a page spent half its time on reading them. What a

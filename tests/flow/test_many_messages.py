@@ -18,6 +18,12 @@ __all__ = ["sandbox", "workplace"]
 WELL = http(200, b"{}", "Content-Type: application/json")
 
 
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim has the time that it needs, on a busy machine too."""
+    monkeypatch.setattr(send, "CLAIM_S", 600.0)
+
+
 def attempts(workplace: Workplace, slug: str) -> list[Attempt]:
     with db.reading() as session:
         mine = (
@@ -40,11 +46,15 @@ def to(workplace: Workplace, server: FaultServer) -> None:
     connections.edit(workplace.who, workplace.ids["webhook"], values={"url": f"{server.url}/hook"})
 
 
-def test_a_claim_has_many_and_each_its_own_call(workplace: Workplace) -> None:
+def test_a_claim_has_many_and_each_its_own_call(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FIRST", 60)
     workplace.connect("webhook", batch_limit=100, storm="off")
     workplace.alerts(60)
     assert workplace.sync("webhook").count == 60
-    assert len(attempts(workplace, "webhook")) <= 4
+    (attempt,) = attempts(workplace, "webhook")
+    assert attempt.items == 60
     keys = [accepted.key for accepted in workplace.sandbox.accepted("webhook")]
     assert sorted(keys) == sorted(row.key for row in workplace.deliveries("webhook"))
     for row in workplace.deliveries("webhook")[::20]:
@@ -52,7 +62,8 @@ def test_a_claim_has_many_and_each_its_own_call(workplace: Workplace) -> None:
         assert (outcome, items, status // 100) == ("closed", 1, 2)
 
 
-def test_a_rate_is_kept_by_claims_of_many(workplace: Workplace) -> None:
+def test_a_rate_is_kept_by_claims_of_many(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "FIRST", 25)
     workplace.connect("slack", batch_limit=100, storm="off")  # 60 a minute, ten of them at once
     workplace.alerts(30)
     assert workplace.sync("slack").count == 10
@@ -97,17 +108,17 @@ def test_one_that_is_refused_stops_no_other_and_is_told_again_after_its_replay(w
 
 def test_a_worker_that_dies_leaves_its_claim_in_doubt_and_each_message_says_so(workplace: Workplace) -> None:
     workplace.connect("webhook", batch_limit=100, storm="off")
-    workplace.alerts(6)
+    workplace.alerts(5)
     begun = sync._start(workplace.ids["webhook"], "manual", None, lambda: False, 60.0)
     sync.export(begun)
     claim = send.claim(begun)
     assert claim is not None
-    assert len(claim.rows) == 6
+    assert len(claim.rows) == 5
     workplace.pass_time(minutes=2)
     housekeeping.housekeep()
-    assert workplace.states("webhook") == ["in_doubt"] * 6
+    assert workplace.states("webhook") == ["in_doubt"] * 5
     workplace.pass_time(minutes=10)
-    assert workplace.sync("webhook").count == 6
+    assert workplace.sync("webhook").count == 5
     for row in workplace.deliveries("webhook"):
         assert [outcome for outcome, _, _ in story(workplace, row)] == ["unknown", "closed"]
         assert row.attempt_count == 2
@@ -155,6 +166,7 @@ def test_a_fault_that_all_would_meet_stops_all_lanes(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pace, "OWN_MS", 0.001)
+    monkeypatch.setattr(pace, "FIRST", 20)
     is_away = threading.Event()
 
     def answer(peer: Peer) -> None:
@@ -171,9 +183,9 @@ def test_a_fault_that_all_would_meet_stops_all_lanes(
 
         monkeypatch.setattr(send.Send, "close_patiently", then_away)
         result = workplace.sync("webhook")
-    assert (result.success, result.count) == (False, 25)
+    assert (result.success, result.count) == (False, 20)
     states = workplace.states("webhook")
-    assert states.count("delivered") == 25
+    assert states.count("delivered") == 20
     # no more than one try by each lane
     assert 1 <= states.count("retrying") <= 10
     assert set(states) <= {"delivered", "retrying", "pending"}

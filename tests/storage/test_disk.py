@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 
 from core.delivery import housekeeping, send
 from core.health import self_check
+from core.integrations.base import Connector, Item
 from core.platform.errors import Full
 from core.platform.settings import settings
 from core.records import intake
@@ -246,14 +247,14 @@ def test_a_run_that_is_under_way_stops_before_its_next_call(
 ) -> None:
     workplace.connect("slack")
     workplace.alerts(3)
-    real, calls = send.send, []
+    real, calls = send.BatchDelivery, []
 
-    def fill_up(call: send.Send) -> None:
-        real(call)
-        calls.append(call)
+    def fill_up(connector: Connector, items: list[Item]) -> send.BatchDelivery:
+        calls.append(items)
         want_free(monkeypatch, PLENTY)
+        return real(connector, items)
 
-    monkeypatch.setattr(send, "send", fill_up)
+    monkeypatch.setattr(send, "BatchDelivery", fill_up)
     result = workplace.sync("slack")
     assert (result.success, result.count, len(calls)) == (False, 1, 1)
     assert workplace.states("slack") == ["delivered", "pending", "pending"]
