@@ -10,7 +10,6 @@ connections for 20 s.
 
 import argparse
 import os
-import secrets
 import statistics
 import tempfile
 import time
@@ -25,13 +24,12 @@ from typing import Any
 from sqlalchemy import URL, bindparam, insert, make_url, select
 from sqlmodel import col
 
+from bench import hubs
+from bench.processes import cpu_s
 from bench.realtime import scheduler
-from core import access, connections
+from core import connections
 from core.access import LOCAL
 from core.delivery.journal import RECENT_RUNS
-from core.platform import vault
-from core.platform.secret import Secret
-from core.platform.settings import settings
 from core.storage import db
 from core.storage.models import Connection, Heartbeat
 
@@ -40,6 +38,24 @@ EVERY = timedelta(seconds=60)
 CPU_PERCENT, LAG_S = 10, 1.0
 WARM_S = 5  # until the scheduler has read its modules
 WRITTEN_PER_S = 4000
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What so many idle connections cost: percent of a core, of the scheduler and of a PostgreSQL server."""
+
+    count: int
+    percent: float
+    of_server: float
+    looks: "Looks"
+
+    def lag_s(self, percent: int) -> float:
+        return statistics.quantiles(self.looks.lags, n=100)[percent - 1]
+
+    @property
+    def is_kept(self) -> bool:
+        is_cheap = self.percent * 10_000 / self.count <= CPU_PERCENT
+        return is_cheap and self.lag_s(99) <= LAG_S and not self.looks.lost
 
 
 @dataclass
@@ -62,13 +78,15 @@ def main() -> None:
     print(f"Idle connections at one minute, {seconds} s each; this machine: {os.cpu_count()} cores")
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder:
-            measure(f"sqlite:///{folder}/hub.db", Path(folder), count, seconds)
+            url = f"sqlite:///{folder}/hub.db"
+            print(report(url, measure(url, Path(folder), count, seconds)), flush=True)
     for count in counts if given.postgres else ():
-        with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder, postgres(Path(folder)) as url:
-            measure(url.render_as_string(hide_password=False), Path(folder), count, seconds)
+        with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder, postgres(Path(folder)) as at:
+            url = at.render_as_string(hide_password=False)
+            print(report(url, measure(url, Path(folder), count, seconds)), flush=True)
 
 
-def measure(url: str, folder: Path, count: int, seconds: int) -> None:
+def measure(url: str, folder: Path, count: int, seconds: int) -> Idle:
     build(url, folder, count)
     starts = spread(count)
     with scheduler() as pid:
@@ -79,18 +97,12 @@ def measure(url: str, folder: Path, count: int, seconds: int) -> None:
         ended = datetime.now(UTC)
         used_s, server_s = cpu_s(pid) - cpu, server_cpu_s(folder) - server
     percent, of_server = (100 * used / (ended - begun).total_seconds() for used in (used_s, server_s))
-    print(report(url, count, percent, of_server, looks(begun, ended)), flush=True)
+    return Idle(count, percent, of_server, looks(begun, ended))
 
 
 def build(url: str, folder: Path, count: int) -> None:
     """A hub with so many connections to one tool; none has anything to send."""
-    os.environ.update(HUB_DATABASE_URL=url, HUB_SECRET_KEY_FILE=f"{folder}/hub.key", HUB_BALLAST_MB="0")
-    settings.cache_clear()
-    db.configure(url)
-    vault.create_key_file(settings().secret_key_file)
-    db.migrate()
-    connections.publish_catalog()
-    access.first_admin(Secret(secrets.token_urlsafe(12)))
+    hubs.new(folder, url)
     values = {"url": "https://splunk.example:8088", "token": str(uuid.uuid4())}
     first = connections.create(LOCAL, "splunk", name="0", values=values, options={"every": "1m"})
     with db.session() as session:
@@ -146,24 +158,17 @@ def looks(begun: datetime, ended: datetime) -> Looks:
     return found
 
 
-def report(url: str, count: int, percent: float, of_server: float, found: Looks) -> str:
-    cuts = statistics.quantiles(found.lags, n=100)
-    server = f" + {of_server:.1f} % of PostgreSQL" if of_server else ""
-    is_kept = percent * 10_000 / count <= CPU_PERCENT and cuts[98] <= LAG_S and not found.lost
+def report(url: str, idle: Idle) -> str:
+    server = f" + {idle.of_server:.1f} % of PostgreSQL" if idle.of_server else ""
     return (
-        f"{make_url(url).get_backend_name():<11} {count:>7,} connections: {percent:5.1f} % of a core{server}, "
-        f"lag p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s, {found.lost:,} of {found.due:,} looks lost"
-        f"  {'kept' if is_kept else 'NOT KEPT'}"
+        f"{make_url(url).get_backend_name():<11} {idle.count:>7,} connections: "
+        f"{idle.percent:5.1f} % of a core{server}, "
+        f"lag p50 {idle.lag_s(50):.2f} s, p99 {idle.lag_s(99):.2f} s, "
+        f"{idle.looks.lost:,} of {idle.looks.due:,} looks lost  {'kept' if idle.is_kept else 'NOT KEPT'}"
     )
 
 
 # --- processes ------------------------------------------------------------------------------------
-
-
-def cpu_s(pid: int) -> float:
-    """What a process and its ended children have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def server_cpu_s(folder: Path) -> float:
@@ -172,8 +177,7 @@ def server_cpu_s(folder: Path) -> float:
     if not pid_file.exists():
         return 0.0
     pid = int(pid_file.read_text().split()[0])
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(map(cpu_s, [pid, *map(int, children)]))
+    return cpu_s(pid)
 
 
 @contextmanager

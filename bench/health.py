@@ -17,9 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
-from playwright.sync_api import Page, expect, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 from bench import hubs
 from core import health
@@ -68,17 +71,17 @@ def main() -> None:
     long = SHORT * 10 if "--quick" in sys.argv else LONG
     with tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
         folder = Path(name)
-        urls = {rows: _built(folder / f"{rows}.db", rows) for rows in (SHORT, long)}
+        urls = {rows: built(folder / f"{rows}.db", rows) for rows in (SHORT, long)}
         data(urls)
         if "--quick" not in sys.argv:
             pages(urls[long], folder)
 
 
-def _built(path: Path, rows: int) -> str:
+def built(path: Path, rows: int) -> str:
     began = time.perf_counter()
     url = hubs.build(path, rows)
     took, size = time.perf_counter() - began, path.stat().st_size / 1e6
-    print(f"{rows:>9,} log rows written in {took:.0f} s, {size:.0f} MB", flush=True)
+    print(f"{rows:>9,} log rows written in {took:.0f} s, {size:.0f} MB", file=sys.stderr)
     return url
 
 
@@ -89,16 +92,20 @@ def data(urls: dict[int, str]) -> None:
     short, long = urls
     print(f"\nData of the page, ms: {hubs.CONNECTIONS} connections, median of {DATA_ROUNDS}")
     print(f"{'range':>6} {'reading':>8} {f'{short:,} rows':>15} {f'{long:,} rows':>15} {'ratio':>6}")
-    for name, hours in RANGES.items():
+    for name in RANGES:
         for reading in ("first", "next"):
-            # In turns, so that whatever else this machine does falls on both alike.
-            taken: dict[int, list[float]] = {short: [], long: []}
-            for _ in range(DATA_ROUNDS):
-                for rows, url in urls.items():
-                    taken[rows].append(_read(url, hours, reading))
-            few, many = (statistics.median(taken[rows]) for rows in (short, long))
+            few, many = (statistics.median(taken) for taken in read(urls, name, reading).values())
             ok = many <= DATA_MS and many <= LENGTH_TIMES * few
             print(f"{name:>6} {reading:>8} {few:15.1f} {many:15.1f} {many / few:6.2f}  {_said(ok)}")
+
+
+def read(urls: dict[int, str], name: str, reading: str) -> dict[int, list[float]]:
+    """Milliseconds of each round by the log's length; in turns, so that what else the machine does falls on all."""
+    taken: dict[int, list[float]] = {rows: [] for rows in urls}
+    for _ in range(DATA_ROUNDS):
+        for rows, url in urls.items():
+            taken[rows].append(_read(url, RANGES[name], reading))
+    return taken
 
 
 def _read(url: str, hours: int, reading: str) -> float:
@@ -118,13 +125,15 @@ def pages(url: str, folder: Path) -> None:
     if browser is None:
         print("\nNo Chromium here; install it with: apt-get install chromium")
         return
+    from playwright.sync_api import sync_playwright  # a package of the tests
+
     print(f"\nIn Chromium at 1440 × 900, ms: median of {PAGE_ROUNDS}")
     with served(url, folder) as live, _blank(folder) as blank, sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = opened.new_page(viewport={"width": 1440, "height": 900})
         page.add_init_script(WATCH)
         page.goto(blank.url)
-        expect(page.get_by_text("blank")).to_be_visible(timeout=60_000)
+        page.get_by_text("blank").wait_for(timeout=60_000)
         floor = _median(lambda: _reload(page, "blank"))
         print(f"  warm reload, a blank Streamlit page {floor:7.0f}")
         _sign_in(page, live)
@@ -170,7 +179,7 @@ def _wait_until_alive(live: Live) -> None:
     raise SystemExit(f"The blank page did not come up: {live.log.read_text()}")
 
 
-def _sign_in(page: Page, live: Live) -> None:
+def _sign_in(page: "Page", live: Live) -> None:
     page.goto(live.url)
     page.get_by_label("E-mail").fill(hubs.EMAIL)
     page.get_by_label("Password").fill(hubs.PASSWORD)
@@ -178,18 +187,18 @@ def _sign_in(page: Page, live: Live) -> None:
     _health(page)
 
 
-def _health(page: Page) -> None:
-    expect(page.get_by_text(LAST)).to_be_visible(timeout=60_000)
-    expect(page.locator(IDLE)).to_be_attached(timeout=60_000)
+def _health(page: "Page") -> None:
+    page.get_by_text(LAST).wait_for(timeout=60_000)
+    page.locator(IDLE).wait_for(state="attached", timeout=60_000)
 
 
-def _reload(page: Page, last: str) -> float:
+def _reload(page: "Page", last: str) -> float:
     """Until the last element of the page is there, and the charts above it."""
     page.reload(wait_until="commit")
     return float(page.evaluate("last => window.until(last, 0)", last))
 
 
-def _switch(page: Page) -> float:
+def _switch(page: "Page") -> float:
     page.get_by_role("link", name="Catalog").click()
     page.get_by_role("heading", name="Catalog").wait_for()
     page.locator(IDLE).wait_for(state="attached")

@@ -1,9 +1,11 @@
-"""A hub of any age for measuring: 50 connections, 60 days of hourly figures, a log as long as is asked for.
+"""Hubs for measuring: a new one; and one of any age, with 50 connections, 60 days of hourly figures and a long log.
 
-Written with plain inserts: a million rows through the ORM would take longer than what is measured.
+The old one is written with plain inserts: a million rows through the ORM would take longer than what is measured.
 """
 
+import os
 import random
+import secrets
 import uuid
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,10 @@ from core import access, connections
 from core.access import LOCAL
 from core.delivery.histogram import BOUNDS_S
 from core.delivery.journal import RECENT_RUNS
+from core.integrations import credentials
+from core.platform import vault
 from core.platform.secret import Secret
+from core.platform.settings import settings
 from core.storage import db
 from core.storage.models import CatalogEntry, Connection, Heartbeat, HourlyFigures, RunLog, User
 
@@ -28,6 +33,28 @@ SPAN = timedelta(days=DAYS)
 CHUNK_ROWS = 20_000
 #: a run in so many fails
 FAILS_ONE_IN = 60
+
+
+def new(folder: Path, url: str | None = None) -> str:
+    """A new hub in `folder`, or on the database at `url`, for this process and those it starts; its admin's e-mail."""
+    for name in [name for name in os.environ if name.startswith("HUB_")]:
+        del os.environ[name]  # what is measured is a hub as it comes
+    os.environ.update(
+        HUB_DATABASE_URL=url or f"sqlite:///{folder}/hub.db",
+        HUB_SECRET_KEY_FILE=f"{folder}/hub.key",
+        HUB_EGRESS_ALLOW="127.0.0.1/32",
+        HUB_BALLAST_MB="0",
+    )
+    settings.cache_clear()
+    # the hub before this one in the process is left, and its key
+    db.configure(settings().database_url)
+    credentials.refresh()
+    vault.create_key_file(settings().secret_key_file)
+    db.migrate()
+    connections.publish_catalog()
+    made = access.first_admin(Secret(secrets.token_urlsafe(12)))
+    assert made is not None
+    return made[0]
 
 
 def build(path: Path, log_rows: int) -> str:

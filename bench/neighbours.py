@@ -8,22 +8,16 @@ after 5 s, and the next records are there by then.
 """
 
 import argparse
-import os
-import secrets
 import socket
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from bench import hubs
 from bench.realtime import measure, scheduler
-from core import access, connections
+from core import connections
 from core.access import LOCAL
-from core.integrations import credentials
-from core.platform import vault
-from core.platform.secret import Secret
-from core.platform.settings import settings
-from core.storage import db
 from sandbox import Sandbox
 from scheduler import SLICE_S
 
@@ -43,7 +37,7 @@ def main() -> None:
 
 def beside_dead(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox, silent() as dead:
-        email = hub(Path(folder))
+        email = hubs.new(Path(folder))
         connect(sandbox, "Ours", sandbox.credentials("splunk")["url"])
         # the neighbours speak to a stand-in of their own, so that its arrivals are not taken for ours
         with Sandbox() as other:
@@ -64,7 +58,7 @@ def beside_dead(count: int) -> None:
 
 def beside_slow(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox, Sandbox() as other:
-        email = hub(Path(folder))
+        email = hubs.new(Path(folder))
         connect(sandbox, "Ours", sandbox.credentials("splunk")["url"])
         for n in range(SLOW):
             connect(sandbox, f"Slow {n}", url_of(other))
@@ -77,25 +71,6 @@ def beside_slow(count: int) -> None:
     print(report("twenty well", well, well))
     print(report("they turn slow", first, well))
     print(report("twenty slow", later, well))
-
-
-def hub(folder: Path) -> str:
-    """A new hub in `folder`; the e-mail of its admin."""
-    os.environ.update(
-        HUB_DATABASE_URL=f"sqlite:///{folder}/hub.db",
-        HUB_SECRET_KEY_FILE=f"{folder}/hub.key",
-        HUB_EGRESS_ALLOW="127.0.0.1/32",
-    )
-    settings.cache_clear()
-    # the hub before this one in the process is left, and its key
-    db.configure(settings().database_url)
-    credentials.refresh()
-    vault.create_key_file(settings().secret_key_file)
-    db.migrate()
-    connections.publish_catalog()
-    made = access.first_admin(Secret(secrets.token_urlsafe(12)))
-    assert made is not None
-    return made[0]
 
 
 def url_of(sandbox: Sandbox) -> str:

@@ -6,9 +6,7 @@ A real scheduler process, a sandbox Splunk (no rate limit), scans stored one at 
 """
 
 import argparse
-import os
 import random
-import secrets
 import statistics
 import subprocess
 import sys
@@ -19,12 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench import hubs
 from core import access, connections
-from core.platform import vault
-from core.platform.secret import Secret
-from core.platform.settings import settings
 from core.records import intake
-from core.storage import db
 from core.storage.models import Kind
 from sandbox import Sandbox
 
@@ -36,16 +31,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100)
     count = parser.parse_args().records
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox:
-        os.environ.update(
-            HUB_DATABASE_URL=f"sqlite:///{folder}/hub.db",
-            HUB_SECRET_KEY_FILE=f"{folder}/hub.key",
-            HUB_EGRESS_ALLOW="127.0.0.1/32",
-        )
-        settings.cache_clear()
-        vault.create_key_file(settings().secret_key_file)
-        db.migrate()
-        connections.publish_catalog()
-        email, _ = access.first_admin(Secret(secrets.token_urlsafe(12))) or ("", Secret(""))
+        email = hubs.new(Path(folder))
         connections.create(
             access.LOCAL,
             "splunk",

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import fcntl
-import http.client
 import os
 import signal
 import socket
@@ -11,12 +10,16 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from core.platform.errors import Conflict, Unusable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 #: SIGTERM, then this long until SIGKILL; the scheduler gives a vendor call 8 s to end, and leaves it in doubt
 STOP_WITHIN_S = 9.5
 POLL_S = 0.1
@@ -47,6 +50,39 @@ def start(name: str, command: Sequence[str], log: Path | None = None) -> Child:
             preexec_fn=_die_with_parent(),
         )
     return Child(name, process, log)
+
+
+def apart(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Call `work` in a process that ends with it: what it loads is not kept here. Raises what it raises.
+
+    What is returned is pickled. It is a fork, which is safe of a process without threads; elsewhere than on Linux it is
+    called here. It ends also where this process was killed, and with it its share in our lock.
+    """
+    if not sys.platform.startswith("linux"):
+        return work(*given, **named)
+    from multiprocessing import get_context  # slow to import, and one command uses it
+
+    def answer() -> None:
+        try:
+            theirs.send((work(*given, **named), None))
+        except Exception as error:  # noqa: BLE001 - raised again over there, where a person is told
+            error.add_note(traceback.format_exc())
+            theirs.send((None, error))
+
+    ours, theirs = get_context("fork").Pipe(duplex=False)
+    process = get_context("fork").Process(target=answer)
+    process.start()
+    theirs.close()
+    try:
+        done, error = ours.recv()
+    except EOFError:
+        raise Unusable("The start was broken off from outside. Start again.") from None
+    finally:
+        process.join()
+    if error is not None:
+        raise error
+    result: T = done
+    return result
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -130,6 +166,8 @@ def await_answer(
 
 
 def answers(host: str, port: int, path: str) -> bool:
+    import http.client  # no other command asks anybody
+
     connection = http.client.HTTPConnection(reachable(host), port, timeout=5)
     try:
         connection.request("GET", path)

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "pull": ("hub pull",),
     "explain": ("hub explain scan 0b6f7b1e-5a44-4c39-9c1e-3f6d2f0c8a11",),
     "restored": ("hub restored",),
+    "bench": ("hub bench --quick", "hub bench siem messages", "hub bench --write docs/performance.md"),
 }
 
 

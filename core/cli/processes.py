@@ -1,9 +1,11 @@
 """`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub sandbox`."""
 
+import gc
 import os
 import shlex
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,7 @@ Port = Annotated[
 SandboxPort = Annotated[
     int, typer.Option("--sandbox-port", parser=a_port, metavar="PORT", help="The sandbox's port.")
 ]
+OFTEN = gc.get_threshold()  # Python's own, before a command changes it
 SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
 #: the sandbox's mail server is this far above its port: 8625
 MAIL_ABOVE = 25
@@ -80,18 +83,34 @@ def up(
     if demo:
         _allow(f"{SANDBOX_HOST}:{sandbox_port}")
         _allow(f"{SANDBOX_HOST}:{mail_port}")
-    _check_egress()
     with child_processes.alone(run_folder() / "hub.lock"), child_processes.stopping() as stop:
         child_processes.require_free(settings().host, settings().port, "--port or HUB_PORT")
         if demo:
             child_processes.require_free(SANDBOX_HOST, sandbox_port, "--sandbox-port")
-        made = prepare(admin, may_be_locked=True)
-        if made.password:
-            say(_sign_in(made))  # at once: should the start fail, nothing could show it again
-        if made.doubted:
-            tell(made.doubted)
-        _run(made, stop, (sandbox_port, mail_port) if demo else None)
-    say(f"Stopped. Everything stays in {made.database}; the next start goes on from here.")
+        ready = child_processes.apart(_make_ready, admin, demo)
+        _run(ready, stop, (sandbox_port, mail_port) if demo else None)
+    say(f"Stopped. Everything stays in {ready.database}; the next start goes on from here.")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is said once all runs: how to sign in, and lines about the connections."""
+
+    database: str
+    sign_in: str
+    connections: list[str]
+
+
+def _make_ready(admin: str, is_demo: bool) -> Ready:
+    """Do all that needs the database before the start, and say what is said once: no secret is handed back."""
+    _check_egress()
+    made = prepare(admin, may_be_locked=True)
+    if made.password:
+        say(_sign_in(made))  # at once: should the start fail, nothing could show it again
+    if made.doubted:
+        tell(made.doubted)
+    sign_in = f"Sign in as {made.admin} with the password above." if made.password else _sign_in(made)
+    return Ready(made.database, sign_in, [] if is_demo else _connections())
 
 
 def free_space(as_json: Json = False) -> None:
@@ -127,6 +146,7 @@ def serve_pages(host: Host = None, port: Port = None) -> None:
     _check_egress()
     operator()
     say_trouble()
+    gc.set_threshold(*OFTEN)  # it lives long, and its pages leave garbage
     from core.web import serve
 
     serve(settings().host, settings().port)
@@ -156,6 +176,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Local stand-ins of the vendors, to try any integration with no account."""
+    gc.set_threshold(*OFTEN)
     from sandbox import Sandbox, serve
 
     mail_port = smtp_port or child_processes.free_port(SANDBOX_HOST, port + MAIL_ABOVE)
@@ -173,7 +194,7 @@ def sandbox(
         raise Unusable(f"The sandbox cannot start: {error}") from None
 
 
-def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> None:
+def _run(ready: Ready, stop: threading.Event, sandbox: tuple[int, int] | None) -> None:
     from core.platform.settings import settings
 
     running: list[child_processes.Child] = []
@@ -187,7 +208,7 @@ def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> 
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
         if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):
-            say(_banner(made, sandbox[0] if sandbox else None, log))
+            say(_banner(ready, sandbox[0] if sandbox else None, log))
             child_processes.watch(running, stop)
     finally:
         child_processes.stop(running)
@@ -225,13 +246,10 @@ def _demo(running: list[child_processes.Child], stop: threading.Event, port: int
         demo_feed.start(stop)
 
 
-def _banner(made: Made, sandbox_port: int | None, log: Path | None) -> str:
-    from core import access, connections
+def _banner(ready: Ready, sandbox_port: int | None, log: Path | None) -> str:
     from core.platform.settings import settings
 
-    sign_in = f"Sign in as {made.admin} with the password above." if made.password else _sign_in(made)
-    lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {sign_in}"]
-    views = connections.list_views(access.LOCAL)
+    lines = ["", f"  FootprintIQ hub is running at {settings().public_url}", f"  {ready.sign_in}"]
     if sandbox_port is not None:
         lines.append(f"  The sandbox shows what it received at http://{SANDBOX_HOST}:{sandbox_port}")
         allowed = shlex.quote(settings().egress_allow)
@@ -239,14 +257,20 @@ def _banner(made: Made, sandbox_port: int | None, log: Path | None) -> str:
         lines.append(
             "  Its page has a ready-made `hub connect` for each of the fifteen, and buttons for trouble."
         )
-    elif not views:
-        lines.append(
-            "  No connections yet: `hub connect` makes one; `make demo` instead shows the hub with sample data."
-        )
-    else:
-        lines += _lost_sandbox([view.name for view in views])
+    lines += ready.connections
     where = [f"  Log lines go to {log}."] if log else []
     return "\n".join([*lines, *where, "  Ctrl-C stops everything.", ""])
+
+
+def _connections() -> list[str]:
+    from core import access, connections
+
+    views = connections.list_views(access.LOCAL)
+    if views:
+        return _lost_sandbox([view.name for view in views])
+    return [
+        "  No connections yet: `hub connect` makes one; `make demo` instead shows the hub with sample data."
+    ]
 
 
 def _lost_sandbox(names: list[str]) -> list[str]:

@@ -2,12 +2,14 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:  # an exchange that was kept is read without a client
+    import httpx
 
-from core.http.answer import Answer
-from core.http.redaction import Redaction
-from core.http.transport import Call
+    from core.http.answer import Answer
+    from core.http.redaction import Redaction
+    from core.http.transport import Call
 
 #: what a token's request and answer are kept as: both are credentials that no connection's secrets contain
 WITHHELD = "(sign-in, not kept)"
@@ -32,7 +34,7 @@ class Exchange:
 
 
 def exchange_of(
-    call: Call, request: httpx.Request, answer: Answer | None, ms: int, redaction: Redaction
+    call: "Call", request: "httpx.Request", answer: "Answer | None", ms: int, redaction: "Redaction"
 ) -> Exchange:
     target = call.target
     usual = target.port == (443 if target.scheme == "https" else 80)
@@ -48,7 +50,7 @@ def exchange_of(
     )
 
 
-def _request_excerpt(request: httpx.Request, redaction: Redaction) -> str:
+def _request_excerpt(request: "httpx.Request", redaction: "Redaction") -> str:
     """Of a batch of a megabyte no more than the excerpt is read."""
     if request.headers.get("content-encoding") == "gzip":
         return redaction.excerpt(sent_text(request), EXCERPT_CHARS)
@@ -57,18 +59,18 @@ def _request_excerpt(request: httpx.Request, redaction: Redaction) -> str:
     return redaction.excerpt(start.decode("utf-8", "replace").replace("\x00", ""), EXCERPT_CHARS, whole)
 
 
-def _answer_excerpt(request: httpx.Request, answer: Answer, redaction: Redaction) -> str:
+def _answer_excerpt(request: "httpx.Request", answer: "Answer", redaction: "Redaction") -> str:
     if is_sign_in(request) and answer.status < 300:
         return WITHHELD
     text, whole = answer.start(EXCERPT_BYTES)
     return redaction.excerpt(text, EXCERPT_CHARS, whole)
 
 
-def is_sign_in(request: httpx.Request) -> bool:
+def is_sign_in(request: "httpx.Request") -> bool:
     return bool(request.extensions.get("sign_in"))
 
 
-def sent_text(request: httpx.Request) -> str:
+def sent_text(request: "httpx.Request") -> str:
     """Unpack a request's body, as the vendor reads it. Gzip is our own here, so it needs no bound."""
     body = request.content
     if request.headers.get("content-encoding") == "gzip":

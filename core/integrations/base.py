@@ -13,13 +13,13 @@ from enum import StrEnum
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self
 
-import httpx
 import orjson
 from typing_extensions import TypeVar
 
 from core.http.errors import DeliveryError, Stage
 
 if TYPE_CHECKING:
+    import httpx
     from _typeshed import DataclassInstance
 
 
@@ -140,7 +140,7 @@ class Connector(ABC, Generic[C]):
     #: statuses that mean something else with this vendor than in `core.http`
     faults: ClassVar[Mapping[int, type[DeliveryError]]] = {}
 
-    def __init__(self, config: C, http: httpx.Client, tools: Tools) -> None:
+    def __init__(self, config: C, http: "httpx.Client", tools: Tools) -> None:
         self.config = config
         self.http = http
         self.tools = tools

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from core.integrations.manifest import HERE, Manifest, load, load_preset
+from core.integrations.manifest import HERE, Manifest, load, load_preset, trusted
 from core.platform.errors import Invalid, NotFound, did_you_mean
 
 PRESETS = HERE.parents[1] / "data" / "catalog"
@@ -24,7 +24,7 @@ class Catalog:
 @cache
 def read() -> Catalog:
     """Read every manifest and preset, once. Raises Unusable for a manifest of ours; a preset stops nobody."""
-    found = {entry.slug: entry for entry in map(load, HERE.glob("*/manifest.toml"))}
+    found = {entry.slug: entry for entry in map(trusted, HERE.glob("*/manifest.toml"))}
     built_in, disabled = frozenset(found), {}
     for path in sorted(PRESETS.glob("[!_.]*.toml")):
         try:
@@ -82,6 +82,8 @@ def _marked(manifest: Manifest, mark: str) -> frozenset[str]:
 
 
 def log_disabled() -> None:
-    """Tell at the start which presets are not used. Raises Unusable as `manifests`."""
+    """Check every manifest at the start, and tell which presets are not used. Raises Unusable for one of ours."""
+    for path in HERE.glob("*/manifest.toml"):
+        load(path)
     for sentence in disabled().values():
         log.warning("preset not used", reason=sentence)

@@ -9,15 +9,16 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from core.http import headers
 from core.integrations.manifest import Manifest, planned_fields
 from core.platform.errors import Invalid, did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SHOWN_CHARS = 60
@@ -217,6 +218,8 @@ _COERCE: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
 
 def _faults(manifest: Manifest, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, sentence) of everything the schema says against the config."""
+    from jsonschema import Draft202012Validator  # slow to import, and most commands enter nothing
+
     for fault in Draft202012Validator(manifest.config).iter_errors(config):
         if fault.absolute_path:
             name = str(fault.absolute_path[0])
@@ -247,7 +250,7 @@ def _partners(
                 yield partner, f'"{name}" goes with "{partner}" ({title}); give both or neither.'
 
 
-def _about_value(name: str, field: Mapping[str, Any], fault: ValidationError) -> str:
+def _about_value(name: str, field: Mapping[str, Any], fault: "ValidationError") -> str:
     subject = f'"{name}" ({field["title"]})'
     if len(fault.absolute_path) > 1:
         subject = f"An entry of {subject}"

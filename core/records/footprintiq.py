@@ -12,19 +12,16 @@ as unread: recent ones as a whole, older ones once they are read or resolved.
 What is read twice is absorbed by `records.store`. When it is read, and what becomes of the rows: `source`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psycopg
-from psycopg.abc import Buffer
-from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from sqlalchemy import URL, Connection, NullPool, RowMapping, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import Session, col
@@ -32,6 +29,9 @@ from sqlmodel import Session, col
 from core.platform.errors import Invalid, Unusable
 from core.platform.secret import Secret, redact
 from core.storage.models import Alert, Kind, PullCursor
+
+if TYPE_CHECKING:
+    import psycopg
 
 BATCH = 1_000
 OVERLAP = timedelta(minutes=2)
@@ -187,32 +187,10 @@ def connect(url: Secret) -> Iterator[Source]:
         yield Source(name_of(address), address, connection)
 
 
-def _read_any_time(raw: psycopg.Connection, _record: Any) -> None:
-    for name, loader in (("timestamptz", _Timestamptz), ("timestamp", _Timestamp), ("date", _Date)):
-        raw.adapters.register_loader(name, loader)
+def _read_any_time(raw: "psycopg.Connection", _record: Any) -> None:
+    from core.records import loaders  # there is a server, so its driver is loaded already
 
-
-class _Timestamptz(TimestamptzLoader):
-    def load(self, data: Buffer) -> Any:
-        return _or_text(super().load, data)
-
-
-class _Timestamp(TimestampLoader):
-    def load(self, data: Buffer) -> Any:
-        return _or_text(super().load, data)
-
-
-class _Date(DateLoader):
-    def load(self, data: Buffer) -> Any:
-        return _or_text(super().load, data)
-
-
-def _or_text(load: Callable[[Buffer], Any], data: Buffer) -> Any:
-    """A time that Python does not have, `infinity` above all, as PostgreSQL writes it: parsing tells of it."""
-    try:
-        return load(data)
-    except psycopg.DataError:
-        return bytes(data).decode()
+    loaders.register(raw)
 
 
 def position(session: Session, source: str, kind: Kind) -> Position | None:

@@ -17,15 +17,10 @@ from functools import wraps
 from pathlib import Path
 from random import random
 from time import monotonic, sleep
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import orjson
-import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, func, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
@@ -38,6 +33,10 @@ from sqlmodel import Session, SQLModel
 from core.platform.errors import Busy, Unusable
 from core.platform.settings import settings
 from core.storage import db_errors
+
+if TYPE_CHECKING:
+    import psycopg
+    from alembic.config import Config
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -190,7 +189,7 @@ def is_made() -> bool:
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         return False
     with _explained(), engine().connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() is not None
+        return _version(connection) is not None
 
 
 def check_current() -> None:
@@ -200,7 +199,7 @@ def check_current() -> None:
         raise Unusable(f"There is no database at {url.database} yet. Run `hub init` to create it.")
     with _explained(), engine().connect() as connection:
         current = _refuse_newer(connection)
-    if current != _head():
+    if current != _known()[-1]:
         raise Unusable(
             f"The database {db_errors.address(url)} is older than this hub. Run `hub init` to migrate it."
         )
@@ -263,9 +262,19 @@ def _migrating() -> Iterator[Connection]:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command  # slow to import, and most processes upgrade nothing
+
     config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _alembic() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def _in_the_way() -> str:
@@ -276,25 +285,27 @@ def _in_the_way() -> str:
     )
 
 
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+def _known() -> list[str]:
+    """The versions of the tables that this code knows, oldest first: the first word of each step's file name."""
+    return sorted(path.name.partition("_")[0] for path in _MIGRATIONS.glob("versions/[0-9]*.py"))
+
+
+def _version(connection: Connection) -> str | None:
+    """The version of the tables, as Alembic keeps it; None where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found
 
 
 def _refuse_newer(connection: Connection) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-    if current is not None and current not in known:
+    current = _version(connection)
+    if current is not None and current not in _known():
         raise Unusable(
             f"The database {db_errors.address(engine().url)} was made by a newer hub (revision {current}). "
             "Install that version or restore an older copy of the database."
         )
     return current
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
 
 
 @contextmanager
@@ -348,7 +359,7 @@ def _create(url: str) -> Engine:
         ) from None
 
 
-def _prepare_postgres(raw: psycopg.Connection, _record: Any) -> None:
+def _prepare_postgres(raw: "psycopg.Connection", _record: Any) -> None:
     """By a statement: poolers refuse the options of a start-up packet (pgbouncer.org, ignore_startup_parameters)."""
     raw.autocommit = True
     raw.execute(_limiting(WORKING))

@@ -4,7 +4,6 @@ import os
 import sqlite3
 from pathlib import Path
 
-import psycopg
 from sqlalchemy import URL
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -39,6 +38,8 @@ _QUOTES_VALUE = "22"
 def leave_values_out(context: ExceptionContext) -> None:
     """Cut a server's error to what it says of tables and columns: its details quote the row, and a row may hold a
     password's hash. For SQLAlchemy's `handle_error`; SQLite quotes nothing."""
+    import psycopg  # there is a server, so it is loaded already
+
     error, shown = context.original_exception, context.sqlalchemy_exception
     if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
         return

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from core.cli import child_processes
 from core.cli.processes import MAIL_ABOVE
+from core.platform.errors import Invalid, Unusable
 from tests.support.live import reserved_port
 from tests.support.terminal import Hub
 
@@ -212,3 +214,32 @@ def test_children_do_not_outlive_a_parent_that_was_killed(hub: Hub, start: Calla
     up.process.wait(STOP_S)
     until(lambda: not any(is_alive(pid) for pid in children), STOP_S, up)
     assert start().running().stop() == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="maps are Linux's")
+def test_who_watches_the_others_holds_no_database(start: Callable[..., Up]) -> None:
+    """What is needed once, before the start, is loaded by a process that ends."""
+    up = start().running()
+    lines = Path(f"/proc/{up.process.pid}/maps").read_text().splitlines()
+    extensions = {Path(line.split()[-1]).name.partition(".")[0] for line in lines if ".so" in line}
+    assert "_socket" in extensions
+    assert not extensions & {"_sqlite3", "orjson", "_rust"}
+    assert up.stop(signal.SIGTERM) == 0
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is called here elsewhere")
+def test_what_is_called_apart_answers_raises_and_ends() -> None:
+    here = os.getpid()
+    there = child_processes.apart(os.getpid)
+    assert there != here
+    assert not is_alive(there)
+    with pytest.raises(Invalid, match="No such thing") as caught:
+        child_processes.apart(_raise, Invalid("No such thing.", {"port": "is none"}))
+    assert caught.value.fields == {"port": "is none"}
+    assert "_raise" in caught.value.__notes__[0]  # where it was, for the file that a person may be sent to
+    with pytest.raises(Unusable, match="broken off from outside"):
+        child_processes.apart(os._exit, 9)

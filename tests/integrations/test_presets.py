@@ -171,6 +171,21 @@ def test_a_broken_built_in_manifest_stops_the_start(
         integrations.manifests()
 
 
+def test_a_built_in_manifest_is_checked_at_the_start_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only a check finds: a manifest that can be built stops no command at a terminal, but the start."""
+    home = tmp_path / "integrations"
+    shutil.copytree(catalog.HERE, home)
+    path = home / "slack" / "manifest.toml"
+    path.write_text(path.read_text().replace("[severity]\nlow", "[severity]\nlo"))
+    monkeypatch.setattr(catalog, "HERE", home)
+    catalog.read.cache_clear()
+    assert integrations.get("slack").severity["lo"]
+    with pytest.raises(Unusable, match=r'^core/integrations/slack/manifest.toml: .*"lo" in \[severity\]'):
+        integrations.log_disabled()
+
+
 class Started(Exception):
     """Ends a start where the real work would begin."""
 

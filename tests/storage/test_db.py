@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg import errors
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -156,6 +157,12 @@ def test_a_missing_database_leads_to_init(tmp_path: Path) -> None:
     db.configure(f"sqlite:///{tmp_path}/none.db")
     with pytest.raises(Unusable, match="Run `hub init`"):
         db.check_current()
+
+
+def test_the_versions_of_the_tables_are_alembics_own() -> None:
+    steps = ScriptDirectory.from_config(db._alembic())
+    assert db._known() == [step.revision for step in reversed(list(steps.walk_revisions()))]
+    assert db._known()[-1] == steps.get_current_head()
 
 
 def migrate_to(revision: str) -> None:

@@ -8,14 +8,14 @@ keyword without a sentence below is refused when the manifest is loaded, `$ref` 
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fastjsonschema
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from core.platform.errors import Invalid, did_you_mean
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 #: a body → why it is refused; nothing when it fits
 Check = Callable[[Any], tuple[str, ...]]
@@ -52,6 +52,9 @@ def compile_check(schema: Schema) -> Check:
 
 @lru_cache(maxsize=256)  # there are as many as manifests; making one takes as long as checking 500 bodies
 def _compiled(text: bytes) -> Check:
+    import fastjsonschema  # slow to import, both, and most commands map nothing
+    from jsonschema import Draft202012Validator
+
     schema = orjson.loads(text)
     _refuse_unknown(schema, "")
     try:
@@ -86,7 +89,7 @@ def _refuse_unknown(schema: Schema, path: str) -> None:
         _refuse_unknown(schema["items"], f"{path}[]")
 
 
-def _reasons(fault: ValidationError) -> Iterator[str]:
+def _reasons(fault: "ValidationError") -> Iterator[str]:
     """`event.severity is not one of low, high`. The numbers of a list's entries are left out."""
     path, rule = "", str(fault.validator)
     content: Any = fault.instance
