@@ -1,4 +1,4 @@
-"""`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub sandbox`."""
+"""`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub worker`, `hub sandbox`."""
 
 import os
 import shlex
@@ -29,6 +29,7 @@ SandboxPort = Annotated[
 SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
 #: the sandbox's mail server is this far above its port: 8625
 MAIL_ABOVE = 25
+THREADS = 16  # of a worker, as the scheduler's own
 LOG_BYTES = 10 * 2**20
 TOP = Path(__file__).resolve().parents[2]
 SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
@@ -36,7 +37,7 @@ HUB = (sys.executable, "-m", "core.cli")
 
 
 def register(app: typer.Typer) -> None:
-    for command in (init, up, scheduler, sandbox):
+    for command in (init, up, scheduler, worker, sandbox):
         app.command()(command)
     app.command("free-space")(free_space)
     app.command("serve")(serve_pages)
@@ -121,11 +122,13 @@ def free_space(as_json: Json = False) -> None:
 
 def serve_pages(host: Host = None, port: Port = None) -> None:
     """The dashboard alone."""
+    from core.delivery import workers
     from core.platform.settings import settings
 
     _choose(host, port)
     _check_egress()
     operator()
+    workers.check()
     say_trouble()
     from core.web import serve
 
@@ -138,6 +141,27 @@ def scheduler() -> None:
     operator()
     sys.stdout.flush()
     os.execv(SCHEDULER[0], SCHEDULER)  # noqa: S606 - our own program, no shell
+
+
+def worker(
+    threads: Annotated[
+        int,
+        typer.Option(parser=whole_number(1, 32), metavar="N", help="How many runs it takes at once."),
+    ] = THREADS,
+) -> None:
+    """One of any number of workers that run what is due, on this machine or another; PostgreSQL only."""
+    from core.delivery import workers
+
+    if not workers.are_used():
+        raise Unusable(
+            "HUB_EXECUTOR is local: the scheduler runs what is due in its own threads. For workers set "
+            "HUB_EXECUTOR=procrastinate and HUB_DATABASE_URL=postgresql+psycopg://…, then run `hub init`."
+        )
+    _check_egress()
+    operator()
+    sys.stdout.flush()
+    command = (*SCHEDULER, str(threads))
+    os.execv(command[0], command)  # noqa: S606 - our own program, no shell
 
 
 def sandbox(
@@ -174,6 +198,7 @@ def sandbox(
 
 
 def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> None:
+    from core.delivery import workers
     from core.platform.settings import settings
 
     running: list[child_processes.Child] = []
@@ -184,6 +209,8 @@ def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> 
             running.append(child_processes.start("sandbox", command, log))
         running.append(child_processes.start("dashboard", (*HUB, "serve"), log))
         running.append(child_processes.start("scheduler", SCHEDULER, log))
+        if workers.are_used():
+            running.append(child_processes.start("worker", (*SCHEDULER, str(THREADS)), log))
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
         if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):

@@ -181,7 +181,7 @@ def migrate() -> None:
 
 def limit(connection: Connection, limits: WaitLimits) -> None:
     """Give this session of PostgreSQL other limits, until it is given others again."""
-    connection.exec_driver_sql(_limiting(limits))
+    connection.exec_driver_sql(limiting(limits))
 
 
 def is_made() -> bool:
@@ -351,11 +351,12 @@ def _create(url: str) -> Engine:
 def _prepare_postgres(raw: psycopg.Connection, _record: Any) -> None:
     """By a statement: poolers refuse the options of a start-up packet (pgbouncer.org, ignore_startup_parameters)."""
     raw.autocommit = True
-    raw.execute(_limiting(WORKING))
+    raw.execute(limiting(WORKING))
     raw.autocommit = False
 
 
-def _limiting(limits: WaitLimits) -> str:
+def limiting(limits: WaitLimits) -> str:
+    """Return the statements that give a session of PostgreSQL these limits."""
     named = {
         "lock_timeout": limits.lock_s,
         "statement_timeout": limits.statement_s,

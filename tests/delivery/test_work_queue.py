@@ -1,0 +1,124 @@
+"""Runs through the work queue: real workers on a real PostgreSQL."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text, update
+from sqlmodel import col
+
+from core.delivery import dispatch, heartbeat, workers
+from core.platform.errors import Unusable
+from core.records import intake
+from core.storage import db
+from core.storage.models import Connection, Kind
+from tests.support.live import until
+from tests.support.wide import process, who_works, wide
+from tests.support.workplace import Workplace, sandbox, workplace
+
+__all__ = ["sandbox", "wide", "workplace"]
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.parametrize("database", ["postgres"], indirect=True),
+]
+
+
+def queued() -> set[str]:
+    with db.reading() as session:
+        return workers.queued(session)
+
+
+def put_off(*ids: str) -> None:
+    """As after a run with nothing to do: due in an hour."""
+    with db.session() as session:
+        later = text("now() + interval '1 hour'")
+        session.execute(
+            update(Connection)
+            .where(col(Connection.id).in_(ids))
+            .values(next_sync_at=later, next_wake_at=later)
+        )
+
+
+def test_one_worker_runs_what_is_due_and_says_goodbye(wide: Workplace, tmp_path: Path) -> None:
+    wide.connect("splunk", every="1h")
+    wide.scans(3)
+    with process(tmp_path / "log", "4") as worker:
+        until(lambda: wide.states("splunk") == ["delivered"] * 3, "nothing was delivered")
+        until(lambda: who_works().number == 1, "the worker is not known")
+        assert who_works().threads == 4
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+    with db.reading() as session:
+        assert heartbeat.read(session, db.now(session)).is_stopped
+    assert who_works().number == 0
+    assert wide.sandbox.credentials("splunk")["token"] not in (tmp_path / "log").read_text()
+
+
+def test_the_scheduler_only_keeps_the_clock(wide: Workplace, tmp_path: Path) -> None:
+    connected = wide.connect("splunk", every="1h")
+    wide.scans(1)
+    with process(tmp_path / "clock"):
+        until(lambda: queued() == {connected}, "nothing was queued")
+        assert who_works().sentence == "No worker was heard of: nothing is sent"
+        with process(tmp_path / "worker", "1"):
+            until(lambda: wide.states("splunk") == ["delivered"], "nothing was delivered")
+    assert '"synced"' not in (tmp_path / "clock").read_text()
+
+
+def test_what_is_due_waits_in_the_queue_once(wide: Workplace) -> None:
+    ids = {wide.connect(slug, every="1h") for slug in ("splunk", "elastic", "jira")}
+    wide.scans(1)
+    wide.cases(1)
+    queue = workers.work_queue().queue
+    assert dispatch.look(queue) == 3
+    assert dispatch.look(queue) == 0
+    assert queued() == ids
+
+
+def test_a_stored_record_queues_its_realtime_connection_in_its_own_transaction(wide: Workplace) -> None:
+    now, later = wide.connect("splunk", realtime=True), wide.connect("elastic", every="1h")
+    put_off(now, later)
+    with db.session() as session:
+        intake.records.store(session, Kind.SCAN, [scan(wide)], default_owner=wide.who.user_id)
+        assert queued() == set()  # nobody else sees it before the commit
+        assert workers.queued(session) == {now}
+        session.rollback()
+    assert queued() == set()
+    wide.scans(1)
+    wide.scans(1)
+    assert queued() == {now}
+
+
+def scan(wide: Workplace) -> dict[str, object]:
+    return {"id": "5f0c2f0e-1111-4222-8333-444455556666", "user_id": wide.who.user_id, "status": "completed"}
+
+
+def test_a_connection_that_runs_is_not_queued_by_its_records(wide: Workplace) -> None:
+    connected = wide.connect("splunk", realtime=True)
+    put_off(connected)
+    with db.session() as session:
+        session.execute(update(Connection).values(lease_until=text("now() + interval '1 minute'")))
+    wide.scans(1)
+    assert queued() == set()
+    assert wide.row("splunk").next_wake_at < wide.row("splunk").lease_until  # it is due when its run ends
+
+
+def test_the_queues_tables_are_made_once_and_brought_up_to_date(wide: Workplace) -> None:
+    queue = workers.work_queue()
+    queue.install()
+    queue.check()
+    newest, before = sorted(queue._steps(), reverse=True)[:2]
+    made = "SELECT count(*) FROM pg_trigger WHERE tgname = 'procrastinate_trigger_status_events_update_v1'"
+    with db.session() as session:  # as an older package would have left them
+        session.execute(text(f"COMMENT ON TABLE procrastinate_jobs IS '{before}'"))
+        session.execute(
+            text("DROP TRIGGER procrastinate_trigger_status_events_update_v1 ON procrastinate_jobs")
+        )
+    with pytest.raises(Unusable, match="`hub init`"):
+        queue.check()
+    queue.install()
+    queue.check()
+    with db.reading() as session:
+        assert queue._version(session.connection()) == newest
+        assert session.execute(text(made)).scalar_one() == 1
