@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from core.delivery import dispatch, heartbeat, workers
@@ -12,16 +12,26 @@ from core.platform.errors import Unusable
 from core.records import intake
 from core.storage import db
 from core.storage.models import Connection, Kind
+from tests.delivery.test_schedule import SlowVendor, connect, slow
 from tests.support.live import until
 from tests.support.wide import process, who_works, wide
 from tests.support.workplace import Workplace, sandbox, workplace
 
-__all__ = ["sandbox", "wide", "workplace"]
+__all__ = ["sandbox", "slow", "wide", "workplace"]
 
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.parametrize("database", ["postgres"], indirect=True),
 ]
+
+
+STATES = "SELECT status::text FROM procrastinate_jobs WHERE task_name = 'run' ORDER BY id"
+
+
+def jobs() -> list[str]:
+    """What became of the runs that are in the queue or were taken from it."""
+    with db.reading() as session:
+        return list(session.execute(text(STATES)).scalars())
 
 
 def queued() -> set[str]:
@@ -102,6 +112,50 @@ def test_a_connection_that_runs_is_not_queued_by_its_records(wide: Workplace) ->
     wide.scans(1)
     assert queued() == set()
     assert wide.row("splunk").next_wake_at < wide.row("splunk").lease_until  # it is due when its run ends
+
+
+def test_sigterm_ends_what_is_under_way_and_takes_no_more(
+    wide: Workplace, slow: SlowVendor, tmp_path: Path
+) -> None:
+    wide.ids = {name: connect(wide, slow, name) for name in ("one", "two")}
+    wide.alerts(1)
+    log = tmp_path / "log"
+    with process(log, "1") as worker:
+        until(lambda: len(slow.calls) == 1 and jobs() == ["doing", "todo"], "no call is under way")
+        worker.send_signal(signal.SIGTERM)
+        until(lambda: '"stopping"' in log.read_text(), "it does not stop")
+        assert worker.poll() is None
+        slow.let(10)
+        assert worker.wait(30) == 0
+    assert len(slow.calls) == 1
+    assert sorted(wide.states("one") + wide.states("two")) == ["delivered"]
+    assert jobs() == ["todo"]  # the other worker's, or this one's when it comes back
+    with db.reading() as session:
+        assert session.execute(select(func.count(col(Connection.run_id)))).scalar_one() == 0
+
+
+def test_what_a_killed_worker_was_sending_comes_again_under_the_same_key(
+    wide: Workplace, slow: SlowVendor, tmp_path: Path
+) -> None:
+    wide.ids["hook"] = connect(wide, slow, "hook")
+    wide.alerts(1)
+    with process(tmp_path / "one", "1") as worker:
+        until(lambda: len(slow.calls) == 1, "it was not called")
+        worker.kill()
+        worker.wait()
+    assert (wide.states("hook"), jobs()) == (["sending"], ["doing"])
+    wide.pass_time(minutes=2)  # its lease is over
+    with db.session() as session:  # and so long nobody heard of it
+        session.execute(
+            text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '2 minutes'")
+        )
+    slow.let(10)
+    with process(tmp_path / "two", "1"):
+        until(lambda: wide.states("hook") == ["delivered"], "it was not delivered again")
+        until(lambda: jobs() == [], "the dead worker's job is still there")
+    assert len(slow.calls) == 2
+    (row,) = wide.deliveries("hook")
+    assert row.attempt_count == 2
 
 
 def test_the_queues_tables_are_made_once_and_brought_up_to_date(wide: Workplace) -> None:
