@@ -33,6 +33,7 @@ SOONEST_S = 0.05
 TOGETHER_S = 0.5  # where many connections are idle, those due within so long are looked at together
 HOUSEKEEP_S = 15.0
 GRACE_S = 8.0  # of the 10 s in which we must be gone
+DRAIN_S = 25.0  # of the 30 s that systemd and compose give a worker: a vendor's call ends within 20
 TOLD_FOR_S = (
     60.0  # so long trouble of runs is told, when the database is well again and no run comes to show it
 )
@@ -297,9 +298,9 @@ def _say_restored() -> None:
         log.warning("the database was put back from a backup", in_doubt=found.deliveries)
 
 
-def work(threads: int) -> int:
+def work(threads: int, drain_s: float) -> int:
     """Keep the clock of the workers, and take `threads` runs at once, until SIGTERM or Ctrl-C."""
-    if not workers.work_queue().work(threads):
+    if not workers.work_queue().work(threads, drain_s):
         log.warning("stopped with a call open; its records are in doubt")
         _leave_at_once()
     return 0
@@ -311,10 +312,11 @@ def _leave_at_once() -> None:
     os._exit(0)
 
 
-def main(threads: int = 0) -> int:
+def main(threads: int = 0, drain_s: float = DRAIN_S) -> int:
     """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when database or manifests cannot be used.
 
-    Where runs go through the work queue this process keeps the clock of the workers, and is one with `threads`.
+    Where runs go through the work queue this process keeps the clock of the workers, and is one with `threads`, which
+    gives what is under way `drain_s` seconds to end.
     """
     logs.configure()
     try:
@@ -326,7 +328,7 @@ def main(threads: int = 0) -> int:
         return 1
     _say_restored()
     if workers.are_used():
-        return work(threads)
+        return work(threads, drain_s)
     done = threading.Event()
 
     def finish(_signal: int, _frame: FrameType | None) -> None:
@@ -345,4 +347,4 @@ def main(threads: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
+    sys.exit(main(*map(int, sys.argv[1:3])))

@@ -30,6 +30,7 @@ SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
 #: the sandbox's mail server is this far above its port: 8625
 MAIL_ABOVE = 25
 THREADS = 16  # of a worker, as the scheduler's own
+DRAIN_S = 8  # of the ten seconds in which `hub up` is gone, for the calls that are under way
 LOG_BYTES = 10 * 2**20
 TOP = Path(__file__).resolve().parents[2]
 SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
@@ -210,7 +211,7 @@ def _run(made: Made, stop: threading.Event, sandbox: tuple[int, int] | None) -> 
         running.append(child_processes.start("dashboard", (*HUB, "serve"), log))
         running.append(child_processes.start("scheduler", SCHEDULER, log))
         if workers.are_used():
-            running.append(child_processes.start("worker", (*SCHEDULER, str(THREADS)), log))
+            running.append(child_processes.start("worker", (*SCHEDULER, str(THREADS), str(DRAIN_S)), log))
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
         if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):

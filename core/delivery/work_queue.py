@@ -36,8 +36,6 @@ from core.records import source
 from core.storage import db
 
 CLOCK = "clock"
-#: a vendor's call ends within 20 s, then its rows are closed; systemd and compose wait 30 s
-DRAIN_S = 25.0
 AGAIN_S = 1.0
 HEARTBEAT_S = 5.0
 CONNECTIONS = 6  # of the queue's own, besides the runs'
@@ -208,7 +206,7 @@ def _execute(connection: Any, statements: str) -> None:
 # --- a worker -------------------------------------------------------------------------------------
 
 
-def work(threads: int) -> bool:
+def work(threads: int, drain_s: float) -> bool:
     """Keep the clock and take `threads` runs at once, until SIGTERM or Ctrl-C; then finish what is under way.
 
     False when a call had to be left open: the thread that hangs in it would keep the process.
@@ -220,10 +218,10 @@ def work(threads: int) -> bool:
     _here[:] = [worker]
     worker.start()
     log.info("working" if threads else "keeping the clock of the workers", threads=threads)
-    return asyncio.run(_work(worker))
+    return asyncio.run(_work(worker, drain_s))
 
 
-async def _work(worker: Worker) -> bool:
+async def _work(worker: Worker, drain_s: float) -> bool:
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
@@ -232,7 +230,7 @@ async def _work(worker: Worker) -> bool:
     await ending.wait()
     worker.stopping.set()
     log.info("stopping", running=len(worker.running))
-    await asyncio.wait([working], timeout=DRAIN_S)
+    await asyncio.wait([working], timeout=drain_s)
     return await asyncio.to_thread(worker.stop) and working.done()
 
 

@@ -54,12 +54,19 @@ class Workers:
     def sentence(self) -> str:
         """How it is, for every door; without the full stop."""
         if not self.number:
-            return "No worker was heard of: nothing is sent"
+            return "No worker runs"
         who = "1 worker takes" if self.number == 1 else f"{self.number:,} workers take"
         waits = (
             f"{self.queued:,} wait, the longest for {duration(self.lag_s)}" if self.queued else "none waits"
         )
         return f"{who} {self.threads:,} runs at once; {self.running:,} run now, {waits}"
+
+    @property
+    def lack(self) -> str | None:
+        """The sentence with the next step where nobody takes what is due; None where somebody does."""
+        if self.number:
+            return None
+        return "What is due waits in the work queue. Start one worker or more with `hub worker`."
 
 
 def are_used() -> bool:
