@@ -211,8 +211,8 @@ def work(threads: int, drain_s: float) -> bool:
 
     False when a call had to be left open: the thread that hangs in it would keep the process.
     """
-    logging.getLogger("procrastinate").setLevel(logging.ERROR)  # it says each job; ours say what became of it
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    for name in ("procrastinate", "psycopg.pool"):  # each job, and each try to reach a database that is away
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     workers.attend()
     worker = Worker(threads)
     _here[:] = [worker]
@@ -241,6 +241,10 @@ async def _work_on(worker: Worker, ending: asyncio.Event) -> None:
             try:
                 async with app.open_async():
                     await _take_jobs(worker, ending)
+                if (
+                    not ending.is_set()
+                ):  # a loop of its own has failed: it ends in order, and says so to nobody
+                    log.warning("the work queue was away; begun again")
             except (ConnectorException, psycopg.Error, OSError) as error:
                 log.warning("the work queue is away", reason=type(error.__cause__ or error).__name__)
             except Exception:

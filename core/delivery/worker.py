@@ -65,11 +65,18 @@ class Worker:
         return is_idle
 
     def _beat_on(self) -> None:
+        """Trouble is told when it begins and when it is over."""
+        is_heard = True
         while not self.stopping.wait(heartbeat.BEAT_S):
+            was_heard, is_heard = is_heard, False
             try:
                 self._beat()
+                is_heard = True
+                if not was_heard:
+                    log.info("heard again")
             except HubError as error:
-                log.warning("not heard of", reason=error.message)
+                if was_heard:
+                    log.warning("not heard of", reason=error.message)
             except Exception:
                 log.exception("beat failed")
 

@@ -4,10 +4,10 @@ A process says every two seconds that it lives; its row counts for nothing when 
 queue's table is `core.delivery.work_queue`'s; here it is only looked at, without the package that made it.
 """
 
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from types import ModuleType
 
 from sqlalchemy import BigInteger, ColumnElement, Enum, String, column, delete, func, select, table
@@ -29,7 +29,6 @@ STALLED_AFTER_S = runs.LEASE_S
 ALONE_FOR_S = 20.0
 #: rows of processes that were killed are kept for so long
 KEPT_FOR = timedelta(hours=1)
-_NAME = f"worker {uuid.uuid4().hex[:16]}"
 JOBS = table(
     "procrastinate_jobs",
     *(column("id", BigInteger), column("queue_name", String), column("task_name", String)),
@@ -106,17 +105,18 @@ def _queue(session: Session, ids: Sequence[str]) -> None:
 
 def beat(session: Session, threads: int, running: int, now: datetime) -> None:
     """Say that this process lives, and how much it takes."""
-    found = session.get(Heartbeat, _NAME)
+    name = _name()
+    found = session.get(Heartbeat, name)
     started_at = found.started_at if found else now
     details = {"threads": threads, "running": running}
     session.merge(
-        Heartbeat(name=_NAME, owner=runs.WORKER[-100:], beat_at=now, started_at=started_at, details=details)
+        Heartbeat(name=name, owner=runs.WORKER[-100:], beat_at=now, started_at=started_at, details=details)
     )
 
 
 def leave(session: Session, now: datetime) -> None:
     """End as a process of the work queue; the last one that leaves ends the scheduler's beat as well."""
-    session.execute(delete(Heartbeat).where(col(Heartbeat.name) == _NAME))
+    session.execute(delete(Heartbeat).where(col(Heartbeat.name) == _name()))
     if not _alive(session, now):
         heartbeat.retire(session, LEADER, now)
 
@@ -165,6 +165,11 @@ def is_alone(session: Session, task: str, job_id: int, now: datetime) -> bool:
     earlier = (JOBS.c.task_name == task, JOBS.c.status == "doing", JOBS.c.id < job_id)
     found = select(JOBS.c.id).where(*earlier, JOBS.c.worker_id.in_(alive)).limit(1)
     return session.execute(found).first() is None
+
+
+def _name() -> str:
+    """Of this process's row."""
+    return f"worker {sha256(runs.WORKER.encode()).hexdigest()[:16]}"
 
 
 def _alive(session: Session, now: datetime) -> list[Heartbeat]:
