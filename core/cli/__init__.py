@@ -19,6 +19,7 @@ from core.cli import (
     restored,
     runs,
     status,
+    transfer,
     try_out,
 )
 
@@ -42,6 +43,7 @@ for module in (
     holds,
     records,
     restored,
+    transfer,
 ):
     module.register(app)
 

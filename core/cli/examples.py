@@ -8,6 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "serve": ("hub serve --host 127.0.0.1 --port 8501",),
     "scheduler": ("hub scheduler",),
     "worker": ("hub worker", "hub worker --threads 8"),
+    "copy": ("hub copy postgresql+psycopg://hub:password@db.example.com/hub",),
     "sandbox": ("hub sandbox --port 8601",),
     "free-space": ("hub free-space",),
     "status": ("hub status", "hub status --json"),

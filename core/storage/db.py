@@ -78,7 +78,7 @@ _engines: dict[str, Engine] = {}
 def configure(url: str) -> None:
     """Point this process at the database at `url`. Raises Unusable when the address makes no sense."""
     _close()
-    engine = _create(url)
+    engine = create(url)
     _engines["read"] = engine.execution_options(hub_write=False)
     _engines["write"] = engine.execution_options(hub_write=True)
 
@@ -328,7 +328,8 @@ def _told() -> Iterator[None]:
         raise db_errors.reason(engine().url, error) from error
 
 
-def _create(url: str) -> Engine:
+def create(url: str) -> Engine:
+    """Make an engine for the database at `url`. Raises Unusable when the address makes no sense."""
     try:
         parsed = make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):

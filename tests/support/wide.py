@@ -29,9 +29,14 @@ def wide(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work
 
 
 @contextmanager
-def process(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`hub worker --threads N` (or, without a number, `hub scheduler`) as it is after its checks; killed at the end."""
-    command = [sys.executable, str(ROOT / "scheduler.py"), *arguments]
+def process(log: Path, threads: int = 0, slice_s: float | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`hub worker --threads N` (or, without threads, `hub scheduler`) as it is after its checks; killed at the end.
+
+    With `slice_s` a run has so many seconds while others wait.
+    """
+    sliced = "" if slice_s is None else f"schedule.SLICE_S = {slice_s};"
+    code = f"import scheduler; from core.delivery import schedule; {sliced} raise SystemExit(scheduler.main({threads}))"
+    command = [sys.executable, "-c", code]
     with log.open("ab") as said:
         started = subprocess.Popen(
             command, stderr=said, cwd=log.parent, env=os.environ | {"PYTHONPATH": str(ROOT)}
