@@ -1,6 +1,7 @@
 """Runs through the work queue: real workers on a real PostgreSQL."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,8 @@ def test_sigterm_ends_what_is_under_way_and_takes_no_more(
         until(lambda: len(slow.calls) == 1 and jobs() == ["doing", "todo"], "no call is under way")
         worker.send_signal(signal.SIGTERM)
         until(lambda: '"stopping"' in log.read_text(), "it does not stop")
-        assert worker.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):  # it waits for the call
+            worker.wait(2)
         slow.let(10)
         assert worker.wait(30) == 0
     assert len(slow.calls) == 1
