@@ -156,7 +156,7 @@ class Harness:
         missing = self.plan.stops - self.report.stops
         if self.plan.stop_points and missing > stopping and stopping < STOPPED_AT_ONCE:
             point = self._rarest(self.plan.stop_points, self.report.stopped_at, signal.SIGSTOP)
-            return self._order("worker", point, signal=signal.SIGSTOP)
+            return self._order(self.plan.role, point, signal=signal.SIGSTOP)
         if self.plan.at_random and self.numbers % 16 == 0 and self.plan.role == "worker":
             return self._order("scheduler")
         return self._order(self.plan.role, self._point(points.OF_WORKERS))

@@ -2,13 +2,14 @@
 
 import signal
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
-from core.delivery import dispatch, heartbeat, workers
+from core.delivery import dispatch, heartbeat, schedule, workers
 from core.platform.errors import Unusable
 from core.records import intake
 from core.storage import db
@@ -85,6 +86,44 @@ def test_what_is_due_waits_in_the_queue_once(wide: Workplace) -> None:
     assert dispatch.look(queue) == 3
     assert dispatch.look(queue) == 0
     assert queued() == ids
+
+
+def test_those_that_fail_and_those_that_are_slow_have_their_shares_of_all_threads(wide: Workplace) -> None:
+    failing, slow_ones, quick = (
+        [wide.connect("splunk", every="1h") for _ in range(number)] for number in (3, 5, 2)
+    )
+    wide.scans(1)
+    with db.session() as session:
+        workers.beat(session, 4, 0, db.now(session))
+        for ids, values in ((failing, {"failures": 1}), (slow_ones, {"held_s": schedule.SLOW_S + 1})):
+            session.execute(update(Connection).where(col(Connection.id).in_(ids)).values(**values))
+    queue = workers.work_queue().queue
+    dispatch.look(queue)
+    waiting = queued()
+    assert (len(waiting & {*failing}), len(waiting & {*slow_ones}), waiting & {*quick}) == (1, 2, {*quick})
+    with db.session() as session:  # they run now, and who runs takes a place as well
+        session.execute(text("DELETE FROM procrastinate_jobs"))
+        taken = col(Connection.id).in_(waiting)
+        later = text("now() + interval '1 minute'")
+        session.execute(update(Connection).where(taken).values(lease_until=later, next_wake_at=later))
+    assert dispatch.look(queue) == 0
+
+
+def test_a_periodic_task_is_anothers_while_that_one_lives(wide: Workplace) -> None:
+    with db.session() as session:
+        alive = "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+        worker = session.execute(text(alive)).scalar_one()
+        at = (
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id) "
+            "VALUES ('clock', 'sweep', 'doing', :worker) RETURNING id"
+        )
+        job = session.execute(text(at), {"worker": worker}).scalar_one()
+    with db.reading() as session:
+        now = db.now(session)
+        assert workers.is_alone(session, "sweep", job, now)
+        assert not workers.is_alone(session, "sweep", job + 1, now)
+        assert workers.is_alone(session, "replays", job + 1, now)
+        assert workers.is_alone(session, "sweep", job + 1, now + timedelta(seconds=workers.ALONE_FOR_S + 1))
 
 
 def test_a_stored_record_queues_its_realtime_connection_in_its_own_transaction(wide: Workplace) -> None:
