@@ -15,6 +15,7 @@ from core.records import intake
 from core.storage import db
 from core.storage.models import Connection, Kind
 from tests.delivery.test_schedule import SlowVendor, connect, slow
+from tests.flow.test_crowd import Crowd, states_seen
 from tests.support.live import until
 from tests.support.wide import process, who_works, wide
 from tests.support.workplace import Workplace, sandbox, workplace
@@ -27,6 +28,7 @@ pytestmark = [
 ]
 
 
+TURNS = 40
 STATES = "SELECT status::text FROM procrastinate_jobs WHERE task_name = 'run' ORDER BY id"
 
 
@@ -85,7 +87,34 @@ def test_what_is_due_waits_in_the_queue_once(wide: Workplace) -> None:
     queue = workers.work_queue().queue
     assert dispatch.look(queue) == 3
     assert dispatch.look(queue) == 0
-    assert queued() == ids
+    with db.session() as session:  # as by a record that comes now
+        queue(session, sorted(ids))
+    assert (queued(), jobs()) == (ids, ["todo"] * 3)
+
+
+def test_looks_and_records_at_once_never_meet_in_the_queue(wide: Workplace) -> None:
+    for slug in ("splunk", "elastic", "qradar"):
+        wide.connect(slug, realtime=True)
+    queue, crowd = workers.work_queue().queue, Crowd()
+
+    def take() -> None:
+        """What is queued is taken, as by workers; then nothing is due."""
+        with db.session() as session:
+            session.execute(text("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'run'"))
+        put_off(*wide.ids.values())
+
+    with states_seen() as seen:
+        for number in range(2):
+            crowd.start(f"looks {number}", lambda: dispatch.look(queue), TURNS)
+            crowd.start(f"stores {number}", lambda: wide.scans(1), TURNS)
+        crowd.start("takes", take, TURNS)
+        try:
+            until(lambda: not any(each.is_alive() for each in crowd.threads), "somebody hangs")
+        finally:
+            crowd.end()
+    assert crowd.trouble == []
+    assert not {"23505", "40P01", "55P03"} & set(seen), seen
+    assert jobs().count("doing") >= TURNS, "vacuous: little was queued"
 
 
 def test_those_that_fail_and_those_that_are_slow_have_their_shares_of_all_threads(wide: Workplace) -> None:
