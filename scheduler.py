@@ -18,24 +18,22 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from core import integrations
-from core.delivery import clock, heartbeat, housekeeping, idle, restored, runs, schedule, sync
+from core.delivery import clock, heartbeat, housekeeping, idle, restored, runs, schedule, sync, workers
 from core.delivery.heartbeat import BEAT_S
 from core.delivery.history import replays
-from core.delivery.schedule import Due
+from core.delivery.schedule import FAILING_SHARE, SLICE_S, SLOW_SHARE, Due
 from core.platform import logs
 from core.platform.errors import Busy, Conflict, HubError, Invalid, NotFound, Unusable
 from core.records import source
 from core.storage import db, disk
 
 THREADS = 16
-FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
-SLOW_SHARE = 0.5  # … and for vendors that take their time: a quarter is always there for the quick ones
-SLICE_S = 10.0  # of a run while others wait for a thread; then it is due again, behind them
 LOOK_S = 1.0  # at least once a second
 SOONEST_S = 0.05
 TOGETHER_S = 0.5  # where many connections are idle, those due within so long are looked at together
 HOUSEKEEP_S = 15.0
 GRACE_S = 8.0  # of the 10 s in which we must be gone
+DRAIN_S = 25.0  # of the 30 s that systemd and compose give a worker: a vendor's call ends within 20
 TOLD_FOR_S = (
     60.0  # so long trouble of runs is told, when the database is well again and no run comes to show it
 )
@@ -300,16 +298,37 @@ def _say_restored() -> None:
         log.warning("the database was put back from a backup", in_doubt=found.deliveries)
 
 
-def main() -> int:
-    """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when database or manifests cannot be used."""
+def work(threads: int, drain_s: float) -> int:
+    """Keep the clock of the workers, and take `threads` runs at once, until SIGTERM or Ctrl-C."""
+    if not workers.work_queue().work(threads, drain_s):
+        log.warning("stopped with a call open; its records are in doubt")
+        _leave_at_once()
+    return 0
+
+
+def _leave_at_once() -> None:
+    """The thread that hangs in a vendor's answer would keep the process."""
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def main(threads: int = 0, drain_s: float = DRAIN_S) -> int:
+    """Run until SIGTERM or Ctrl-C. Exits 1 with one sentence when database or manifests cannot be used.
+
+    Where runs go through the work queue this process keeps the clock of the workers, and is one with `threads`, which
+    gives what is under way `drain_s` seconds to end.
+    """
     logs.configure()
     try:
         db.check_current()
+        workers.check()
         integrations.log_disabled()
     except HubError as error:
         print(error.message, file=sys.stderr)
         return 1
     _say_restored()
+    if workers.are_used():
+        return work(threads, drain_s)
     done = threading.Event()
 
     def finish(_signal: int, _frame: FrameType | None) -> None:
@@ -323,10 +342,9 @@ def main() -> int:
     log.info("stopping", running=len(clock.running))
     if not clock.stop():
         log.warning("stopped with a call open; its records are in doubt", running=len(clock.running))
-        sys.stderr.flush()
-        os._exit(0)  # the thread that hangs in a vendor's answer would keep the process
+        _leave_at_once()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:3])))

@@ -8,7 +8,7 @@ from core.health import Overview, Status, Strip
 from core.storage.models import Category
 from core.web import ui
 from core.web.ui import charts, words
-from core.web.ui.banner import scheduler_banner, source_line, trouble_banner
+from core.web.ui.banner import scheduler_banner, source_line, trouble_banner, workers_line
 from core.web.ui.cards import cards
 from core.web.ui.heartbeats import heartbeats
 from core.web.ui.runs import runs_table
@@ -65,6 +65,7 @@ def live(hours: int, category: str | None, connection: str | None) -> None:
     with st.container(border=True):
         runs(view)
     st.caption(f"As of {view.at:%H:%M:%S} UTC, again every {REFRESH_S} s. {view.scheduler.sentence}.")
+    workers_line(view.workers)
     source_line()
 
 

@@ -40,6 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "streamlit": ("core.web.ui", "core.web.app", "core.web.middleware", "pages", "dashboard"),
     "fastapi": ("core.web",),
     "apscheduler": ("scheduler",),
+    "procrastinate": ("core.delivery.work_queue",),
     "sqlalchemy": (
         "core.storage",
         "core.access",

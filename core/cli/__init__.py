@@ -21,6 +21,7 @@ from core.cli import (
     restored,
     runs,
     status,
+    transfer,
     try_out,
 )
 
@@ -48,6 +49,7 @@ for module in (
     records,
     restored,
     bench,
+    transfer,
 ):
     module.register(app)
 

@@ -7,6 +7,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "up": ("hub up", "hub up --demo --port 8502"),
     "serve": ("hub serve --host 127.0.0.1 --port 8501",),
     "scheduler": ("hub scheduler",),
+    "worker": ("hub worker", "hub worker --threads 8"),
+    "copy": ("hub copy postgresql+psycopg://hub:password@db.example.com/hub",),
     "sandbox": ("hub sandbox --port 8601",),
     "free-space": ("hub free-space",),
     "status": ("hub status", "hub status --json"),

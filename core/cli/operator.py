@@ -22,9 +22,11 @@ def operator(*, opens_secrets: bool = False) -> "Principal":
     With `opens_secrets` also when the key file is gone.
     """
     from core import access
+    from core.delivery import workers
     from core.storage import db
 
     db.check_current()
+    workers.attend()
     if opens_secrets:
         require_key()
     return access.LOCAL

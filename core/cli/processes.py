@@ -1,4 +1,4 @@
-"""`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub sandbox`."""
+"""`hub init`, `hub up` and its parts alone: `hub serve`, `hub scheduler`, `hub worker`, `hub sandbox`."""
 
 import gc
 import os
@@ -32,6 +32,8 @@ OFTEN = gc.get_threshold()  # Python's own, before a command changes it
 SANDBOX_HOST, SANDBOX_PORT = "127.0.0.1", 8600
 #: the sandbox's mail server is this far above its port: 8625
 MAIL_ABOVE = 25
+THREADS = 16  # of a worker, as the scheduler's own
+DRAIN_S = 8  # of the ten seconds in which `hub up` is gone, for the calls that are under way
 LOG_BYTES = 10 * 2**20
 TOP = Path(__file__).resolve().parents[2]
 SCHEDULER = (sys.executable, str(TOP / "scheduler.py"))
@@ -39,7 +41,7 @@ HUB = (sys.executable, "-m", "core.cli")
 
 
 def register(app: typer.Typer) -> None:
-    for command in (init, up, scheduler, sandbox):
+    for command in (init, up, scheduler, worker, sandbox):
         app.command()(command)
     app.command("free-space")(free_space)
     app.command("serve")(serve_pages)
@@ -94,15 +96,18 @@ def up(
 
 @dataclass(frozen=True)
 class Ready:
-    """What is said once all runs: how to sign in, and lines about the connections."""
+    """What is said once all runs: how to sign in, and lines about the connections; and whether workers run, too."""
 
     database: str
+    has_workers: bool
     sign_in: str
     connections: list[str]
 
 
 def _make_ready(admin: str, is_demo: bool) -> Ready:
     """Do all that needs the database before the start, and say what is said once: no secret is handed back."""
+    from core.delivery import workers
+
     _check_egress()
     made = prepare(admin, may_be_locked=True)
     if made.password:
@@ -110,7 +115,7 @@ def _make_ready(admin: str, is_demo: bool) -> Ready:
     if made.doubted:
         tell(made.doubted)
     sign_in = f"Sign in as {made.admin} with the password above." if made.password else _sign_in(made)
-    return Ready(made.database, sign_in, [] if is_demo else _connections())
+    return Ready(made.database, workers.are_used(), sign_in, [] if is_demo else _connections())
 
 
 def free_space(as_json: Json = False) -> None:
@@ -140,11 +145,13 @@ def free_space(as_json: Json = False) -> None:
 
 def serve_pages(host: Host = None, port: Port = None) -> None:
     """The dashboard alone."""
+    from core.delivery import workers
     from core.platform.settings import settings
 
     _choose(host, port)
     _check_egress()
     operator()
+    workers.check()
     say_trouble()
     gc.set_threshold(*OFTEN)  # it lives long, and its pages leave garbage
     from core.web import serve
@@ -158,6 +165,27 @@ def scheduler() -> None:
     operator()
     sys.stdout.flush()
     os.execv(SCHEDULER[0], SCHEDULER)  # noqa: S606 - our own program, no shell
+
+
+def worker(
+    threads: Annotated[
+        int,
+        typer.Option(parser=whole_number(1, 32), metavar="N", help="How many runs it takes at once."),
+    ] = THREADS,
+) -> None:
+    """One of any number of workers that run what is due, on this machine or another; PostgreSQL only."""
+    from core.delivery import workers
+
+    if not workers.are_used():
+        raise Unusable(
+            "HUB_EXECUTOR is local: the scheduler runs what is due in its own threads. For workers set "
+            "HUB_EXECUTOR=procrastinate and HUB_DATABASE_URL=postgresql+psycopg://…, then run `hub init`."
+        )
+    _check_egress()
+    operator()
+    sys.stdout.flush()
+    command = (*SCHEDULER, str(threads))
+    os.execv(command[0], command)  # noqa: S606 - our own program, no shell
 
 
 def sandbox(
@@ -205,6 +233,8 @@ def _run(ready: Ready, stop: threading.Event, sandbox: tuple[int, int] | None) -
             running.append(child_processes.start("sandbox", command, log))
         running.append(child_processes.start("dashboard", (*HUB, "serve"), log))
         running.append(child_processes.start("scheduler", SCHEDULER, log))
+        if ready.has_workers:
+            running.append(child_processes.start("worker", (*SCHEDULER, str(THREADS), str(DRAIN_S)), log))
         if sandbox is not None:
             _demo(running, stop, sandbox[0])
         if child_processes.await_answer((settings().host, settings().port, "/healthz"), running, stop):

@@ -34,7 +34,7 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
     With `may_be_locked` a hub whose key is gone or damaged starts all the same: what it opened waits.
     """
     from core import connections
-    from core.delivery import restored
+    from core.delivery import restored, workers
     from core.platform.settings import settings
     from core.platform.vault import Ring, create_key_file
     from core.storage import db, disk
@@ -46,6 +46,8 @@ def prepare(admin: str, *, may_be_locked: bool = False) -> Made:
     if has_key and not is_locked:
         Ring.load(chosen)
     db.migrate()
+    if workers.are_used():
+        workers.work_queue().install()
     disk.keep_ballast()
     connections.publish_catalog()
     if not has_key and not is_locked:

@@ -14,6 +14,7 @@ from core.platform.durations import duration
 if TYPE_CHECKING:
     from core.connections import ConnectionRow
     from core.delivery.heartbeat import Scheduler
+    from core.delivery.workers import Workers
     from core.health.self_check import Trouble
     from core.records.source import SourceState
 
@@ -26,6 +27,7 @@ class Screen:
     url: str
     is_answering: bool
     scheduler: "Scheduler"
+    workers: "Workers | None"
     source: "SourceState | None"
     trouble: "tuple[Trouble, ...]"
     lines: "tuple[ConnectionRow, ...]"
@@ -58,6 +60,7 @@ def status(as_json: Json = False) -> None:
 
 def _look() -> Screen:
     from core import connections
+    from core.delivery import workers
     from core.health import self_check
     from core.platform.settings import settings
     from core.records import source
@@ -65,11 +68,14 @@ def _look() -> Screen:
 
     who = operator()
     board, chosen = connections.board(who), settings()
+    with db.reading() as session:
+        found = workers.read(session, db.now(session))
     return Screen(
         database=db.engine().url.render_as_string(hide_password=True),
         url=chosen.public_url,
         is_answering=child_processes.answers(chosen.host, chosen.port, "/healthz"),
         scheduler=board.scheduler,
+        workers=found,
         source=source.state(),
         trouble=self_check.standing(),
         lines=board.lines,
@@ -83,6 +89,7 @@ def _tell(found: Screen) -> None:
             ("Database", found.database),
             ("Dashboard", f"{'answers' if found.is_answering else 'does not answer'} at {found.url}"),
             ("Scheduler", _scheduler(found.scheduler)),
+            ("Workers", found.workers.sentence if found.workers else None),
             ("Source", source.sentence if source and not source.error else None),
             ("Connections", _standings(found)),
             ("Records", _records(found)),
@@ -127,6 +134,7 @@ def _as_data(found: Screen) -> dict[str, Any]:
         "database": found.database,
         "dashboard": {"url": found.url, "answers": found.is_answering},
         "scheduler": {"heartbeat_age_s": scheduler.age_s, "is_silent": scheduler.is_silent},
+        "workers": asdict(found.workers) if found.workers else None,
         "source": asdict(source) | {"sentence": source.sentence} if source else None,
         "trouble": [asdict(one) for one in found.trouble],
         "connections": _words(found),

@@ -19,8 +19,9 @@ SCHEDULER = "scheduler"
 #: under this name stands when the clock was found to have been ahead
 CLOCK = "clock"
 BEAT_S = 2.0
-#: a beat that is older counts for nothing: its scheduler's place is taken, and pages say that nothing is sent
-OLD_AFTER_S = 12.0
+#: a beat that is older counts for nothing: its scheduler's place is taken, and pages say that nothing is sent. With a
+#: look a second a killed one's place is taken within 10 s
+OLD_AFTER_S = 8.0
 #: in a beat's details: it is the last one, the scheduler was stopped in order
 _ENDED = "ended"
 

@@ -15,6 +15,9 @@ from core.storage.models import Connection
 
 #: a run that held its worker for longer was slow, and so, it is taken, is the connection's next one
 SLOW_S = 2.0
+FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
+SLOW_SHARE = 0.5  # … and for vendors that take their time: a quarter is always there for the quick ones
+SLICE_S = 10.0  # of a run while others wait for a thread; then it is due again, behind them
 
 
 class Due(NamedTuple):
@@ -40,12 +43,11 @@ def due(
     """
     with db.reading() as session:
         now = until or db.now(session)
-        fails, is_slow = col(Connection.failures) > 0, col(Connection.held_s) > SLOW_S
-        free = col(Connection.id).not_in(held) if held else true()
-        failing = _longest(session, now, fails & free, _share(room, failing_room))
+        not_held = col(Connection.id).not_in(held) if held else true()
+        failing = _longest(session, now, fails() & not_held, _share(room, failing_room))
         room -= len(failing)
-        slow = _longest(session, now, ~fails & is_slow & free, _share(room, slow_room))
-        quick = _longest(session, now, ~fails & ~is_slow & free, room)
+        slow = _longest(session, now, ~fails() & is_slow() & not_held, _share(room, slow_room))
+        quick = _longest(session, now, ~fails() & ~is_slow() & not_held, room)
         return [*failing, *sorted([*slow, *quick], key=lambda each: each.since)[:room]]
 
 
@@ -67,6 +69,27 @@ def seconds_to_next() -> float | None:
         return (earliest - now).total_seconds() if earliest else None
 
 
+def lag_s(session: Session, now: datetime) -> float:
+    """Compute for how many seconds the connection that waits the longest has been due; 0.0 where none is."""
+    since = session.execute(_due(now).order_by(col(Connection.next_wake_at)).limit(1)).first()
+    return (now - since.next_wake_at).total_seconds() if since else 0.0
+
+
+def fails() -> Any:
+    """Where clause: connections whose last run failed."""
+    return col(Connection.failures) > 0
+
+
+def is_slow() -> Any:
+    """Where clause: connections whose last run held its thread for long."""
+    return col(Connection.held_s) > SLOW_S
+
+
+def free(now: datetime) -> Any:
+    """Where clause: connections that nobody works on."""
+    return or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
+
+
 def _share(room: int, most: int | None) -> int:
     return room if most is None else max(0, min(room, most))
 
@@ -83,12 +106,8 @@ def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due
 def _due(now: datetime) -> Any:
     columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
     return select(*map(col, columns)).where(
-        due_times.wakes(), col(Connection.next_wake_at) <= now, _free(now), credentials.is_open(), may_run()
+        due_times.wakes(), col(Connection.next_wake_at) <= now, free(now), credentials.is_open(), may_run()
     )
-
-
-def _free(now: datetime) -> Any:
-    return or_(col(Connection.lease_until).is_(None), col(Connection.lease_until) < now)
 
 
 # --- the next time --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal_column, select
 from sqlmodel import Session, col
 
-from core.delivery import backlog, heartbeat
+from core.delivery import backlog, heartbeat, schedule, workers
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, added
 from core.delivery.journal import SUMS
 from core.delivery.outbox.queries import in_states
@@ -93,6 +93,8 @@ class Metrics:
                 _backlog(session),
                 _connections(session),
                 _heartbeat(heartbeat.read(session, now).age_s),
+                *_workers(workers.read(session, now)),
+                _lag(schedule.lag_s(session, now)),
             ]
         present += _source(source.state())
         totals = self._totals(now)
@@ -299,6 +301,31 @@ def _heartbeat(age_s: float | None) -> Metric:
     )
     if age_s is not None:
         family.add_metric([], age_s)
+    return family
+
+
+def _workers(found: workers.Workers | None) -> Iterator[Metric]:
+    """Nothing where the scheduler's own threads run what is due."""
+    if found is None:
+        return
+    for name, said, number in (
+        ("hub_workers", "Workers that live.", found.number),
+        ("hub_worker_threads", "How many runs all workers take at once.", found.threads),
+        ("hub_worker_runs", "Runs that workers are at.", found.running),
+        ("hub_work_queue_length", "Runs that wait in the work queue for a worker.", found.queued),
+    ):
+        family = GaugeMetricFamily(name, said, labels=[])
+        family.add_metric([], number)
+        yield family
+
+
+def _lag(lag_s: float) -> Metric:
+    family = GaugeMetricFamily(
+        "hub_schedule_lag_seconds",
+        "How long the connection that waits the longest for a run has been due; 0: none waits.",
+        labels=[],
+    )
+    family.add_metric([], lag_s)
     return family
 
 

@@ -1,28 +1,30 @@
-"""What is wrong with the hub itself, not with a connection: its disk, its keys, its database, its source, its clock.
+"""What is wrong with the hub itself, not with a connection: disk, keys, database, workers, source, clock.
 
 One answer for the pages, the API, `/readyz` and the terminal.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from core.delivery import heartbeat
+from core.delivery import heartbeat, workers
 from core.health import duration
 from core.integrations import credentials
 from core.records import source
 from core.storage import db, disk
 from core.storage.models import Heartbeat
 
-DISK, KEY, SCHEDULER, SOURCE, CLOCK = "disk", "key", "scheduler", "source", "clock"
+DISK, KEY, SCHEDULER, WORKERS = "disk", "key", "scheduler", "workers"
+SOURCE, CLOCK = "source", "clock"
 #: so long it is told that the clock was ahead
 TOLD_FOR = timedelta(days=1)
 _TITLES = {
     DISK: "The disk is nearly full: nothing is taken in or sent",
     KEY: "A key is missing: connections are locked",
     SCHEDULER: "The scheduler cannot work",
+    WORKERS: "No worker runs: nothing is sent",
     SOURCE: "The FootprintIQ database is not read",
     CLOCK: "The clock was ahead",
 }
@@ -30,7 +32,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Trouble:
-    what: str  # disk | key | scheduler | source | clock
+    what: str  # disk | key | scheduler | workers | source | clock
     sentence: str
 
     @property
@@ -43,8 +45,17 @@ def standing() -> tuple[Trouble, ...]:
     with db.reading() as session:
         keys = [Trouble(KEY, lock.sentence) for lock in credentials.locks(session)]
         said = _said_by_scheduler(session)
-        clock = _clock(session)
-    return (*_disk(), *keys, *(Trouble(SCHEDULER, sentence) for sentence in said), *_source(), *clock)
+        now = db.now(session)
+        found, clock = workers.read(session, now), _clock(session, now)
+    lacking = [Trouble(WORKERS, found.lack)] if found and found.lack else []
+    return (
+        *_disk(),
+        *keys,
+        *(Trouble(SCHEDULER, sentence) for sentence in said),
+        *lacking,
+        *_source(),
+        *clock,
+    )
 
 
 def _disk() -> list[Trouble]:
@@ -64,10 +75,10 @@ def _said_by_scheduler(session: Session) -> list[str]:
     return [str(told[what]) for what in ("run", "database") if what in told] if isinstance(told, dict) else []
 
 
-def _clock(session: Session) -> list[Trouble]:
+def _clock(session: Session, now: datetime) -> list[Trouble]:
     """What `core.delivery.clock` has put right; nothing waits for it any more, but somebody should know why."""
     found = session.get(Heartbeat, heartbeat.CLOCK)
-    if found is None or found.beat_at < db.now(session) - TOLD_FOR:
+    if found is None or found.beat_at < now - TOLD_FOR:
         return []
     number = found.details["connections"]
     put_right = (

@@ -15,8 +15,9 @@ from sqlmodel import Session, col
 
 from core import access
 from core.access import Principal
-from core.delivery import heartbeat
+from core.delivery import heartbeat, workers
 from core.delivery.heartbeat import Scheduler
+from core.delivery.workers import Workers
 from core.health import facts, figures
 from core.health.facts import Facts
 from core.health.figures import BUCKET_H, Figure, Past, Span
@@ -104,6 +105,7 @@ class Overview:
     recent_runs: tuple[RecentRun, ...]
     recent_failures: tuple[RecentRun, ...]
     scheduler: Scheduler
+    workers: Workers | None  # None: the scheduler's own threads run what is due
 
     @property
     def times(self) -> list[datetime]:
@@ -144,6 +146,7 @@ def overview(
             recent_runs=newest(session, ids, span, names, tuple(RunStatus), withheld),
             recent_failures=newest(session, ids, span, names, FAILURES, withheld),
             scheduler=heartbeat.read(session, now),
+            workers=workers.read(session, now),
         )
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.platform import durations
@@ -18,6 +18,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: scheme, host and no user name; what follows is the caller's
 _WEB = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", re.ASCII)
 OFF = "off"
+LOCAL: Literal["local"] = "local"
+PROCRASTINATE: Literal["procrastinate"] = "procrastinate"
 AUDIT_KEPT_DAYS = 30  # the trigger of migration 0013 has the same number
 SOURCE_EVERY_S = range(10, 7 * durations.DAY_S + 1)
 _PROXY = re.compile(r"http://([^\s/?#@\\]+@)?[^\s/?#@\\]+/?", re.ASCII)
@@ -45,7 +47,7 @@ class Settings(BaseSettings):
     source_url: Secret | None = None
     source_every: str = "1m"
     admin_password: Secret | None = None
-    executor: str = "local"
+    executor: Literal["local", "procrastinate"] = LOCAL
     retention_days: int = 90
     audit_days: int = 400
     record_days: int | None = None
@@ -75,9 +77,11 @@ class Settings(BaseSettings):
 
     @field_validator("executor")
     @classmethod
-    def _is_built(cls, value: str) -> str:
-        if value != "local":
-            raise ValueError("is planned: runs can only be local yet")
+    def _has_its_database(cls, value: str, info: ValidationInfo) -> str:
+        if value == PROCRASTINATE and not str(info.data.get("database_url", "")).startswith("postgres"):
+            raise ValueError(
+                f"is {PROCRASTINATE}, whose workers share a PostgreSQL database, and HUB_DATABASE_URL names none"
+            )
         return value
 
     @field_validator("port")

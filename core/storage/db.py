@@ -77,7 +77,7 @@ _engines: dict[str, Engine] = {}
 def configure(url: str) -> None:
     """Point this process at the database at `url`. Raises Unusable when the address makes no sense."""
     _close()
-    engine = _create(url)
+    engine = create(url)
     _engines["read"] = engine.execution_options(hub_write=False)
     _engines["write"] = engine.execution_options(hub_write=True)
 
@@ -180,7 +180,7 @@ def migrate() -> None:
 
 def limit(connection: Connection, limits: WaitLimits) -> None:
     """Give this session of PostgreSQL other limits, until it is given others again."""
-    connection.exec_driver_sql(_limiting(limits))
+    connection.exec_driver_sql(limiting(limits))
 
 
 def is_made() -> bool:
@@ -339,7 +339,8 @@ def _told() -> Iterator[None]:
         raise db_errors.reason(engine().url, error) from error
 
 
-def _create(url: str) -> Engine:
+def create(url: str) -> Engine:
+    """Make an engine for the database at `url`. Raises Unusable when the address makes no sense."""
     try:
         parsed = make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):
@@ -362,11 +363,12 @@ def _create(url: str) -> Engine:
 def _prepare_postgres(raw: "psycopg.Connection", _record: Any) -> None:
     """By a statement: poolers refuse the options of a start-up packet (pgbouncer.org, ignore_startup_parameters)."""
     raw.autocommit = True
-    raw.execute(_limiting(WORKING))
+    raw.execute(limiting(WORKING))
     raw.autocommit = False
 
 
-def _limiting(limits: WaitLimits) -> str:
+def limiting(limits: WaitLimits) -> str:
+    """Return the statements that give a session of PostgreSQL these limits."""
     named = {
         "lock_timeout": limits.lock_s,
         "statement_timeout": limits.statement_s,

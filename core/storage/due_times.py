@@ -3,7 +3,7 @@
 `next_wake_at` is when the scheduler looks at a connection, `next_sync_at` when it exports new records.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,14 @@ from core.storage.models.words import KIND_OF
 CONNECTIONS, CATALOG = (
     SQLModel.metadata.tables[name] for name in ("user_integrations", "integration_catalog")
 )
+#: queues runs of the connections that were made due at once, in the transaction that did so and holds their rows
+Queue = Callable[[Session, Sequence[str]], None]
+_queues: list[Queue] = []
+
+
+def queue_by(queue: Queue) -> None:
+    """Have connections queued by `queue` from now on, as soon as a record of theirs is stored."""
+    _queues[:] = [queue]
 
 
 def wake(connection: Connection, now: datetime) -> None:
@@ -51,8 +59,11 @@ def wake_realtime(session: Session, kind: Kind, owners: Collection[str]) -> None
         .order_by(table.id)  # whoever locks several connections takes them in this order
         .with_for_update(key_share=True)
     )
-    woken = update(CONNECTIONS).where(table.id.in_(due)).values(next_wake_at=now)
-    session.connection().execute(woken)
+    free = or_(table.lease_until.is_(None), table.lease_until < now)
+    woken = update(CONNECTIONS).where(table.id.in_(due)).values(next_wake_at=now).returning(table.id, free)
+    ids = [id for id, is_free in session.connection().execute(woken) if is_free]
+    for queue in _queues if ids else ():
+        queue(session, sorted(ids))
 
 
 def wakes() -> Any:

@@ -51,7 +51,8 @@ def _checks() -> dict[str, str]:
     word = "stopped" if beat.is_stopped else "not heard of" if beat.is_silent else "ok"
     if word == "ok" and self_check.SCHEDULER in found:
         word = "cannot work; its log says why"
-    return {"database": "ok", "scheduler": word} | _words()
+    lacks = {"workers": "none heard of"} if self_check.WORKERS in found else {}
+    return {"database": "ok", "scheduler": word} | lacks | _words()
 
 
 def _words() -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import uvicorn
 
 from core import integrations
+from core.delivery import workers
 from core.platform.errors import Unusable
 from core.platform.settings import settings
 from core.web.app import create_app
@@ -18,6 +19,7 @@ from core.web.sockets import BoundedSocket, SocketLimits, limits
 def serve(host: str, port: int) -> None:
     """Blocks until SIGINT or SIGTERM. Raises Unusable when the address or a built-in manifest cannot be used."""
     integrations.log_disabled()
+    workers.attend()
     listening = listen(host, port)
     config = configured(create_app(), limits(settings().trusted_networks))
     uvicorn.Server(config).run(sockets=[listening])

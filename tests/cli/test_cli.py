@@ -242,6 +242,19 @@ def test_nothing_starts_with_outgoing_rules_that_cannot_be_read(hub: Hub, comman
     assert "HUB_EGRESS_ALLOW" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "HUB_EXECUTOR is local: the scheduler runs what is due in its own threads."),
+        ({"HUB_EXECUTOR": "procrastinate"}, "HUB_DATABASE_URL names none"),
+    ],
+)
+def test_on_sqlite_a_worker_says_what_it_needs(hub: Hub, environment: dict[str, str], words: str) -> None:
+    said = hub.refused("worker", **environment)
+    assert words in said
+    assert "PostgreSQL" in said or "postgresql+psycopg://" in said
+
+
 # --- people and tokens ----------------------------------------------------------------------------
 
 

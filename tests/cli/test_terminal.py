@@ -120,6 +120,12 @@ def test_status_names_a_silent_scheduler_and_the_source(soc: Hub) -> None:
         session.delete(session.get_one(Heartbeat, "scheduler"))
 
 
+def test_a_hub_that_runs_is_not_copied(soc: Hub) -> None:
+    with db.session() as session:
+        scenes.beat(session)
+    assert "Stop the hub first" in soc.refused("copy", "postgresql+psycopg://hub:horse@127.0.0.1:1/hub")
+
+
 def test_a_hub_with_nothing_wrong_says_so(hub: Hub) -> None:
     hub.done("connections")
     with db.session() as session:

@@ -28,7 +28,7 @@ from tests.crash.roles import WIDE, Order, Setup, set_filter
 from tests.crash.transitions import keep_transitions
 from tests.crash.vendors import Vendors, slug_of
 
-WORKERS = 4
+OF_WORKERS = ("worker", "scheduler", "hub worker")
 STOPPED_AT_ONCE = 3
 PATIENCE_S = 1.5  # for a process to come to its point; then it is killed where it is
 LIMIT_S = 60.0  # without any kill the run is given up
@@ -51,7 +51,7 @@ class Harness:
         self.who, self.plan, self.disturb = who, plan, disturb
         self.random = random.Random(plan.seed)
         self.report = Report()
-        self.clock = Clock(time.time())
+        self.clock = Clock(time.time(), plan.speed)
         self.vendors = Vendors(self.clock.now, self.clock.real_s(20) + 0.05, plan.seed, plan.chaos)
         self.setup = Setup(
             environment,
@@ -135,7 +135,7 @@ class Harness:
         """Every place taken: the workers and a producer, besides those who are stopped."""
         awake = [child.order.role for child in self.children.values() if not child.stopped]
         awake += [order.role for order in self.starting.values()]
-        for _ in range(WORKERS - sum(role in ("worker", "scheduler") for role in awake)):
+        for _ in range(self.plan.workers - sum(role in OF_WORKERS for role in awake)):
             self._start(self._worker())
         if "producer" not in awake:
             self._start(self._producer())
@@ -156,10 +156,10 @@ class Harness:
         missing = self.plan.stops - self.report.stops
         if self.plan.stop_points and missing > stopping and stopping < STOPPED_AT_ONCE:
             point = self._rarest(self.plan.stop_points, self.report.stopped_at, signal.SIGSTOP)
-            return self._order("worker", point, signal=signal.SIGSTOP)
-        if self.plan.at_random and self.numbers % 16 == 0:
+            return self._order(self.plan.role, point, signal=signal.SIGSTOP)
+        if self.plan.at_random and self.numbers % 16 == 0 and self.plan.role == "worker":
             return self._order("scheduler")
-        return self._order("worker", self._point(points.OF_WORKERS))
+        return self._order(self.plan.role, self._point(points.OF_WORKERS))
 
     def _producer(self) -> Order:
         upto = max(self.begun, 2 + int(self.plan.batches * self._done()))
@@ -204,7 +204,7 @@ class Harness:
         pid = words["pid"]
         if "started" in words:
             order = self.starting.pop(words["started"])
-            chance_s = self.plan.life_s if order.role in ("worker", "scheduler") else 2.0
+            chance_s = self.plan.life_s if order.role in OF_WORKERS else max(2.0, self.plan.life_s)
             wait_s = PATIENCE_S if order.point else self.random.uniform(0.02, chance_s)
             self.children[pid] = Child(order, pid, soon(wait_s))
         elif "at" in words:

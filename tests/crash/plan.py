@@ -23,6 +23,9 @@ class Plan:
     at_random: bool = True  # half of the kills
     life_s: float = 0.6  # of a worker that is killed at random, at most
     edits: bool = True  # somebody narrows and widens filters all the time
+    workers: int = 4
+    role: str = "worker"
+    speed: float = 50.0  # seconds of the hub's clock in one of the machine's
     restores: bool = False  # after the end the database of half-way is put back
 
 

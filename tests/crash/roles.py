@@ -18,7 +18,7 @@ from sqlmodel import col
 import scheduler
 from core import connections, integrations
 from core.access import Principal
-from core.delivery import export, housekeeping, runs, send, sync
+from core.delivery import export, heartbeat, housekeeping, runs, send, sync, workers
 from core.delivery.schedule import due as due_now
 from core.integrations import credentials
 from core.platform.errors import Conflict, NotFound
@@ -89,13 +89,16 @@ def prepare(setup: Setup) -> None:
     _label_calls()
     housekeeping.housekeep()
     _run_due(random.Random(0))
+    if workers.are_used():
+        workers.work_queue()
+        workers.attend()
     db.engine().dispose()  # a connection is not shared with children; what was compiled is
 
 
 def play(order: Order, say: Say) -> None:
     setup = _shared[0]
     Clock(setup.began, setup.speed, order.ahead_s).install()
-    runs.WORKER = f"crash:{os.getpid()}:{order.number}"
+    runs.WORKER = f"crash:{order.role}:{os.getpid()}:{order.number}"
     if order.point is not None:
         points.arm(order.point, order.nth, lambda: _meet(order, say))
     ROLES[order.role](order, say)
@@ -174,6 +177,12 @@ def schedule(order: Order, say: Say) -> None:
         time.sleep(1)
 
 
+def work_off_queue(order: Order, say: Say) -> None:
+    """`hub worker` as it is, only that it says more often that it lives."""
+    heartbeat.BEAT_S = heartbeat.BEAT_S / _shared[0].speed
+    workers.work_queue().work(4, 25)
+
+
 def drain(order: Order, say: Say) -> None:
     """Each connection once, for a while: nobody else is at work."""
     housekeeping.housekeep()
@@ -222,6 +231,7 @@ def _label_calls() -> None:
 ROLES: dict[str, Callable[[Order, Say], None]] = {
     "worker": work,
     "scheduler": schedule,
+    "hub worker": work_off_queue,
     "producer": produce,
     "editor": edit,
     "drainer": drain,

@@ -9,9 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlmodel import col
 
+from core.delivery import workers
+from core.platform.settings import settings
 from core.storage import db
+from core.storage.models import Attempt, Delivery
 from tests.conftest import People
 from tests.crash.figures import row, write
 from tests.crash.harness import Harness
@@ -27,6 +31,18 @@ LONG = Plan(kills=1000, stops=50, each=20, batches=110)
 SQLITE = LONG if NIGHTLY else Plan(kills=200, stops=20, each=5, batches=20)
 RESTORED = Plan(kills=200 if NIGHTLY else 30, stops=0, each=0, batches=40 if NIGHTLY else 8, restores=True)
 POSTGRES = LONG if NIGHTLY else Plan(kills=30, stops=3, each=1, batches=8)
+#: three real workers, each killed at a random time of its life; the lease is three seconds of the machine's
+WIDE = Plan(
+    kills=300 if NIGHTLY else 16,
+    stops=10 if NIGHTLY else 2,
+    each=0,
+    batches=200 if NIGHTLY else 20,
+    kill_points=(),
+    workers=3,
+    role="hub worker",
+    speed=20.0,
+    life_s=12.0,
+)
 
 FENCED = ("claim committed", "call answered")
 
@@ -69,6 +85,31 @@ def test_nor_does_a_database_that_falls_over_meanwhile(play: Play) -> None:
     assert report.restarts == 1
     assert report.troubles > 0, "vacuous: nobody noticed the restart"
     note("PostgreSQL 18, restarted once", report)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_nor_do_three_workers_of_a_work_queue(
+    play: Play, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_EXECUTOR", "procrastinate")
+    settings.cache_clear()
+    workers.work_queue().install()
+    report = play(WIDE, restart)
+    assert report.broken == []
+    assert (report.kills >= WIDE.kills, report.stops >= WIDE.stops) == (True, True)
+    assert (report.restarts, report.troubles > 0) == (1, True)
+    assert report.delivered >= 8 * WIDE.batches, "vacuous: too little was delivered"
+    assert report.in_doubt > 0, "vacuous: nothing was in doubt"
+    assert attempts_of("hub worker") >= 3 * WIDE.kills, "vacuous: the one that finishes did their work"
+    note("PostgreSQL 18, restarted once, three `hub worker`", report)
+
+
+def attempts_of(role: str) -> int:
+    """How many deliveries were sent the last time by a process of this role."""
+    sent = select(col(Delivery.id)).join(Attempt, col(Attempt.id) == col(Delivery.attempt_id))
+    with db.reading() as session:
+        return len(session.execute(sent.where(col(Attempt.worker).startswith(f"crash:{role}:"))).all())
 
 
 def note(label: str, report: Report) -> None:

@@ -34,9 +34,10 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
         (
             "HUB_EXECUTOR",
             "procrastinate",
-            "is planned: runs can only be local yet; correct it in the environment, or leave it empty for local.",
+            "is procrastinate, whose workers share a PostgreSQL database, and HUB_DATABASE_URL names none; correct "
+            "it in the environment, or leave it empty for local.",
         ),
-        ("HUB_EXECUTOR", "cloud", "is planned: runs can only be local yet;"),
+        ("HUB_EXECUTOR", "cloud", "is not local or procrastinate;"),
         ("HUB_SOURCE_EVERY", "often", "is not an interval from 10s to 7d like 30s, 5m or 2h, nor off;"),
         ("HUB_SOURCE_EVERY", "9s", "leave it empty for 1m."),
         ("HUB_SOURCE_EVERY", "8d", "is not an interval"),
@@ -59,8 +60,11 @@ def test_a_value_that_cannot_be_used_is_one_plain_sentence(
     assert "\n" not in raised.value.message
 
 
-def test_the_only_executor_there_is_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_workers_go_with_postgresql(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     assert read(monkeypatch, HUB_EXECUTOR="local").executor == "local"
+    url = f"{scheme}://hub:horse@db.example.com/hub"
+    assert read(monkeypatch, HUB_EXECUTOR="procrastinate", HUB_DATABASE_URL=url).executor == "procrastinate"
 
 
 def test_a_proxys_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from core.delivery import heartbeat, schedule
 from core.platform.settings import settings
 from core.records import source
 from core.storage import db, disk
-from core.storage.models import Connection
+from core.storage.models import Connection, Heartbeat
 from tests.records.test_footprintiq import A_UUID, T0, FootprintIQ, footprintiq
 from tests.support.live import until
 from tests.support.workplace import Workplace, sandbox, workplace
@@ -169,6 +169,26 @@ def test_it_pulls_its_source_by_itself_and_sends_what_came(
     state = source.state()
     assert state is not None
     assert (state.error, state.is_pulling) == (None, False)
+
+
+def test_the_place_of_a_killed_scheduler_is_taken_within_ten_seconds(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    def beat() -> Heartbeat:
+        with db.reading() as session:
+            found = heartbeat.last(session)
+        assert found is not None
+        return found
+
+    with scheduler(tmp_path / "one") as first:
+        until(said(tmp_path / "one", '"scheduling"'), "the first one did not start")
+        with scheduler(tmp_path / "two"):
+            until(said(tmp_path / "two", "standing by"), "the second one did not stand by")
+            first.kill()
+            first.wait()
+            killed = beat()
+            until(lambda: beat().owner != killed.owner, "nobody took its place")
+            assert (beat().started_at - killed.beat_at).total_seconds() <= 10
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -63,8 +63,8 @@ class HealthStatus(BaseModel):
 
 
 class HubTrouble(BaseModel):
-    """`what`: disk, key or scheduler, until which is over what is to be sent waits; source, until which is over no
-    record comes from there; or clock, which is over."""
+    """`what`: disk, key, scheduler or workers, until which is over what is to be sent waits; source, until which is
+    over no record comes from there; or clock, which is over."""
 
     model_config = ConfigDict(from_attributes=True)
     what: str
@@ -86,11 +86,23 @@ class SourceHealth(BaseModel):
     refused: int
 
 
+class WorkersHealth(BaseModel):
+    """Who runs what is due: `threads` runs at once in all, `queued` wait, the longest since `lag_s` seconds."""
+
+    model_config = ConfigDict(from_attributes=True)
+    number: int
+    threads: int
+    running: int
+    queued: int
+    lag_s: float
+
+
 class Health(Figures):
     """`needs_attention` and the worst sixty of the connections, worst first; `trouble` is the hub's own."""
 
     trouble: list[HubTrouble]
     source: SourceHealth | None
+    workers: WorkersHealth | None
 
     connections: int
     needs_attention: int
@@ -107,6 +119,7 @@ def overview(span: Annotated[HealthSpan, Query()], who: Asker) -> Any:
     return _figures(found) | {
         "trouble": self_check.standing(),
         "source": source.state(),
+        "workers": found.workers,
         "connections": found.connections,
         "needs_attention": len(found.needs_you),
         "standings": [_standing(strip) for strip in found.strips],

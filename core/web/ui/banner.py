@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.delivery.heartbeat import Scheduler
+from core.delivery.workers import Workers
 from core.health import self_check
 from core.records import source
 from core.web.ui.markup import escaped
@@ -19,6 +20,12 @@ def trouble_banner() -> None:
     """The disk, the key ring, the database, the source: nothing that a connection could be blamed for."""
     for found in self_check.standing():
         st.error(escaped(found.sentence), title=found.title, icon=":material/error:")
+
+
+def workers_line(found: Workers | None) -> None:
+    """Who runs what is due, where that is not the scheduler; that nobody does stands above already."""
+    if found and found.number:
+        st.caption(f"{found.sentence}.")
 
 
 def source_line() -> None:
