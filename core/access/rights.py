@@ -6,7 +6,7 @@ role keeps the connection, and it waits.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlmodel import Session, col
 
 from core.platform.errors import Conflict
@@ -25,12 +25,21 @@ def _may() -> ColumnElement[bool]:
 
 def lacks(session: Session, ids: Select[str] | Sequence[str]) -> dict[str, str]:
     """Say of each of the connections that may not run why, and what to do."""
-    found = session.execute(
-        select(col(Connection.id), col(User.email), col(User.disabled_at))
-        .join(User, col(User.id) == col(Connection.user_id))
-        .where(col(Connection.id).in_(ids), ~_may())
+    found = (
+        session.execute(_LACKING.where(col(Connection.id).in_(ids)))
+        if isinstance(ids, Select)
+        else session.execute(_LACKING_OF, {"ids": list(ids)})
     )
     return {row.id: _said(row.email, is_disabled=row.disabled_at is not None) for row in found}
+
+
+_LACKING = (
+    select(col(Connection.id), col(User.email), col(User.disabled_at))
+    .join(User, col(User.id) == col(Connection.user_id))
+    .where(~_may())
+)
+#: made once: it is asked before each claim
+_LACKING_OF = _LACKING.where(col(Connection.id).in_(bindparam("ids", expanding=True)))
 
 
 def require(session: Session, connection_id: str) -> None:

@@ -6,9 +6,10 @@ Everything here takes a session and leaves the commit to the caller.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 from sqlmodel import Session, col
 
 from core.delivery.histogram import BOUNDS_MS, BOUNDS_S, add_to_histogram, added
@@ -97,28 +98,38 @@ def interrupt(
 def count(session: Session, connection_id: str, tally: Tally, now: datetime) -> None:
     """Add `tally` to the connection's hour. The row stays locked until commit, so nothing is lost."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    table = HourlyFigures
+    here = {"connection_id": connection_id, "hour": hour}
     values = {name: getattr(tally, name) for name in SUMS}
-    statement = db.upsert(session, table).values(
-        connection_id=connection_id, hour=hour, call_ms=[], delay_s=[], **values
-    )
-    sums = {name: getattr(table, name) + statement.excluded[name] for name in SUMS}
-    session.execute(statement.on_conflict_do_update(index_elements=["connection_id", "hour"], set_=sums))
+    connection = session.connection()
+    row = connection.execute(
+        _adding(connection.dialect.name), {**here, "call_ms": [], "delay_s": [], **values}
+    ).one()
     if tally.call_ms or tally.delay_s:
-        _add_latencies(session, connection_id, hour, tally)
+        latencies = {
+            "new_call_ms": add_to_histogram(row.call_ms, BOUNDS_MS, tally.call_ms),
+            "new_delay_s": add_to_histogram(row.delay_s, BOUNDS_S, tally.delay_s),
+        }
+        connection.execute(_WITH_LATENCIES, {"whose": connection_id, "when": hour, **latencies})
 
 
-def _add_latencies(session: Session, connection_id: str, hour: datetime, tally: Tally) -> None:
-    here = (HourlyFigures.connection_id == connection_id, HourlyFigures.hour == hour)
-    row = session.execute(select(HourlyFigures.call_ms, HourlyFigures.delay_s).where(*here)).one()  # type: ignore[call-overload]
-    session.execute(
-        update(HourlyFigures)
-        .where(*here)  # type: ignore[arg-type]
-        .values(
-            call_ms=add_to_histogram(row.call_ms, BOUNDS_MS, tally.call_ms),
-            delay_s=add_to_histogram(row.delay_s, BOUNDS_S, tally.delay_s),
-        )
+@cache
+def _adding(dialect: str) -> Any:
+    """Made once: each claim and each run adds to the figures. Returns the latencies as they were."""
+    table = HourlyFigures.__table__  # type: ignore[attr-defined]
+    statement = db.insert_of(dialect, table)
+    sums = {name: table.c[name] + statement.excluded[name] for name in SUMS}
+    return statement.on_conflict_do_update(index_elements=["connection_id", "hour"], set_=sums).returning(
+        table.c.call_ms, table.c.delay_s
     )
+
+
+_WITH_LATENCIES = (
+    update(HourlyFigures.__table__)  # type: ignore[attr-defined]
+    .where(
+        col(HourlyFigures.connection_id) == bindparam("whose"), col(HourlyFigures.hour) == bindparam("when")
+    )
+    .values(call_ms=bindparam("new_call_ms"), delay_s=bindparam("new_delay_s"))
+)
 
 
 def fold(session: Session, connection_id: str, day: datetime) -> int:

@@ -14,7 +14,7 @@ from random import random
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlmodel import Session, col
 
 from core import integrations
@@ -186,14 +186,23 @@ def take(session: Session, connection: Connection, run_id: str, worker: str, now
 def keep(session: Session, run: Run, now: datetime) -> bool:
     """Renew the run's lease. False when another run took the connection over."""
     until = now + timedelta(seconds=LEASE_S)
-    asked_for = col(Connection.next_wake_at) < col(Connection.lease_until)
-    kept = session.execute(
-        update(Connection)
-        .where(col(Connection.id) == run.connection.id, col(Connection.run_id) == run.id)
-        .values(lease_until=until, next_wake_at=case((asked_for, col(Connection.next_wake_at)), else_=until))
-        .execution_options(synchronize_session=False)
+    session.flush()
+    named = {"whose": run.connection.id, "mine": run.id, "until": until}
+    return db.affected(session.connection().execute(_KEEP, named)) > 0
+
+
+#: made once: it comes before each call
+_KEEP = (
+    update(Connection.__table__)  # type: ignore[attr-defined]
+    .where(col(Connection.id) == bindparam("whose"), col(Connection.run_id) == bindparam("mine"))
+    .values(
+        lease_until=bindparam("until"),
+        next_wake_at=case(
+            (col(Connection.next_wake_at) < col(Connection.lease_until), col(Connection.next_wake_at)),
+            else_=bindparam("until", type_=Connection.__table__.c.next_wake_at.type),  # type: ignore[attr-defined]
+        ),
     )
-    return db.affected(kept) > 0
+)
 
 
 def hold(session: Session, run: Run) -> Connection:

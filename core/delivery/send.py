@@ -99,7 +99,8 @@ def claim(begun: Run) -> Claim | None:
             planned = len(claimed.rows) if begun.manifest.one_by_one else 1
             connection.rate_until = charge(connection.rate_until, limits.requests_per_minute, planned, now)
             digests.note(connection, begun.manifest, begun.options, len(claimed.rows), now)
-            runs.keep(session, begun, now)
+            if begun.logged:
+                runs.keep(session, begun, now)
         if dead:
             journal.count(session, connection.id, Tally(dead=dead), now)
             db.afterwards(session, partial(begun.add, 0, 0, dead))

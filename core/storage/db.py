@@ -150,8 +150,12 @@ def affected(result: Result[Any]) -> int:
 
 def upsert(session: Session, table: Any) -> Any:
     """INSERT … ON CONFLICT as the session's database has it."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+    return insert_of(session.get_bind().dialect.name, table)
+
+
+def insert_of(dialect: str, table: Any) -> Any:
+    """`upsert` of a database by its name, for a statement that is made once."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
 
 
 def take_turns(session: Session, name: str) -> None:
