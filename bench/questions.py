@@ -233,6 +233,7 @@ def _outbox() -> dict[str, Move]:
         "discard": lambda s, p: o.discard(s, p.mine, "No."),
         "skip": lambda s, p: o.skip(s, p.mine, "No.", SkippedBy.FILTER),
         "skip_rows": lambda s, p: o.skip_rows(s, {p.oldest: "No.", p.newest: "No."}, SkippedBy.FILTER),
+        "note_calls": lambda s, p: o.note_calls(s, _attempt(s), []),
         "keep_failed": lambda s, p: o.keep_failed(s, _attempt(s), {p.oldest: None}, p.now),
         "bury": lambda s, p: o.bury(s, {p.oldest: "No."}),
         "settle_as_is": lambda s, p: o.settle_as_is(s, [p.oldest, p.newest]),

@@ -235,6 +235,7 @@ class Send:
     open_verdicts: list[Outcome] = field(default_factory=list)
     open_since: float | None = None  # of the oldest of these, monotonic s
     exchanges: list[Exchange] = field(default_factory=list)
+    noted: list[Exchange] = field(default_factory=list)  # of messages: the calls that the attempt has already
     ended_by: DeliveryError | None = None  # of messages: the fault that the next one would meet too
     lock: Any = field(default_factory=RLock)  # of what is above: the lanes of a claim share it
 
@@ -255,10 +256,18 @@ class Send:
                 # nothing more is sent without the run: what is left is for whoever looks for dead attempts, at once
                 if not outbox.renew(session, self.claim.attempt_id, LEASE_S if is_kept else 0.0, now):
                     raise LeaseLost
+                self._note_calls(session)
                 self._count(session, self._write(session, now), now)
             if not is_kept:
                 raise LeaseLost
             self.renewed = time()
+
+    def _note_calls(self, session: Session) -> None:
+        """With the rows that are closed before their claim: it may never be."""
+        if self.run.manifest.one_by_one and self.open_receipts:
+            known = self.noted + [answer for _, answer in self.open_receipts if answer]
+            outbox.note_calls(session, self.claim.attempt_id, known)
+            db.afterwards(session, partial(setattr, self, "noted", known))
 
     def _is_due(self) -> bool:
         known = len(self.open_receipts) + len(self.open_verdicts)

@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # an exchange that was kept is read without a client
     import httpx
@@ -31,6 +31,10 @@ class Exchange:
     request: str
     answer: str
     key: str = ""  # of the one record that it was about, where a claim has several
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as an attempt keeps it."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def exchange_of(

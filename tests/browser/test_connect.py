@@ -220,7 +220,8 @@ def test_names_and_sentences_are_shown_and_copied_as_written(full: Scene, browse
     expect(page.get_by_text(PROBLEM, exact=True)).to_be_visible(timeout=PATIENCE_MS)
     link = main.get_by_role("link")
     expect(link).to_have_count(1)  # the one to the connection's page, and nothing out of its name
-    assert link.inner_text() == HOSTILE_NAME
+    expect(link).to_be_visible()  # drawn anew when the page refreshes itself
+    expect(link).to_have_text(HOSTILE_NAME)
     assert page.get_by_role("switch").get_attribute("aria-label") == f"{HOSTILE_NAME} is on"
     link.click()
     expect(page).to_have_url(re.compile(r"/connection\?id="))

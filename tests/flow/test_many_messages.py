@@ -124,6 +124,28 @@ def test_a_worker_that_dies_leaves_its_claim_in_doubt_and_each_message_says_so(w
         assert row.attempt_count == 2
 
 
+def test_what_was_answered_before_a_worker_died_stays_answered(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "FLUSH_RECEIPTS", 2)
+    workplace.connect("webhook", batch_limit=100, storm="off")
+    workplace.alerts(5)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(send.Send, "close", dies)
+        with pytest.raises(KeyboardInterrupt):
+            workplace.sync("webhook")
+    assert workplace.states("webhook") == ["delivered"] * 4 + ["sending"]
+    workplace.pass_time(minutes=2)
+    housekeeping.housekeep()
+    rows = workplace.deliveries("webhook")
+    assert [row.state for row in rows] == ["delivered"] * 4 + ["in_doubt"]
+    assert [story(workplace, row) for row in rows] == [[("closed", 1, [204])]] * 4 + [[("unknown", 1, [])]]
+
+
 def test_a_slow_vendor_is_called_several_times_at_once_and_never_more_than_it_takes(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

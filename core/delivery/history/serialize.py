@@ -10,7 +10,17 @@ from sqlmodel import Session, col
 from core.access.scope import WITHHELD
 from core.delivery.history.views import AttemptView, DeliveryDetails, DeliveryView
 from core.delivery.retry import Policy, planned
-from core.storage.models import RECORD_TABLES, WAITING, Attempt, Connection, Delivery, Kind, State, TicketLink
+from core.storage.models import (
+    RECORD_TABLES,
+    WAITING,
+    Attempt,
+    AttemptOutcome,
+    Connection,
+    Delivery,
+    Kind,
+    State,
+    TicketLink,
+)
 
 
 def views(session: Session, rows: Sequence[tuple[Delivery, str]]) -> list[DeliveryView]:
@@ -39,7 +49,7 @@ def attempts(session: Session, row: Delivery) -> list[AttemptView]:
         AttemptView(
             started_at=attempt.started_at,
             closed_at=attempt.closed_at,
-            outcome=attempt.outcome,
+            outcome=AttemptOutcome.CLOSED if _is_own(attempt, row.key) else attempt.outcome,
             items=1 if _is_own(attempt, row.key) else attempt.items,
             worker=attempt.worker,
             exchanges=[call for call in attempt.exchanges if call.get("key", "") in ("", row.key)],

@@ -10,7 +10,7 @@ so no two can wait for each other. A connection's own row (`db.locked`) comes be
 
 from core.delivery.outbox.attempts import keep_failed
 from core.delivery.outbox.claims import Claim, claim, expired, longest_lease, reap, renew, shorten_leases
-from core.delivery.outbox.closure import close, end_attempt
+from core.delivery.outbox.closure import close, end_attempt, note_calls
 from core.delivery.outbox.decisions import (
     bury,
     discard,
@@ -93,6 +93,7 @@ __all__ = [
     "loose",
     "members",
     "next_due_at",
+    "note_calls",
     "peek",
     "put",
     "put_off",

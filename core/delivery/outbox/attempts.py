@@ -5,7 +5,6 @@ arrive would be forgotten with the next claim.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import insert, literal, select, true
@@ -30,7 +29,7 @@ def keep_failed(
     session.execute(
         insert(Attempt),
         [
-            {**shared, **closed, "delivery_id": id, "exchanges": [asdict(call)] if call else []}
+            {**shared, **closed, "delivery_id": id, "exchanges": [call.stored()] if call else []}
             for id, call in calls.items()
         ],
     )

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlmodel import Session, col
 from core.delivery.outbox import groups
 from core.delivery.outbox.claims import Claim
 from core.delivery.outcome import Outcome, Row
+from core.http import Exchange
 from core.integrations import mapping
 from core.integrations.base import Ticket
 from core.storage import db
@@ -110,14 +110,21 @@ def _parameters(verdict: Outcome, now: datetime) -> dict[str, Any]:
     }
 
 
-def end_attempt(session: Session, attempt_id: int, exchanges: Sequence[Any], now: datetime) -> bool:
+def end_attempt(session: Session, attempt_id: int, exchanges: Sequence[Exchange], now: datetime) -> bool:
     """Close the attempt row itself with what was exchanged. False when it had been reaped."""
     ended = session.execute(
         update(Attempt)
         .where(col(Attempt.id) == attempt_id, col(Attempt.outcome) == AttemptOutcome.OPEN)
-        .values(outcome=AttemptOutcome.CLOSED, closed_at=now, exchanges=[asdict(e) for e in exchanges])
+        .values(outcome=AttemptOutcome.CLOSED, closed_at=now, exchanges=[e.stored() for e in exchanges])
     )
     return db.affected(ended) > 0
+
+
+def note_calls(session: Session, attempt_id: int, exchanges: Sequence[Exchange]) -> None:
+    """Write down what an open attempt has exchanged by now: with the rows that are closed before it."""
+    session.execute(
+        update(Attempt).where(col(Attempt.id) == attempt_id).values(exchanges=[e.stored() for e in exchanges])
+    )
 
 
 def _follow_up(session: Session, claim: Claim, delivered: Sequence[Outcome], now: datetime) -> None:
