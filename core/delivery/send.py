@@ -54,7 +54,10 @@ def deliver(begun: Run, live: Live) -> None:
         if claimed is None:
             return
         restored.reach(claimed.attempt_id)
-        send(Send(begun, live, claimed, asked))
+        call = Send(begun, live, claimed, asked)
+        send(call)
+        if claimed.is_last and all(map(_was_tried, call.receipts)):
+            return  # another claim would find nothing; what comes meanwhile is due when the run ends
 
 
 @db.unit

@@ -30,6 +30,7 @@ class Claim:
     rows: tuple[Row, ...]
     target: TicketTarget | None = None
     searches: Mapping[int, Search] = field(default_factory=dict)
+    is_last: bool = False  # nothing else was due
 
     @property
     def place(self) -> str | None:
@@ -56,9 +57,11 @@ def claim(
     With a `target` they are cases, and what may have a ticket there already is not created before it was looked
     for.
     """
-    rows = _due(session, connection_id, limit, max_bytes, now, by_severity)
+    due = _due(session, connection_id, limit, now, by_severity)
+    rows = _at_once(due, max_bytes)
     if not rows:
         return None
+    is_last = len(due) < limit and len(rows) == len(due)
     rows, searches = _searched(session, connection_id, rows, target, now)
     attempt_id = session.execute(
         insert(Attempt)
@@ -85,7 +88,7 @@ def claim(
     )
     mine = set(taken.scalars())
     rows = tuple(row for row in rows if row.id in mine)
-    return Claim(attempt_id, connection_id, rows, target, searches)
+    return Claim(attempt_id, connection_id, rows, target, searches, is_last)
 
 
 def _searched(
@@ -114,10 +117,9 @@ def _due(
     session: Session,
     connection_id: str,
     limit: int,
-    max_bytes: int | None,
     now: datetime,
     by_severity: bool,
-) -> tuple[Row, ...]:
+) -> list[Row]:
     columns = [col(getattr(Delivery, name)) for name in Row.__dataclass_fields__]
     query = (
         select(*columns)
@@ -127,7 +129,11 @@ def _due(
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
         .with_for_update(skip_locked=True)  # a row that somebody else is changing is not due for this claim
     )
-    rows = [Row(*row) for row in first_of(session, query, limit, by_severity=by_severity)]
+    return [Row(*row) for row in first_of(session, query, limit, by_severity=by_severity)]
+
+
+def _at_once(rows: Sequence[Row], max_bytes: int | None) -> tuple[Row, ...]:
+    """Those of them that go out in one call."""
     if max_bytes is not None:
         rows = rows[: max(1, _fitting([len(row.payload) for row in rows], max_bytes))]
     return tuple(rows[: _together(rows)])
