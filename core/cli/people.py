@@ -117,7 +117,7 @@ def set_role(email: str, role: Annotated[str, typer.Argument(help="admin, member
 
 @users.command("disable")
 def disable(email: str) -> None:
-    """Take a person's access away at once; their connections go on."""
+    """Take a person's access away at once; their connections send nothing until another owns them."""
     from core import access
 
     access.disable_user(operator(), email)

@@ -68,9 +68,7 @@ def claim(begun: Run) -> Claim | None:
     with db.session() as session:
         now = db.now(session)
         connection = runs.hold(session, begun)
-        if not connection.is_active or runs.is_edited(begun, connection):
-            return None
-        if rights.lacks(session, [connection.id]):
+        if not _may_send(session, begun, connection):
             return None
         if connection.next_call_at and connection.next_call_at > now:
             return None
@@ -110,6 +108,13 @@ def claim(begun: Run) -> Claim | None:
         if claimed or dead:
             runs.open_log(session, begun, now)
         return claimed
+
+
+def _may_send(session: Session, begun: Run, connection: Connection) -> bool:
+    """Whether nobody has paused, moved or deleted it, and its owner may still have it run."""
+    if not connection.is_active or runs.is_edited(begun, connection):
+        return False
+    return not rights.lacks(session, [connection.id])
 
 
 def _size(begun: Run, connection: Connection, calls: int | None) -> int:
@@ -211,7 +216,8 @@ class _Turns:
 
     def _is_over(self) -> bool:
         """Also without room on the disk: what cannot be closed must not be sent."""
-        return monotonic() >= self.until or self.call.run.over() or disk.lacking() is not None
+        is_late = monotonic() >= self.until or self.call.run.over()
+        return is_late or self.call.is_stopped or disk.lacking() is not None
 
     def _send(self, lane: Live, item: Item, exchanges: list[Exchange]) -> None:
         settlement, before = BatchDelivery(lane.connector, [item]), len(exchanges)
@@ -240,6 +246,7 @@ class Send:
     exchanges: list[Exchange] = field(default_factory=list)
     noted: list[Exchange] = field(default_factory=list)  # of messages: the calls that the attempt has already
     ended_by: DeliveryError | None = None  # of messages: the fault that the next one would meet too
+    is_stopped: bool = False  # of messages: it may not send any more, as was seen when answers were written
     lock: Any = field(default_factory=RLock)  # of what is above: the lanes of a claim share it
 
     @db.unit
@@ -254,7 +261,8 @@ class Send:
                 return
             with db.session() as session:
                 now = db.now(session)
-                db.locked(session, Connection, self.claim.connection_id)
+                connection = db.locked(session, Connection, self.claim.connection_id)
+                is_stopped = not _may_send(session, self.run, connection)
                 is_kept = runs.keep(session, self.run, now)
                 # nothing more is sent without the run: what is left is for whoever looks for dead attempts, at once
                 if not outbox.renew(session, self.claim.attempt_id, LEASE_S if is_kept else 0.0, now):
@@ -263,7 +271,7 @@ class Send:
                 self._count(session, self._write(session, now), now)
             if not is_kept:
                 raise LeaseLost
-            self.renewed = time()
+            self.renewed, self.is_stopped = time(), is_stopped
 
     def _note_calls(self, session: Session) -> None:
         """With the rows that are closed before their claim: it may never be."""

@@ -1,12 +1,14 @@
 """Tools that take one message per request: many in a claim, several on their way at once, each with its own story."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from core import connections
+from core import access, connections
+from core.access import LOCAL
 from core.delivery import history, housekeeping, pace, send, sync
 from core.storage import db
 from core.storage.models import Attempt, Delivery
@@ -221,3 +223,38 @@ def test_no_message_is_begun_when_the_time_of_its_claim_is_over(
     workplace.alerts(3)
     assert workplace.sync("webhook").count == 3
     assert [attempt.items for attempt in attempts(workplace, "webhook")] == [3, 2, 1]
+
+
+STOPS: dict[str, Callable[[Workplace], object]] = {
+    "paused": lambda office: connections.disable(office.who, office.ids["webhook"]),
+    "deleted": lambda office: connections.delete(office.who, office.ids["webhook"]),
+    "its owner disabled": lambda office: access.disable_user(LOCAL, office.who.email),
+    "another address": lambda office: connections.edit(
+        office.who,
+        office.ids["webhook"],
+        values={"url": "https://hooks.example.com/other", "signing_secret": f"whsec_{'A' * 32}"},
+    ),
+}
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_claim_ends_with_the_right_to_send_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    """What is on its way is finished; of the sixty that are claimed no other is begun."""
+    monkeypatch.setattr(pace, "FIRST", 60)
+    monkeypatch.setattr(send, "FLUSH_S", 0.0)
+    asked: list[int] = []
+
+    def answer(peer: Peer) -> None:
+        asked.append(1)
+        if len(asked) == 10:
+            STOPS[stop](workplace)
+        peer.send(WELL)
+
+    with serving(answer, keep_alive=True) as server:
+        to(workplace, server)
+        workplace.alerts(60)
+        workplace.sync("webhook")
+    assert 10 <= len(asked) <= 11
