@@ -72,6 +72,7 @@ def test_what_is_no_secret_stays() -> None:
     assert Redaction([]).clean(text) == text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("char", ["%", "\\", "&", "+", "a", "-", "é", "%25", "&amp;", "\\u005c", "a!", "n\\"])
 def test_the_most_hostile_secret_and_answer_cost_little(char: str) -> None:
     """The longest secret that may be saved against the longest answer that is kept."""

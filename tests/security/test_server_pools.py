@@ -193,6 +193,7 @@ def _quickly(who: httpx.Client, path: str = "/connections") -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.long
 def test_45_tests_of_a_silent_vendor_hold_up_nobody(api: Api, silent: FaultServer) -> None:
     """They took all threads of the process, those for tokens as well: another's list came after 17 s."""
     id = _connect(api, api.a, silent, "Silent")
@@ -228,6 +229,7 @@ def _id(api: Api, email: str) -> str:
     return api.workplace.who.user_id
 
 
+@pytest.mark.long
 def test_one_members_slow_syncs_leave_room_for_anothers(
     api: Api, silent: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

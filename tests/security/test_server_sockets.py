@@ -139,6 +139,7 @@ def test_so_it_is_after_an_answer(hub: str) -> None:
         assert b" 408 " in _rest(peer)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", [b"/length", b"/unread"])
 def test_a_body_that_stops_or_trickles_is_given_up(hub: str, path: bytes) -> None:
     left.clear()
@@ -238,6 +239,7 @@ def test_the_hub_is_served_with_these_limits(monkeypatch: pytest.MonkeyPatch) ->
     assert configs[0].http.args == (sockets.limits(()),)
 
 
+@pytest.mark.long
 def test_a_page_that_stays_open_is_no_late_request(hub: str) -> None:
     with connect(hub.replace("http", "ws") + "/echo", proxy=None) as page:
         time.sleep(3 * QUICK.head_s)  # nothing is to happen, so there is nothing to wait for
