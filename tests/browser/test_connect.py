@@ -213,6 +213,19 @@ def test_switching_on_asks_what_becomes_of_many_waiting_records(full: Scene, bro
     context.close()
 
 
+def test_the_word_for_a_state_is_never_cut_off(empty: Scene, browser: Browser) -> None:
+    with db.session() as session:
+        connection = scenes.connect(session, empty.ana.id, "Chat", slug="slack", last_sync=db.now(session))
+        scenes._backlog(session, connection, 30)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = sign_in(context, empty.live, "/connections")
+    expect(state(page, "Catching up")).to_be_visible(timeout=PATIENCE_MS)
+    cut = """badge => [badge, ...badge.querySelectorAll("*")].some(part =>
+        part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX != "visible")"""
+    assert state(page, "Catching up").evaluate(cut) is False
+    context.close()
+
+
 def test_names_and_sentences_are_shown_and_copied_as_written(full: Scene, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     page = sign_in(context, full.live, "/connections?q=desk")

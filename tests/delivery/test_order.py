@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, text, update
 
 from core import connections, integrations, records
-from core.delivery import export, outbox, pace, runs, selection, send, sync
+from core.delivery import export, history, outbox, pace, runs, selection, send, sync
 from core.delivery.profile import Profile
 from core.delivery.runs import Run
 from core.integrations import options
@@ -268,6 +268,19 @@ def test_a_fresh_critical_one_passes_a_thousand_old_records(workplace: Workplace
     next_sync(workplace, "slack")
     assert sent(workplace, "slack") == ["low"] * 5 + ["critical", "high"] + ["low"] * 3
     assert workplace.row("slack").ahead != {}
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [("severity", "most severe first, then the oldest change"), ("oldest", "oldest change first")],
+)
+def test_the_story_of_a_record_names_the_order_it_waits_in(
+    workplace: Workplace, order: str, said: str
+) -> None:
+    workplace.connect("slack", storm="off", order=order)
+    (alert, *_) = workplace.alerts(2, severity="low")
+    (story,) = history.explain(workplace.who, "alert", alert).connections
+    assert story.sentence == f"Waits for its turn: 5 new records go per sync, {said}."
 
 
 def test_when_all_is_sent_nothing_is_ahead_and_nothing_was_sent_twice(workplace: Workplace) -> None:

@@ -96,7 +96,8 @@ def _why_not(connection: Connection, slug: str, kind: Kind, record: dict[str, An
         return f"Filtered: {reason}"
     if not connection.is_active:
         return "Waits: the connection is paused. Enable it to send the record."
-    return f"Waits for its turn: {chosen.batch_limit} new records go per sync, oldest change first."
+    first = "most severe first, then the oldest change" if chosen.by_severity else "oldest change first"
+    return f"Waits for its turn: {chosen.batch_limit} new records go per sync, {first}."
 
 
 def _sentence(

@@ -15,7 +15,7 @@ from core.web.ui.session import acting
 from core.web.ui.theme import STATE_COLOR, STATE_ICON
 from core.web.ui.words import ago, compact
 
-WIDTHS = [1.15, 4.95, 1.4, 1.35, 1.15, 1.1]
+WIDTHS = [1.35, 4.75, 1.4, 1.35, 1.15, 1.1]
 _LINK_PADDING_PX = 8
 
 
