@@ -11,8 +11,9 @@ from dataclasses import dataclass
 FIRST, MOST = 5, 250
 #: no message of a claim is begun later than this after its first one
 CLAIM_S = 2.0
-#: what the hub itself needs for a message: a second call at once is worth its thread where the vendor takes longer
-OWN_MS = 2.0
+#: A call more at once is worth its thread for each so many ms that the vendor takes: several times what the hub itself
+#: needs for a message, or threads that wait for one another would look like a slow vendor, and make more of them
+OWN_MS = 5.0
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Pace:
         """Messages of the next claim."""
         if self.call_ms is None:
             return FIRST
-        return max(1, min(MOST, int(CLAIM_S * 1000 * self.lanes / max(self.call_ms, OWN_MS / 2))))
+        return max(1, min(MOST, int(CLAIM_S * 1000 * self.lanes / max(self.call_ms, 1.0))))
 
     def learn(self, calls_ms: Sequence[float]) -> None:
         """Take the calls of a claim into account."""

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -92,7 +93,7 @@ class Egress:
         Raises Misconfigured with the sentence for the owner. With `by_proxy` the proxy resolves the name, so
         a name counts as allow-listed only if HUB_EGRESS_ALLOW holds the name itself.
         """
-        target = parse_target(url, pinned_hosts)
+        target = parse_target(url, tuple(pinned_hosts))
         _refuse_metadata(target, ())
         literal = numeric(target.host)
         if literal:
@@ -180,7 +181,8 @@ class Egress:
         return f"{setting}, then restart the hub."
 
 
-def parse_target(url: str | httpx.URL, pinned_hosts: Sequence[str] = ()) -> CallTarget:
+@lru_cache(maxsize=1024, typed=True)  # a text and the same as a parsed address are asked different things
+def parse_target(url: str | httpx.URL, pinned_hosts: tuple[str, ...] = ()) -> CallTarget:
     """Parse once, by the parser that also sends. Sentences name the host at most: a URL may be a secret."""
     if isinstance(url, str) and (url != url.strip() or re.search(r"[\x00-\x1f\x7f\\]", url)):
         raise Misconfigured("The address holds a space, a backslash or a control character. Enter it again.")
@@ -202,13 +204,14 @@ def parse_target(url: str | httpx.URL, pinned_hosts: Sequence[str] = ()) -> Call
     return CallTarget(parsed.scheme, host, port, tuple(pin.lower() for pin in pinned_hosts))
 
 
-def numeric(host: str) -> list[Address]:
+@lru_cache(maxsize=1024)
+def numeric(host: str) -> tuple[Address, ...]:
     """The address a host spells by itself (127.1, 0x7f000001, 2130706433, ::1 …), without a look-up."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
-        return []
-    return _distinct(found)
+        return ()
+    return tuple(_distinct(found))
 
 
 def look_up(host: str, port: int, timeout_s: float) -> list[Address]:

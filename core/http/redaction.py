@@ -1,6 +1,7 @@
 """Keeps credentials out of what is stored and shown, in every spelling a vendor may echo them."""
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +15,7 @@ _MIN_PATH_CHARS = 8
 _MIN_TOKEN_CHARS = 16
 #: shorter ones are words like `true` or `nocheck`
 _MIN_HEADER_CHARS = 8
-_SECRET_HEADERS = ("auth", "token", "key", "secret", "cookie", "signature", "password")
+_SECRET_HEADERS = re.compile("auth|token|key|secret|cookie|signature|password", re.IGNORECASE)
 
 
 class Redaction:
@@ -45,7 +46,7 @@ class Redaction:
 
 def _header_secrets(headers: httpx.Headers) -> Iterator[str]:
     for name, value in headers.items():
-        if any(word in name.lower() for word in _SECRET_HEADERS) and name.lower() != "idempotency-key":
+        if _SECRET_HEADERS.search(name) and name.lower() != "idempotency-key":
             scheme, _, rest = value.partition(" ")
             yield from (part for part in (value, *rest.split()) if len(part) >= _MIN_HEADER_CHARS)
             if scheme.lower() == "basic":

@@ -5,7 +5,7 @@ timeouts are per read, so one byte each 0.3 s would never end: each socket opera
 left of the call.
 """
 
-import selectors
+import select
 import socket
 import ssl
 import time
@@ -249,6 +249,6 @@ def _is_readable(sock: socket.socket) -> bool:
     """httpcore asks this of an idle connection: readable means the other side has closed it."""
     if sock.fileno() < 0:
         return True
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    asked = select.poll()  # no file of its own, as a selector would open: it is asked before each call
+    asked.register(sock, select.POLLIN)
+    return bool(asked.poll(0))
