@@ -198,7 +198,9 @@ class Clock:
         slow = self.slow_threads - sum(each.is_slow for each in running)
         # what a clock that was ahead had put off is due now
         until = None if clock.put_right() else passed.until
-        for each in schedule.due(room, failing, slow, until, held) if room > 0 else []:
+        with db.reading() as session:
+            shares = schedule.shares(session, self.threads, [each.id for each in running])
+        for each in schedule.due(room, failing, slow, until, held, shares) if room > 0 else []:
             with self.lock:
                 if each.id in self.running:
                     continue

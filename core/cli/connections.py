@@ -90,6 +90,8 @@ def connect(
     if not as_json:
         for field, value in shown_once.items():
             say_error(f"{field}: {value}\nKeep it now: the hub does not show it again.")
+        if missing := left_out(made):
+            say_error(missing)
         say_error(_next_steps(name))
 
 

@@ -1,7 +1,9 @@
 """Which connections are due, and when each is due next."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select, true
@@ -11,12 +13,16 @@ from core.access.rights import may_run
 from core.delivery import outbox
 from core.integrations import credentials
 from core.storage import db, due_times
-from core.storage.models import Connection
+from core.storage.models import Connection, User
 
+FEWEST_THREADS = 8  # of so many a share is left for others
 #: a run that held its worker for longer was slow, and so, it is taken, is the connection's next one
 SLOW_S = 2.0
 FAILING_SHARE = 0.25  # of the threads, at most, wait for vendors that do not answer
 SLOW_SHARE = 0.5  # … and for vendors that take their time: a quarter is always there for the quick ones
+OWNER_SHARE = (
+    0.75  # … and for the connections of one person: their new ones may all be slow, and nobody knows yet
+)
 SLICE_S = 10.0  # of a run while others wait for a thread; then it is due again, behind them
 
 
@@ -25,6 +31,7 @@ class Due(NamedTuple):
     since: datetime
     is_failing: bool
     is_slow: bool
+    owner_id: str
 
 
 def due(
@@ -33,13 +40,14 @@ def due(
     slow_room: int | None = None,
     until: datetime | None = None,
     held: Collection[str] = (),
+    shares: "Shares | None" = None,
 ) -> list[Due]:
     """Find at most `room` connections whose time has come (by `until`) and that nobody works on, longest waiting first;
     none of those that are `held`.
 
     Those that fail come first, but never more than `failing_room`: a dead vendor answers nothing for 20 s, and
     the threads of the others are not spent on waiting for it. Of those whose last run was slow there are never
-    more than `slow_room`, for the same reason.
+    more than `slow_room`, for the same reason; nor of one person's more than their share.
     """
     with db.reading() as session:
         now = until or db.now(session)
@@ -47,7 +55,7 @@ def due(
         failing = _longest(session, now, fails() & not_held, _share(room, failing_room))
         room -= len(failing)
         slow = _longest(session, now, ~fails() & is_slow() & not_held, _share(room, slow_room))
-        quick = _longest(session, now, ~fails() & ~is_slow() & not_held, room)
+        quick = _fair(session, now, ~fails() & ~is_slow() & not_held, room, shares)
         return [*failing, *sorted([*slow, *quick], key=lambda each: each.since)[:room]]
 
 
@@ -98,13 +106,52 @@ def _longest(session: Session, now: datetime, which: Any, room: int) -> list[Due
     """Those that wait the longest."""
     found = _due(now).where(which).order_by(col(Connection.next_wake_at)).limit(room)
     return [
-        Due(id, since, failures > 0, held_s > SLOW_S)
-        for id, since, failures, held_s in session.execute(found)
+        Due(id, since, failures > 0, held_s > SLOW_S, owner)
+        for id, since, failures, held_s, owner in session.execute(found)
     ]
 
 
+def _fair(session: Session, now: datetime, which: Any, room: int, shares: "Shares | None") -> list[Due]:
+    """Those that wait the longest, of each person as many as they may have."""
+    if shares is None:
+        return _longest(session, now, which, room)
+    found: dict[str, Due] = {}
+    busy = Counter(shares.busy)
+    while len(found) < room:
+        full = [owner for owner, number in busy.items() if number >= shares.most]
+        others = which & col(Connection.user_id).not_in(full) & col(Connection.id).not_in(list(found))
+        more = _longest(session, now, others, room - len(found))
+        if not more:
+            break
+        for each in more:
+            if busy[each.owner_id] < shares.most:
+                busy[each.owner_id] += 1
+                found[each.id] = each
+    return list(found.values())
+
+
+class Shares(NamedTuple):
+    """How many connections of one person may run at once, and how many do."""
+
+    most: int
+    busy: Mapping[str, int]
+
+
+def shares(session: Session, threads: int, running: Collection[str]) -> Shares | None:
+    """Divide so many threads between people; None where there is one person alone, or too few to divide."""
+    people = select(func.count()).select_from(User).where(col(User.disabled_at).is_(None))
+    if threads < FEWEST_THREADS or session.execute(people).scalar_one() < 2:
+        return None
+    mine = select(col(Connection.user_id), func.count()).where(col(Connection.id).in_(running))
+    found = session.execute(mine.group_by(col(Connection.user_id)))
+    return Shares(ceil(threads * OWNER_SHARE), dict(found.tuples().all()))
+
+
 def _due(now: datetime) -> Any:
-    columns = (Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s)
+    columns = (
+        *(Connection.id, Connection.next_wake_at, Connection.failures, Connection.held_s),
+        Connection.user_id,
+    )
     return select(*map(col, columns)).where(
         due_times.wakes(), col(Connection.next_wake_at) <= now, free(now), credentials.is_open(), may_run()
     )

@@ -616,7 +616,7 @@ def test_a_sample_is_taken_whole_and_nothing_is_said_on_stderr(hub: Hub, name: s
 
 def test_records_of_others_are_named_where_nothing_would_be_sent(hub: Hub) -> None:
     hub.done("import", "scans", hub.write("scans.ndjson", SCAN))
-    hub.done(*SPLUNK, "--secret", f"token={TOKEN}")
+    assert OTHERS in hub(*SPLUNK, "--secret", f"token={TOKEN}").stderr
     assert OTHERS in hub.done("preview", "SOC")
     assert OTHERS in hub.done("sync", "SOC")
     assert OTHERS in hub.done("deliveries", "SOC")

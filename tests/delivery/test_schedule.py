@@ -15,7 +15,8 @@ import scheduler
 from core import connections
 from core.delivery import schedule, sync
 from core.storage import db
-from core.storage.models import Connection, RunLog
+from core.storage.models import Connection, RunLog, User
+from tests.conftest import People
 from tests.support.fault_server import Peer, json_answer, serving
 from tests.support.live import until
 from tests.support.workplace import Workplace, sandbox, workplace
@@ -100,6 +101,28 @@ def test_slow_ones_hold_half_of_the_threads_and_the_quick_one_is_run_each_time(
         assert len(workplace.sandbox.accepted("slack")) == 3
         until(lambda: len(slow.calls) == 2, "the slow ones were not called")
         assert clock.is_crowded
+
+
+def test_one_person_leaves_threads_to_the_others(workplace: Workplace, people: People) -> None:
+    """Forty new connections to hosts that say nothing would hold every thread for twenty seconds, then again."""
+    mine = [workplace.connect("splunk") for _ in range(10)]
+    theirs = [workplace.connect("splunk") for _ in range(2)]
+    change(*theirs, user_id=people.b.user_id)
+    with db.reading() as session:
+        idle = schedule.shares(session, 8, [])
+        busy = schedule.shares(session, 8, mine[:5])
+        assert schedule.shares(session, 4, []) is None
+    assert idle is not None
+    assert busy is not None
+    assert [each.id for each in schedule.due(8, 0, 0, shares=idle)] == [*mine[:6], *theirs]
+    assert [each.id for each in schedule.due(8, 0, 0, held=mine[:5], shares=busy)] == [mine[5], *theirs]
+    assert [each.id for each in schedule.due(3, 0, 0, shares=idle)] == mine[:3]
+    with db.session() as session:
+        session.execute(
+            update(User).where(col(User.id) != people.a.user_id).values(disabled_at=db.now(session))
+        )
+    with db.reading() as session:
+        assert schedule.shares(session, 8, []) is None
 
 
 def test_slow_and_quick_ones_take_turns_by_how_long_they_wait(workplace: Workplace) -> None:
