@@ -355,7 +355,7 @@ def _status(session: Session, run: Run, connection: Connection, now: datetime) -
     if is_blocked(connection.next_call_at, outbox.next_due_at(session, connection.id), now):
         return RunStatus.BLOCKED
     # what waits for a person, or for a digest, was not delivered by this run: it counts for nothing
-    return RunStatus.INTERRUPTED if run.exported and run.stopping() else RunStatus.IDLE
+    return RunStatus.INTERRUPTED if run.exported and run.over() else RunStatus.IDLE
 
 
 def is_blocked(next_call_at: datetime | None, due_at: datetime | None, now: datetime) -> bool:

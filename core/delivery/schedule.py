@@ -142,9 +142,10 @@ def shares(session: Session, threads: int, running: Collection[str]) -> Shares |
     people = select(func.count()).select_from(User).where(col(User.disabled_at).is_(None))
     if threads < FEWEST_THREADS or session.execute(people).scalar_one() < 2:
         return None
-    mine = select(col(Connection.user_id), func.count()).where(col(Connection.id).in_(running))
-    found = session.execute(mine.group_by(col(Connection.user_id)))
-    return Shares(ceil(threads * OWNER_SHARE), dict(found.tuples().all()))
+    number = func.count().label("number")
+    mine = select(col(Connection.user_id), number).where(col(Connection.id).in_(running))
+    busy = {row.user_id: row.number for row in session.execute(mine.group_by(col(Connection.user_id)))}
+    return Shares(ceil(threads * OWNER_SHARE), busy)
 
 
 def _due(now: datetime) -> Any:
