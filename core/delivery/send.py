@@ -123,7 +123,7 @@ def _size(begun: Run, connection: Connection, calls: int | None) -> int:
         return 1
     limits = begun.manifest.limits
     if begun.manifest.one_by_one:
-        return min(begun.pace.messages, begun.pace.messages if calls is None else calls)
+        return begun.pace.messages if calls is None else min(begun.pace.messages, calls)
     return min(limits.batch_items, connection.batch_learned or limits.batch_items)
 
 
@@ -179,6 +179,9 @@ class _Turns:
     items: list[Item]
     until: float = field(default_factory=lambda: monotonic() + CLAIM_S)
     begun: int = 0
+    aside: list[Exchange] = field(
+        default_factory=list
+    )  # of the other lanes: the first one still reads its own
     ended_by: DeliveryError | None = None
     failed: BaseException | None = None  # what is no fault of a delivery: LeaseLost, a broken database
 
@@ -194,12 +197,14 @@ class _Turns:
             self.failed = self.failed or error
         finally:
             if lane is not self.call.live:
-                self.call.keep(exchanges)
+                with self.call.lock:
+                    self.aside += exchanges
 
     def end(self) -> None:
         """Settle those whose turn did not come. Raises what ended a lane."""
         if self.failed is not None:
             raise self.failed
+        self.call.exchanges += self.aside
         self.call.ended_by = None if isinstance(self.ended_by, NotTried) else self.ended_by
         fault = not_tried(self.ended_by) if self.ended_by else NotTried(TURN)
         for item in self.items[self.begun :]:
@@ -296,11 +301,6 @@ class Send:
             self.receipts.append(receipt)
             self.open_receipts.append((receipt, answer))
             self._opened()
-
-    def keep(self, exchanges: Sequence[Exchange]) -> None:
-        """Take over the calls of another lane."""
-        with self.lock:
-            self.exchanges += exchanges
 
     def _settled(self, verdict: Outcome) -> None:
         self.open_verdicts.append(verdict)

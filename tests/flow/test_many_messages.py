@@ -183,6 +183,8 @@ def test_a_slow_vendor_is_called_several_times_at_once_and_never_more_than_it_ta
         requests = [request for request in server.requests if b"webhook-id" in request]
     assert 4 <= most <= 10
     assert len(requests) == 120
+    told = [story(workplace, row) for row in workplace.deliveries("webhook")]
+    assert told == [[("closed", 1, [200])]] * 120  # each its own call, whichever lane made it
     assert workplace.states("webhook") == ["delivered"] * 120
 
 
